@@ -1,0 +1,64 @@
+//! What can be wrong with a configuration.
+
+use std::path::{Path, PathBuf};
+
+/// Why a configuration was refused: what, where, and how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("{} cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not what the sections expect; the message has line and column.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value that is well formed but cannot be right.
+    #[error("{at}: {why}")]
+    Wrong {
+        /// The path of the setting.
+        at: String,
+        /// What is wrong and how to mend it.
+        why: String,
+    },
+    /// One of the above, in a named file.
+    #[error("{}: {inner}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        inner: Box<Error>,
+    },
+}
+
+impl Error {
+    /// A setting that cannot be right.
+    pub fn wrong(at: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Wrong { at: at.into(), why: why.into() }
+    }
+
+    /// The same error with the file it is in.
+    pub fn within(self, path: &Path) -> Self {
+        match self {
+            Self::Unreadable { .. } | Self::File { .. } => self,
+            inner => Self::File { path: path.to_owned(), inner: Box::new(inner) },
+        }
+    }
+}
+
+impl From<serde_saphyr::Error> for Error {
+    fn from(error: serde_saphyr::Error) -> Self {
+        // The snippet would show neighbouring lines, and those may hold secrets.
+        let plain = error.without_snippet();
+        let place = plain.location().map(|at| format!("line {} column {}: ", at.line(), at.column()));
+        let text = plain.to_string();
+        let text = match text.rsplit_once(" at line ") {
+            Some((message, _)) if place.is_some() => message.to_owned(),
+            _ => text,
+        };
+        Self::Syntax(format!("{}{text}", place.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,176 @@
+//! The configuration file: read, checked whole, and watched.
+//!
+//! One file per section; a setting is one field in one section. Unknown keys are errors. To add a
+//! setting, add the field with its meaning and default, then run the tests: they renew the JSON
+//! Schema in `schemas/` and fail until it is committed.
+
+mod auth;
+mod context;
+mod error;
+mod limits;
+mod mcp;
+mod models;
+mod providers;
+mod registry;
+mod server;
+mod storage;
+mod telemetry;
+mod value;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use auth::{Auth, DeclaredKey};
+pub use context::{Context, Source};
+pub use error::Error;
+pub use limits::Limits;
+pub use mcp::{Mcp, Server as McpServer};
+pub use models::{Model, Target};
+pub use providers::{BUILT_IN, Discovered, Kind, Provider};
+pub use registry::Registry;
+pub use server::Server;
+pub use storage::Storage;
+pub use telemetry::{Format, Telemetry};
+pub use watch::watch;
+
+/// The whole configuration. Every section has defaults; an empty file is a valid one.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Portolan configuration")]
+pub struct Config {
+    /// Where the gateway listens, and for whom.
+    pub server: Server,
+    /// Where it keeps its state.
+    pub storage: Storage,
+    /// Who may call.
+    pub auth: Auth,
+    /// LLM providers by name. Without this section they are found from the usual environment variables.
+    pub providers: Option<BTreeMap<String, Provider>>,
+    /// Models that callers may name; `provider/model` works beside them.
+    pub models: BTreeMap<String, Model>,
+    /// Upstream MCP servers.
+    pub mcp: Mcp,
+    /// How the registry looks for changes.
+    pub registry: Registry,
+    /// What can be put into completions.
+    pub context: Context,
+    /// Bounds.
+    pub limits: Limits,
+    /// Logs.
+    pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// Reads and checks a file. Nothing of it is used unless all of it is right.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let read = std::fs::read_to_string(path);
+        let text = read.map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, base).map_err(|error| error.within(path))
+    }
+
+    /// Reads a configuration text; `file:` references are relative to `base`.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, Error> {
+        let blank = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let mut config: Self = if blank { Self::default() } else { serde_saphyr::from_str(text)? };
+        config.resolve(base)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads what `file:` references point to.
+    fn resolve(&mut self, base: &Path) -> Result<(), Error> {
+        for (name, key) in &mut self.auth.keys {
+            key.key.resolve(base, || format!("auth.keys.{name}.key"))?;
+        }
+        for (name, provider) in self.providers.iter_mut().flatten() {
+            provider.resolve(base, name)?;
+        }
+        for (name, server) in &mut self.mcp.servers {
+            server.resolve(base, name.as_str())?;
+        }
+        for source in self.context.sources.values_mut() {
+            source.rebase(base);
+        }
+        self.storage.rebase(base);
+        Ok(())
+    }
+
+    /// What no single section can see: names that point to nothing.
+    fn check(&self) -> Result<(), Error> {
+        for (name, provider) in self.providers.iter().flatten() {
+            provider.check(name)?;
+        }
+        for (name, server) in &self.mcp.servers {
+            server.check(name.as_str())?;
+        }
+        for (name, source) in &self.context.sources {
+            source.check(name)?;
+        }
+        for (name, model) in &self.models {
+            let providers = self.providers.as_ref();
+            let known = |provider: &str| provider == BUILT_IN || providers.is_none_or(|all| all.contains_key(provider));
+            if model.targets.is_empty() {
+                return Err(Error::wrong(format!("models.{name}.targets"), "needs at least one target"));
+            }
+            for (at, target) in model.targets.iter().enumerate() {
+                if !known(&target.provider) {
+                    let why = format!("there is no provider `{}`; declare it under `providers:`", target.provider);
+                    return Err(Error::wrong(format!("models.{name}.targets[{at}].provider"), why));
+                }
+            }
+            for (at, source) in model.context.iter().enumerate() {
+                if !self.context.sources.contains_key(&**source) {
+                    let why = format!("there is no context source `{source}`; declare it under `context.sources:`");
+                    return Err(Error::wrong(format!("models.{name}.context[{at}]"), why));
+                }
+            }
+        }
+        self.auth.check()
+    }
+
+    /// The JSON Schema of the file, as `schemas/portolan.schema.json` holds it.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        Config::parse(text, Path::new("."))
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_column() {
+        let error = parse("server:\n  listen: 127.0.0.1:1\n  lisen: x\n").unwrap_err().to_string();
+        assert!(error.contains("line 3 column 3") && error.contains("lisen") && error.contains("listen"), "{error}");
+    }
+
+    #[test]
+    fn an_unset_variable_without_a_default_is_an_error_that_names_it() {
+        let error = parse("mcp:\n  servers:\n    a: { url: \"http://${PORTOLAN_NOT_SET}/mcp\" }\n").unwrap_err();
+        assert!(error.to_string().contains("PORTOLAN_NOT_SET"), "{error}");
+        let config = parse("mcp:\n  servers:\n    a: { url: \"http://${PORTOLAN_NOT_SET:-127.0.0.1}/$${x}\" }\n").unwrap();
+        let server = config.mcp.servers.values().next().unwrap();
+        assert_eq!(&**server.url.as_ref().unwrap(), "http://127.0.0.1/${x}");
+    }
+
+    #[test]
+    fn a_target_whose_provider_is_not_declared_is_refused() {
+        let text = "providers: {}\nmodels:\n  a: { targets: [{ provider: gone, model: x }] }\n";
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains("models.a.targets[0].provider") && error.contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(parse("# nothing\n").unwrap().server.listen.to_string(), "127.0.0.1:8484");
+    }
+}

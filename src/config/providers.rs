@@ -1,0 +1,120 @@
+//! `providers:`: who answers completions; and how they are found when the section is absent.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Error;
+use super::value::{SecretText, Text};
+
+/// The provider that is part of the gateway: it needs no key and no network.
+pub const BUILT_IN: &str = "portolan";
+
+/// The dialect a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// OpenAI itself.
+    Openai,
+    /// Anyone who speaks OpenAI's dialect; needs `base_url`.
+    OpenaiCompatible,
+}
+
+/// One LLM provider.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The dialect it speaks.
+    pub kind: Kind,
+    /// Its address up to and with `/v1`.
+    pub base_url: Option<Text>,
+    /// The credential, sent as `Authorization: Bearer`.
+    pub api_key: Option<SecretText>,
+    /// Headers added to every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretText>,
+}
+
+impl Provider {
+    pub(super) fn resolve(&mut self, base: &Path, name: &str) -> Result<(), Error> {
+        if let Some(key) = &mut self.api_key {
+            key.resolve(base, || format!("providers.{name}.api_key"))?;
+        }
+        for (header, value) in &mut self.headers {
+            value.resolve(base, || format!("providers.{name}.headers.{header}"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&self, name: &str) -> Result<(), Error> {
+        if name == BUILT_IN || name.contains('/') || name.is_empty() {
+            return Err(Error::wrong(format!("providers.{name}"), "is a reserved name or holds a `/`; choose another"));
+        }
+        if self.kind == Kind::OpenaiCompatible && self.base_url.is_none() {
+            return Err(Error::wrong(format!("providers.{name}.base_url"), "is needed for kind `openai-compatible`"));
+        }
+        match url::Url::parse(self.base()) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+            _ => Err(Error::wrong(format!("providers.{name}.base_url"), "must be an http or https URL")),
+        }
+    }
+
+    /// The address, without a slash at its end.
+    pub fn base(&self) -> &str {
+        self.base_url.as_deref().unwrap_or("https://api.openai.com/v1").trim_end_matches('/')
+    }
+}
+
+/// Providers found without a file, with the variable each was found by.
+pub type Discovered = BTreeMap<String, (Provider, &'static str)>;
+
+/// Name, variable of the key, address: providers that speak OpenAI's dialect.
+const KNOWN: [(&str, &str, &str); 9] = [
+    ("openai", "OPENAI_API_KEY", "https://api.openai.com/v1"),
+    ("gemini", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    ("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1"),
+    ("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
+    ("cohere", "COHERE_API_KEY", "https://api.cohere.ai/compatibility/v1"),
+    ("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"),
+    ("together", "TOGETHER_API_KEY", "https://api.together.xyz/v1"),
+    ("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1"),
+    ("xai", "XAI_API_KEY", "https://api.x.ai/v1"),
+];
+
+const OLLAMA: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const OLLAMA_PORT: u16 = 11434;
+
+impl Provider {
+    /// Looks for providers in the environment, and for an Ollama on this machine.
+    pub fn discover() -> Discovered {
+        let mut found = Discovered::new();
+        for (name, variable, address) in KNOWN {
+            let Some(key) = std::env::var(variable).ok().filter(|key| !key.trim().is_empty()) else { continue };
+            let base = if name == "openai" { std::env::var("OPENAI_BASE_URL").ok() } else { None };
+            let base = base.filter(|url| url::Url::parse(url).is_ok()).unwrap_or_else(|| address.to_owned());
+            let provider = Self {
+                kind: Kind::OpenaiCompatible,
+                base_url: Some(base.as_str().into()),
+                api_key: Some(SecretText::new(key.trim())),
+                headers: BTreeMap::new(),
+            };
+            found.insert(name.to_owned(), (provider, variable));
+        }
+        let address = SocketAddr::from((OLLAMA, OLLAMA_PORT));
+        if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
+            let base = format!("http://{OLLAMA}:{OLLAMA_PORT}/v1");
+            let provider = Self {
+                kind: Kind::OpenaiCompatible,
+                base_url: Some(base.as_str().into()),
+                api_key: None,
+                headers: BTreeMap::new(),
+            };
+            found.insert("ollama".to_owned(), (provider, "a local Ollama"));
+        }
+        found
+    }
+}

@@ -1,0 +1,23 @@
+//! Ground: the words everyone shares. No I/O, no knowledge of any floor above.
+
+mod digest;
+mod grants;
+mod name;
+mod principal;
+mod raw;
+mod secret;
+mod server;
+mod text;
+mod time;
+mod usage;
+
+pub use digest::Digest;
+pub use grants::{Globs, Grants};
+pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
+pub use principal::Principal;
+pub use raw::{RawObject, raw, raw_string};
+pub use secret::Secret;
+pub use server::{Isolation, Pin, ServerSpec, Transport};
+pub use text::{clip, printable};
+pub use time::now_ms;
+pub use usage::Usage;

@@ -1,0 +1,160 @@
+//! JSON objects whose values stay as they were written.
+//!
+//! Unknown fields, the spelling of numbers and the order of keys survive a change of one member,
+//! because only that member is parsed. Duplicate keys are refused: two readers could see two meanings.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+/// An object as an ordered list of keys with their values' own text.
+#[derive(Clone, Default)]
+pub struct RawObject<'a> {
+    members: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+}
+
+impl<'a> RawObject<'a> {
+    /// Reads an object; anything else, or a key that stands twice, is an error.
+    pub fn parse(text: &'a str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+
+    /// The text of a member's value.
+    pub fn get(&self, key: &str) -> Option<&RawValue> {
+        self.members.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
+    }
+
+    /// A member that is a string.
+    pub fn string(&self, key: &str) -> Option<String> {
+        serde_json::from_str(self.get(key)?.get()).ok()
+    }
+
+    /// A member read as `T`; none when absent or of another shape.
+    pub fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(self.get(key)?.get()).ok()
+    }
+
+    /// Puts a member in place of the one of that name, or at the end.
+    pub fn set(&mut self, key: &'a str, value: Box<RawValue>) {
+        match self.members.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = Cow::Owned(value),
+            None => self.members.push((Cow::Borrowed(key), Cow::Owned(value))),
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, key: &str) -> Option<Box<RawValue>> {
+        let at = self.members.iter().position(|(name, _)| name == key)?;
+        Some(self.members.remove(at).1.into_owned())
+    }
+
+    /// Whether a member of that name stands here.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The members in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
+    /// The whole object as one raw value.
+    pub fn to_raw(&self) -> Box<RawValue> {
+        raw(self)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+            type Value = RawObject<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'a>, A::Error> {
+                let mut object = RawObject::default();
+                while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+                    if object.has(&key) {
+                        return Err(A::Error::custom(format_args!("the key `{}` stands twice", super::clip(&key, 80))));
+                    }
+                    object.members.push((key, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Members(std::marker::PhantomData))
+    }
+}
+
+/// A key, borrowed where it holds no escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Text<'a> {
+            type Value = Key<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'a>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key<'a>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text(std::marker::PhantomData))
+    }
+}
+
+impl Serialize for RawObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.members.len()))?;
+        for (key, value) in &self.members {
+            map.serialize_entry(key, value.as_ref())?;
+        }
+        map.end()
+    }
+}
+
+/// Any serialisable value as raw JSON. Values that JSON cannot hold become `null`.
+pub fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// A JSON text that is already written, as raw JSON; an error when it is not JSON.
+pub fn raw_string(text: String) -> serde_json::Result<Box<RawValue>> {
+    RawValue::from_string(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_member_leaves_the_others_as_they_were_written() {
+        let mut object = RawObject::parse(r#"{"z":1.50,"model":"a","n":18446744073709551616, "k\u0041":[ 1 ]}"#).unwrap();
+        object.set("model", raw("b"));
+        assert_eq!(object.to_raw().get(), r#"{"z":1.50,"model":"b","n":18446744073709551616,"kA":[ 1 ]}"#);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_also_when_it_is_escaped() {
+        assert!(RawObject::parse(r#"{"a":1,"\u0061":2}"#).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! How an upstream MCP server is reached.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ServerName;
+
+/// An upstream server as the operator described it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerSpec {
+    /// Its name in the gateway.
+    pub name: ServerName,
+    /// How to reach it.
+    pub transport: Transport,
+    /// Who shares one connection or child process.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Which protocol revision to speak; found out by asking when `auto`.
+    #[serde(default)]
+    pub protocol: Pin,
+    /// Whether private addresses may be dialled. True for servers of the operator's file.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// Whether the first release needs approval before anything of it is served.
+    #[serde(default)]
+    pub starts_held: bool,
+}
+
+/// How bytes reach a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// A child process that speaks JSON-RPC lines over its standard streams.
+    Stdio {
+        /// The program and its arguments; no shell is involved.
+        command: Vec<String>,
+        /// Variables added to the child's small environment.
+        env: BTreeMap<String, String>,
+    },
+    /// Streamable HTTP.
+    Http {
+        /// The endpoint.
+        url: String,
+        /// Headers added to every request.
+        headers: BTreeMap<String, String>,
+    },
+}
+
+/// Who shares one upstream connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// All callers.
+    #[default]
+    Shared,
+    /// One per caller.
+    Caller,
+    /// One per client session; a stateless request counts as its caller's.
+    Session,
+}
+
+/// The protocol revision an operator wants spoken upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Pin {
+    /// Ask the server.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// A session of that revision.
+    #[serde(rename = "2024-11-05")]
+    V2024_11_05,
+    /// A session of that revision.
+    #[serde(rename = "2025-03-26")]
+    V2025_03_26,
+    /// A session of that revision.
+    #[serde(rename = "2025-06-18")]
+    V2025_06_18,
+    /// A session of that revision.
+    #[serde(rename = "2025-11-25")]
+    V2025_11_25,
+    /// Stateless.
+    #[serde(rename = "2026-07-28")]
+    V2026_07_28,
+}
+
+impl ServerSpec {
+    /// One line for people: the command or the address, never its environment or headers.
+    pub fn target(&self) -> String {
+        match &self.transport {
+            Transport::Stdio { command, .. } => command.join(" "),
+            Transport::Http { url, .. } => match url::Url::parse(url) {
+                Ok(mut url) => {
+                    let _ = url.set_password(None);
+                    let _ = url.set_username("");
+                    url.set_query(None);
+                    url.to_string()
+                }
+                Err(_) => "(not a URL)".to_owned(),
+            },
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! JSON Schema as the registry needs it. Pure: no I/O, no memory between calls but the compiled validators.
+
+mod check;
+mod digest;
+mod strict;
+mod validate;
+
+pub use check::{Bounds, Unsound, check};
+pub use digest::canonical;
+pub use strict::{MAX_DEPTH, Strict};
+pub use validate::{Misfit, Validators};

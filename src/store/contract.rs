@@ -1,0 +1,112 @@
+//! What every storage engine keeps, and in which words.
+//!
+//! A call that changes something returns only when the change is on disk.
+
+use async_trait::async_trait;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database could not be opened or used.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+    /// A row that this version cannot read.
+    #[error("the database holds a row that cannot be read: {0}")]
+    Corrupt(String),
+    /// Something of that name is there already.
+    #[error("it exists already")]
+    Exists,
+}
+
+/// A server added at run time.
+#[derive(Clone, Debug)]
+pub struct ServerRow {
+    /// Its name.
+    pub name: String,
+    /// Its `ServerSpec` as JSON.
+    pub spec: String,
+    /// Whether it is used.
+    pub enabled: bool,
+}
+
+/// Where a release stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseState {
+    /// Served, or once served.
+    Approved,
+    /// Seen upstream and waiting for a person.
+    Held,
+    /// Seen upstream and refused.
+    Rejected,
+}
+
+/// One release of a server's definitions. The definitions themselves never change.
+#[derive(Clone, Debug)]
+pub struct ReleaseRow {
+    /// The server.
+    pub server: String,
+    /// Digest of the set.
+    pub digest: String,
+    /// Semantic version; empty until approved.
+    pub version: String,
+    /// Where it stands.
+    pub state: ReleaseState,
+    /// The definitions and how the server presented itself, as JSON.
+    pub manifest: String,
+    /// When it was seen, in milliseconds since the epoch.
+    pub captured_ms: i64,
+    /// When a decision was taken.
+    pub decided_ms: Option<i64>,
+    /// Who took it.
+    pub decided_by: Option<String>,
+}
+
+/// An API key, without the key.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    /// The public part of the key.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// HMAC-SHA-256 of the whole key under the pepper, in hexadecimal.
+    pub hash: String,
+    /// Its `Grants` as JSON.
+    pub grants: String,
+    /// When it was made, in milliseconds since the epoch.
+    pub created_ms: i64,
+    /// When it was revoked.
+    pub revoked_ms: Option<i64>,
+}
+
+/// A storage engine.
+#[async_trait]
+pub trait Contract: Send + Sync {
+    /// Servers added at run time, by name.
+    async fn servers(&self) -> Result<Vec<ServerRow>, Error>;
+    /// Adds a server; [`Error::Exists`] when the name is taken.
+    async fn add_server(&self, row: &ServerRow) -> Result<(), Error>;
+    /// Enables or disables a server; false when there is none of that name.
+    async fn enable_server(&self, name: &str, enabled: bool) -> Result<bool, Error>;
+    /// Removes a server with its releases and what is known of it; false when there is none.
+    async fn remove_server(&self, name: &str) -> Result<bool, Error>;
+
+    /// The era a server was last found to speak.
+    async fn era(&self, server: &str) -> Result<Option<String>, Error>;
+    /// Notes the era a server speaks.
+    async fn set_era(&self, server: &str, era: &str) -> Result<(), Error>;
+
+    /// All releases of a server, the latest decided first.
+    async fn releases(&self, server: &str) -> Result<Vec<ReleaseRow>, Error>;
+    /// Writes a release, replacing the one of that server and digest; any other held release of the
+    /// server is dropped in the same transaction, for a newer sight of the server takes its place.
+    async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error>;
+    /// Drops the held release of a server, if any.
+    async fn drop_held(&self, server: &str) -> Result<(), Error>;
+
+    /// All keys, newest first.
+    async fn keys(&self) -> Result<Vec<KeyRow>, Error>;
+    /// Adds a key.
+    async fn add_key(&self, row: &KeyRow) -> Result<(), Error>;
+    /// Revokes a key; false when there is none of that id that was still valid.
+    async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error>;
+}

@@ -1,0 +1,18 @@
+//! What must outlive the process. To add an engine: `store/<name>.rs`, one arm in [`open`], and the
+//! contract's tests run on it unchanged.
+
+mod contract;
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ServerRow};
+
+/// A store, whatever engine is behind it.
+pub type Store = Arc<dyn Contract>;
+
+/// Opens the SQLite database at `path`, making or migrating it as needed.
+pub async fn open(path: &Path) -> Result<Store, Error> {
+    Ok(Arc::new(sqlite::Sqlite::open(path).await?))
+}

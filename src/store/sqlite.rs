@@ -1,0 +1,230 @@
+//! SQLite: write-ahead log, synchronous FULL, one writer and a few readers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Row, query};
+
+use super::contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ServerRow};
+
+/// One database file.
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens or makes the file, and brings it to this version in one transaction.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = |size| SqlitePoolOptions::new().max_connections(size);
+        let unusable = |error| Error::Unavailable(format!("{}: {error}", path.display()));
+        let writer = pool(1).connect_with(options.clone()).await.map_err(unusable)?;
+        let migrations = sqlx::migrate!("src/store/migrations").run(&writer).await;
+        migrations.map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+        let readers = pool(2).connect_lazy_with(options);
+        Ok(Self { writer, readers })
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner) if inner.is_unique_violation() => Self::Exists,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Contract for Sqlite {
+    async fn servers(&self) -> Result<Vec<ServerRow>, Error> {
+        let rows = query("SELECT name, spec, enabled FROM servers ORDER BY name").fetch_all(&self.readers).await?;
+        let row = |row: SqliteRow| {
+            Ok(ServerRow { name: row.try_get(0)?, spec: row.try_get(1)?, enabled: row.try_get::<i64, _>(2)? != 0 })
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    async fn add_server(&self, row: &ServerRow) -> Result<(), Error> {
+        query("INSERT INTO servers (name, spec, enabled) VALUES ($1, $2, $3)")
+            .bind(&row.name)
+            .bind(&row.spec)
+            .bind(i64::from(row.enabled))
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn enable_server(&self, name: &str, enabled: bool) -> Result<bool, Error> {
+        let done = query("UPDATE servers SET enabled = $2 WHERE name = $1").bind(name).bind(i64::from(enabled));
+        Ok(done.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    async fn remove_server(&self, name: &str) -> Result<bool, Error> {
+        let mut all = self.writer.begin().await?;
+        let gone = query("DELETE FROM servers WHERE name = $1").bind(name).execute(&mut *all).await?;
+        query("DELETE FROM releases WHERE server = $1").bind(name).execute(&mut *all).await?;
+        query("DELETE FROM eras WHERE server = $1").bind(name).execute(&mut *all).await?;
+        all.commit().await?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    async fn era(&self, server: &str) -> Result<Option<String>, Error> {
+        let row = query("SELECT era FROM eras WHERE server = $1").bind(server).fetch_optional(&self.readers).await?;
+        row.map(|row| row.try_get(0).map_err(Error::from)).transpose()
+    }
+
+    async fn set_era(&self, server: &str, era: &str) -> Result<(), Error> {
+        query("INSERT INTO eras (server, era) VALUES ($1, $2) ON CONFLICT (server) DO UPDATE SET era = excluded.era")
+            .bind(server)
+            .bind(era)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn releases(&self, server: &str) -> Result<Vec<ReleaseRow>, Error> {
+        let rows = query(
+            "SELECT server, digest, version, state, manifest, captured_ms, decided_ms, decided_by \
+             FROM releases WHERE server = $1 ORDER BY COALESCE(decided_ms, captured_ms) DESC, captured_ms DESC",
+        )
+        .bind(server)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(release).collect()
+    }
+
+    async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error> {
+        let mut all = self.writer.begin().await?;
+        query("DELETE FROM releases WHERE server = $1 AND (digest = $2 OR state = 'held')")
+            .bind(&row.server)
+            .bind(&row.digest)
+            .execute(&mut *all)
+            .await?;
+        query(
+            "INSERT INTO releases (server, digest, version, state, manifest, captured_ms, decided_ms, decided_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(&row.server)
+        .bind(&row.digest)
+        .bind(&row.version)
+        .bind(state_name(row.state))
+        .bind(&row.manifest)
+        .bind(row.captured_ms)
+        .bind(row.decided_ms)
+        .bind(&row.decided_by)
+        .execute(&mut *all)
+        .await?;
+        all.commit().await?;
+        Ok(())
+    }
+
+    async fn drop_held(&self, server: &str) -> Result<(), Error> {
+        query("DELETE FROM releases WHERE server = $1 AND state = 'held'").bind(server).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRow>, Error> {
+        let all = query("SELECT id, name, hash, grants, created_ms, revoked_ms FROM keys ORDER BY created_ms DESC, id");
+        let row = |row: SqliteRow| {
+            Ok(KeyRow {
+                id: row.try_get(0)?,
+                name: row.try_get(1)?,
+                hash: row.try_get(2)?,
+                grants: row.try_get(3)?,
+                created_ms: row.try_get(4)?,
+                revoked_ms: row.try_get(5)?,
+            })
+        };
+        all.fetch_all(&self.readers).await?.into_iter().map(row).collect()
+    }
+
+    async fn add_key(&self, row: &KeyRow) -> Result<(), Error> {
+        query("INSERT INTO keys (id, name, hash, grants, created_ms) VALUES ($1, $2, $3, $4, $5)")
+            .bind(&row.id)
+            .bind(&row.name)
+            .bind(&row.hash)
+            .bind(&row.grants)
+            .bind(row.created_ms)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error> {
+        let done = query("UPDATE keys SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL").bind(id).bind(at_ms);
+        Ok(done.execute(&self.writer).await?.rows_affected() > 0)
+    }
+}
+
+fn state_name(state: ReleaseState) -> &'static str {
+    match state {
+        ReleaseState::Approved => "approved",
+        ReleaseState::Held => "held",
+        ReleaseState::Rejected => "rejected",
+    }
+}
+
+fn release(row: SqliteRow) -> Result<ReleaseRow, Error> {
+    let state = match row.try_get::<String, _>(3)?.as_str() {
+        "approved" => ReleaseState::Approved,
+        "held" => ReleaseState::Held,
+        "rejected" => ReleaseState::Rejected,
+        other => return Err(Error::Corrupt(format!("a release in the state `{other}`"))),
+    };
+    Ok(ReleaseRow {
+        server: row.try_get(0)?,
+        digest: row.try_get(1)?,
+        version: row.try_get(2)?,
+        state,
+        manifest: row.try_get(4)?,
+        captured_ms: row.try_get(5)?,
+        decided_ms: row.try_get(6)?,
+        decided_by: row.try_get(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_newer_held_release_takes_the_place_of_the_older_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let row = |digest: &str, state| ReleaseRow {
+            server: "time".into(),
+            digest: digest.into(),
+            version: String::new(),
+            state,
+            manifest: "{}".into(),
+            captured_ms: 1,
+            decided_ms: None,
+            decided_by: None,
+        };
+        store.put_release(&row("a", ReleaseState::Approved)).await.unwrap();
+        store.put_release(&row("b", ReleaseState::Held)).await.unwrap();
+        store.put_release(&row("c", ReleaseState::Held)).await.unwrap();
+        let kept: Vec<_> = store.releases("time").await.unwrap().into_iter().map(|row| row.digest).collect();
+        assert_eq!(kept.len(), 2);
+        assert!(kept.contains(&"a".to_owned()) && kept.contains(&"c".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_name_can_be_added_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let row = ServerRow { name: "time".into(), spec: "{}".into(), enabled: true };
+        store.add_server(&row).await.unwrap();
+        assert!(matches!(store.add_server(&row).await, Err(Error::Exists)));
+    }
+}
