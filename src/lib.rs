@@ -8,5 +8,14 @@ mod domain;
 mod config;
 
 mod net;
+mod protocol;
 mod schema;
+
 mod store;
+mod upstream;
+mod registry;
+mod federation;
+mod auth;
+mod llm;
+mod completion;
+mod context;

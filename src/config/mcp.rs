@@ -85,6 +85,7 @@ impl Server {
             isolation: self.isolation,
             protocol: self.protocol,
             allow_private: true,
+            declared: true,
             starts_held: false,
         }
     }

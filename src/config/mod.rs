@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::{Auth, DeclaredKey};
-pub use context::{Context, Source};
+pub use context::{Context, OnError, Source};
 pub use error::Error;
 pub use limits::Limits;
 pub use mcp::{Mcp, Server as McpServer};

@@ -33,6 +33,11 @@ impl Principal {
         Self::build(&format!("key:{id}"), grants, tags, false)
     }
 
+    /// The same caller with other grants.
+    pub fn with_grants(&self, grants: Grants) -> Self {
+        Self::build(self.id(), grants, self.tags().clone(), self.is_owner())
+    }
+
     fn build(id: &str, grants: Grants, tags: BTreeMap<String, String>, owner: bool) -> Self {
         Self(Arc::new(Inner { id: id.to_owned(), grants, tags, owner }))
     }

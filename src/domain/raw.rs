@@ -66,6 +66,12 @@ impl<'a> RawObject<'a> {
         self.members.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
+    /// The same, holding its own bytes.
+    pub fn into_owned(self) -> RawObject<'static> {
+        let own = |(key, value): (Cow<'a, str>, Cow<'a, RawValue>)| (Cow::Owned(key.into_owned()), Cow::Owned(value.into_owned()));
+        RawObject { members: self.members.into_iter().map(own).collect() }
+    }
+
     /// The whole object as one raw value.
     pub fn to_raw(&self) -> Box<RawValue> {
         raw(self)

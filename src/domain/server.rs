@@ -19,9 +19,12 @@ pub struct ServerSpec {
     /// Which protocol revision to speak; found out by asking when `auto`.
     #[serde(default)]
     pub protocol: Pin,
-    /// Whether private addresses may be dialled. True for servers of the operator's file.
+    /// Whether private addresses may be dialled.
     #[serde(default)]
     pub allow_private: bool,
+    /// Whether the operator's file declares it: then its address is trusted, and nothing of it changes at run time.
+    #[serde(skip)]
+    pub declared: bool,
     /// Whether the first release needs approval before anything of it is served.
     #[serde(default)]
     pub starts_held: bool,

@@ -5,6 +5,7 @@
 //! checked in the URL. Redirects are followed only within one origin, three times at most.
 
 mod guard;
+mod sse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use reqwest::redirect;
 use url::{Host, Url};
 
 pub use guard::Reach;
+pub use sse::{Event, Splitter, TooLarge};
 
 /// Why a request could not be sent or answered.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,147 @@
+//! Credentials become a [`Principal`].
+//!
+//! Keys are random, so a keyed hash is enough: stored is HMAC-SHA-256 under a pepper that lies beside
+//! the database and not in it. A key is found by its public part and compared in constant time.
+
+mod api_key;
+mod files;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+pub use api_key::{ApiKey, Pepper};
+pub use files::Error;
+
+use crate::config;
+use crate::domain::{Grants, Principal, now_ms, raw};
+use crate::store::{self, KeyRow, Store};
+
+/// Why a caller is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No credential came, and one is needed.
+    Missing,
+    /// The credential is not one of ours, or no longer.
+    Invalid,
+}
+
+/// The judge of credentials. Cheap to clone.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    pepper: Pepper,
+    owner: [u8; 32],
+    owner_file: PathBuf,
+    known: ArcSwap<Known>,
+}
+
+/// All keys at one moment.
+#[derive(Clone, Default)]
+struct Known {
+    /// Made at run time, by their public part.
+    made: HashMap<String, ([u8; 32], Principal)>,
+    /// Declared in the file, by their hash.
+    declared: HashMap<[u8; 32], Principal>,
+}
+
+impl Auth {
+    /// Reads or makes pepper and owner key in the data directory, and reads the keys of the store.
+    /// The second part is the owner key when it was made just now.
+    pub async fn open(data_dir: &Path, store: Store, declared: &config::Auth) -> Result<(Self, Option<String>), Error> {
+        let pepper = files::pepper(data_dir)?;
+        let (owner, made) = files::owner(data_dir)?;
+        let owner_file = data_dir.join(files::OWNER);
+        let inner = Inner { store, owner: pepper.hash(&owner), pepper, owner_file, known: ArcSwap::default() };
+        let auth = Self(Arc::new(inner));
+        auth.declare(declared)?;
+        auth.reload().await?;
+        Ok((auth, made.then_some(owner)))
+    }
+
+    /// Where the owner key lies.
+    pub fn owner_file(&self) -> &Path {
+        &self.0.owner_file
+    }
+
+    /// Takes over the keys of a configuration.
+    pub fn declare(&self, declared: &config::Auth) -> Result<(), Error> {
+        let mut keys = HashMap::new();
+        for (id, key) in &declared.keys {
+            let tags: BTreeMap<String, String> = key.tags.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+            let principal = Principal::key(id, key.grants(id)?, tags);
+            keys.insert(self.0.pepper.hash(key.key.secret().reveal()), principal);
+        }
+        self.0.known.rcu(|known| Known { declared: keys.clone(), made: known.made.clone() });
+        Ok(())
+    }
+
+    /// Whether the operator declared keys; then no door is open without one.
+    pub fn has_declared(&self) -> bool {
+        !self.0.known.load().declared.is_empty()
+    }
+
+    async fn reload(&self) -> Result<(), store::Error> {
+        let mut made = HashMap::new();
+        for row in self.0.store.keys().await?.into_iter().filter(|row| row.revoked_ms.is_none()) {
+            let grants: Result<Grants, _> = serde_json::from_str(&row.grants);
+            let mut hash = [0; 32];
+            let (Ok(grants), Ok(())) = (grants, hex::decode_to_slice(&row.hash, &mut hash)) else {
+                tracing::error!("the key `{}` cannot be read from the database; it is refused", row.id);
+                continue;
+            };
+            made.insert(row.id.clone(), (hash, Principal::key(&row.id, grants, BTreeMap::new())));
+        }
+        self.0.known.rcu(|known| Known { made: made.clone(), declared: known.declared.clone() });
+        Ok(())
+    }
+
+    /// Who holds this credential.
+    pub fn identify(&self, credential: &str) -> Result<Principal, Denied> {
+        let hash = self.0.pepper.hash(credential);
+        if api_key::same(&hash, &self.0.owner) {
+            return Ok(Principal::owner());
+        }
+        let known = self.0.known.load();
+        if let Some(principal) = known.declared.get(&hash) {
+            return Ok(principal.clone());
+        }
+        let id = ApiKey::id_of(credential).ok_or(Denied::Invalid)?;
+        match known.made.get(id) {
+            Some((stored, principal)) if api_key::same(&hash, stored) => Ok(principal.clone()),
+            _ => Err(Denied::Invalid),
+        }
+    }
+
+    /// Makes a key; the secret is in the result and nowhere else.
+    pub async fn create(&self, name: &str, grants: &Grants) -> Result<ApiKey, store::Error> {
+        let key = ApiKey::generate();
+        let row = KeyRow {
+            id: key.id().to_owned(),
+            name: name.to_owned(),
+            hash: hex::encode(self.0.pepper.hash(key.reveal())),
+            grants: raw(grants).get().to_owned(),
+            created_ms: now_ms(),
+            revoked_ms: None,
+        };
+        self.0.store.add_key(&row).await?;
+        self.reload().await?;
+        Ok(key)
+    }
+
+    /// All keys, newest first.
+    pub async fn list(&self) -> Result<Vec<KeyRow>, store::Error> {
+        self.0.store.keys().await
+    }
+
+    /// Revokes a key; false when there is no such valid key.
+    pub async fn revoke(&self, id: &str) -> Result<bool, store::Error> {
+        let done = self.0.store.revoke_key(id, now_ms()).await?;
+        self.reload().await?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,48 @@
+//! Why a completion was refused or failed.
+
+use crate::{context, llm};
+
+/// Why a completion was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the request is wrong.
+    #[error("{why}")]
+    Invalid {
+        /// What is wrong and how to mend it.
+        why: String,
+        /// The field.
+        param: &'static str,
+    },
+    /// No such model.
+    #[error("there is no model `{}` here{}", .0.model, near(&.0.suggestions))]
+    Model(llm::Unknown),
+    /// A server whose tools were asked for is not there.
+    #[error("there is no MCP server `{0}` here{known}", known = near(.1))]
+    Server(String, Vec<String>),
+    /// The caller may not use MCP.
+    #[error("this key may not use MCP tools; it lacks the grant `mcp`")]
+    NoMcp,
+    /// Context.
+    #[error(transparent)]
+    Context(#[from] context::Error),
+    /// The provider.
+    #[error(transparent)]
+    Provider(llm::Error),
+    /// The agent loop did not come to an end.
+    #[error("the model went on calling tools after {0} turns; raise `limits.tool_turns` if that is expected")]
+    Turns(u32),
+    /// The time of the whole completion is up.
+    #[error("the completion took longer than {0:?}")]
+    Deadline(std::time::Duration),
+}
+
+impl Error {
+    /// A field that is wrong.
+    pub fn invalid(why: impl Into<String>, param: &'static str) -> Self {
+        Self::Invalid { why: why.into(), param }
+    }
+}
+
+fn near(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
+}

@@ -1,0 +1,316 @@
+//! A completion as one stream: one or many model turns, one end.
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::json;
+
+use super::tool_loop::Loop;
+use super::Error;
+use crate::domain::{RawObject, Usage, raw};
+use crate::llm::{ChatRequest, Endpoint, Events, Reply, Route, ToolCall};
+use crate::net::Event;
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+impl Loop {
+    /// Relays events; where the loop has tools, runs them between turns. Dropping the stream ends
+    /// the provider's answer and the tools.
+    pub(super) fn stream(mut self, route: Route, mut request: ChatRequest, mut events: Events) -> BoxStream<'static, Result<Bytes, Error>> {
+        let most = self.completions.limits().tool_turns.get();
+        let limit = self.completions.limits().completion.0;
+        let deadline = tokio::time::Instant::from_std(self.deadline);
+        Box::pin(async_stream::stream! {
+            let mut relay = Relay::default();
+            let mut number = 1;
+            loop {
+                relay.begin_turn();
+                loop {
+                    match tokio::time::timeout_at(deadline, events.next()).await {
+                        Err(_) => {
+                            yield Err(Error::Deadline(limit));
+                            return;
+                        }
+                        Ok(None) => break,
+                        Ok(Some(Err(error))) => {
+                            yield Err(Error::Provider(error));
+                            return;
+                        }
+                        Ok(Some(Ok(batch))) => {
+                            let mut out = BytesMut::new();
+                            for event in batch {
+                                relay.take(&event, self.has_tools(), &|name| self.runs(name), &mut out);
+                            }
+                            if !out.is_empty() {
+                                yield Ok(out.freeze());
+                            }
+                        }
+                    }
+                }
+                let calls = relay.calls();
+                if !self.all_ours(&calls) {
+                    let mut out = BytesMut::new();
+                    relay.end(&mut out);
+                    if let Some(report) = self.report.body() {
+                        let chunk = json!({ "id": relay.id, "object": "chat.completion.chunk", "choices": [], "portolan": report });
+                        out.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
+                    }
+                    out.extend_from_slice(DONE);
+                    yield Ok(out.freeze());
+                    return;
+                }
+                if number >= most {
+                    yield Err(Error::Turns(most));
+                    return;
+                }
+                number += 1;
+                let results = match tokio::time::timeout_at(deadline, self.execute(&calls)).await {
+                    Ok(results) => results,
+                    Err(_) => {
+                        yield Err(Error::Deadline(limit));
+                        return;
+                    }
+                };
+                let next = async {
+                    self.extend(&mut request, relay.message(), results)?;
+                    self.prepare(&mut request, number == most);
+                    self.completions.first_answer(&route, Endpoint::Chat, &request).await
+                };
+                events = match tokio::time::timeout_at(deadline, next).await {
+                    Ok(Ok((_, Reply::Stream(first, rest), _))) => futures::stream::iter([Ok(first)]).chain(rest).boxed(),
+                    Ok(Ok((_, Reply::Json(_), _))) => {
+                        yield Err(Error::Provider(crate::llm::Error::Protocol("a stream was asked for and none came")));
+                        return;
+                    }
+                    Ok(Err(error)) => {
+                        yield Err(error);
+                        return;
+                    }
+                    Err(_) => {
+                        yield Err(Error::Deadline(limit));
+                        return;
+                    }
+                };
+            }
+        })
+    }
+}
+
+/// What one chunk says, as far as the loop must know.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    choices: Vec<Choice<'a>>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    content: Option<String>,
+    #[serde(default, borrow)]
+    tool_calls: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct CallDelta {
+    #[serde(default)]
+    index: usize,
+    id: Option<String>,
+    function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+struct FunctionDelta {
+    name: Option<String>,
+    arguments: Option<String>,
+}
+
+/// A call that is still being written.
+struct Partial {
+    index: usize,
+    call: ToolCall,
+    ours: bool,
+    /// Its place among the calls the client sees.
+    shown: usize,
+}
+
+/// What has been relayed so far.
+#[derive(Default)]
+pub(super) struct Relay {
+    /// The id of the first turn's chunks; all later ones carry it too.
+    pub(super) id: Option<Box<RawValue>>,
+    turn: u32,
+    content: String,
+    partials: Vec<Partial>,
+    /// The chunk that ends the turn: only shown when the turn is the last.
+    finish: Option<Bytes>,
+    usage: Usage,
+    usage_chunk: Option<Box<RawValue>>,
+}
+
+impl Relay {
+    fn begin_turn(&mut self) {
+        self.turn += 1;
+        self.content.clear();
+        self.partials.clear();
+        self.finish = None;
+        self.usage_chunk = None;
+    }
+
+    /// Takes one event and writes what the client sees of it.
+    fn take(&mut self, event: &Event, has_tools: bool, runs: &dyn Fn(&str) -> bool, out: &mut BytesMut) {
+        let Some(data) = &event.data else { return };
+        if !has_tools {
+            // Bytes go through as they came; only an end that never came is added.
+            out.extend_from_slice(&event.raw);
+            if !event.raw.ends_with(b"\n\n") && !event.raw.ends_with(b"\r\n\r\n") && !event.raw.ends_with(b"\r\r") {
+                out.extend_from_slice(b"\n\n");
+            }
+            return;
+        }
+        let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(data) else {
+            write(out, data);
+            return;
+        };
+        if self.id.is_none() {
+            self.id = chunk.id.map(ToOwned::to_owned);
+        }
+        if let Some(usage) = chunk.usage {
+            self.usage += usage;
+            if chunk.choices.is_empty() {
+                self.usage_chunk = RawValue::from_string(data.clone()).ok();
+                return;
+            }
+        }
+        let Some(choice) = chunk.choices.first().filter(|choice| choice.index == 0 && chunk.choices.len() == 1) else {
+            write(out, data);
+            return;
+        };
+        let delta: Option<Delta<'_>> = choice.delta.and_then(|delta| serde_json::from_str(delta.get()).ok());
+        if let Some(content) = delta.as_ref().and_then(|delta| delta.content.as_deref()) {
+            self.content.push_str(content);
+        }
+        let calls = delta.and_then(|delta| delta.tool_calls).filter(|calls| !calls.is_empty());
+        let shown = calls.as_ref().map(|calls| self.call_deltas(calls, runs));
+        let changed = shown.is_some() || self.turn > 1;
+        let text = if changed { self.rewritten(data, choice, shown.as_deref()) } else { Some(data.clone()) };
+        match (text, &choice.finish_reason) {
+            (Some(text), Some(_)) => self.finish = Some(Bytes::from(text)),
+            (Some(text), None) => write(out, &text),
+            (None, _) => {}
+        }
+    }
+
+    /// Notes what calls grew by; the result is what the client sees of it, renumbered.
+    fn call_deltas(&mut self, deltas: &[&RawValue], runs: &dyn Fn(&str) -> bool) -> Vec<Box<RawValue>> {
+        let mut shown = Vec::new();
+        for raw_delta in deltas {
+            let Ok(delta) = serde_json::from_str::<CallDelta>(raw_delta.get()) else { continue };
+            let name = delta.function.as_ref().and_then(|function| function.name.as_deref()).unwrap_or_default();
+            // Some providers give every call the index 0; a new id with a name is a new call all the same.
+            let same = |partial: &Partial| {
+                let new_id = delta.id.as_deref().is_some_and(|id| !id.is_empty() && id != partial.call.id);
+                partial.index == delta.index && !(new_id && !name.is_empty())
+            };
+            let at = match self.partials.iter().rposition(same) {
+                Some(at) => at,
+                None => {
+                    let seen = self.partials.iter().filter(|partial| !partial.ours).count();
+                    let call = ToolCall { id: delta.id.clone().unwrap_or_default(), ..ToolCall::default() };
+                    self.partials.push(Partial { index: delta.index, call, ours: runs(name), shown: seen });
+                    self.partials.len() - 1
+                }
+            };
+            let Some(partial) = self.partials.get_mut(at) else { continue };
+            partial.call.name.push_str(name);
+            if let Some(arguments) = delta.function.as_ref().and_then(|function| function.arguments.as_deref()) {
+                partial.call.arguments.push_str(arguments);
+            }
+            if !partial.ours
+                && let Ok(mut object) = RawObject::parse(raw_delta.get())
+            {
+                object.set("index", raw(&partial.shown));
+                shown.push(object.to_raw());
+            }
+        }
+        shown
+    }
+
+    /// A chunk with the first turn's id and the calls the client sees; none when nothing is left to say.
+    fn rewritten(&self, data: &str, choice: &Choice<'_>, calls: Option<&[Box<RawValue>]>) -> Option<String> {
+        let mut chunk = RawObject::parse(data).ok()?;
+        if let Some(id) = &self.id {
+            chunk.set("id", id.clone());
+        }
+        if let Some(calls) = calls {
+            let mut delta = RawObject::parse(choice.delta?.get()).ok()?;
+            if calls.is_empty() {
+                delta.remove("tool_calls");
+                let speaks = delta.iter().any(|(key, value)| !matches!(key, "role") && !matches!(value.get(), "null" | "\"\""));
+                if !speaks && choice.finish_reason.is_none() {
+                    return None;
+                }
+            } else {
+                delta.set("tool_calls", raw(calls));
+            }
+            let list: Vec<&RawValue> = serde_json::from_str(chunk.get("choices")?.get()).ok()?;
+            let mut choice = RawObject::parse(list.first()?.get()).ok()?.into_owned();
+            choice.set("delta", delta.to_raw());
+            let choices = raw(&[choice.to_raw()]);
+            chunk.set("choices", choices);
+        }
+        Some(chunk.to_raw().get().to_owned())
+    }
+
+    /// The calls of this turn, whole.
+    fn calls(&self) -> Vec<ToolCall> {
+        self.partials.iter().map(|partial| partial.call.clone()).collect()
+    }
+
+    /// What the model said in this turn, as the message it is told of in the next.
+    fn message(&self) -> Box<RawValue> {
+        let call = |partial: &Partial| {
+            let arguments = if partial.call.arguments.trim().is_empty() { "{}" } else { &partial.call.arguments };
+            json!({ "id": partial.call.id, "type": "function", "function": { "name": partial.call.name, "arguments": arguments } })
+        };
+        let calls: Vec<_> = self.partials.iter().map(call).collect();
+        let content = (!self.content.is_empty()).then_some(&self.content);
+        raw(&json!({ "role": "assistant", "content": content, "tool_calls": calls }))
+    }
+
+    /// Writes what was kept back until it was clear that this turn is the last.
+    fn end(&mut self, out: &mut BytesMut) {
+        if let Some(finish) = self.finish.take() {
+            write(out, &String::from_utf8_lossy(&finish));
+        }
+        let usage = self.usage_chunk.take();
+        if let Some(mut chunk) = usage.as_ref().and_then(|chunk| RawObject::parse(chunk.get()).ok()) {
+            if self.turn > 1 {
+                chunk.set("usage", raw(&self.usage));
+                if let Some(id) = &self.id {
+                    chunk.set("id", id.clone());
+                }
+            }
+            write(out, chunk.to_raw().get());
+        }
+    }
+}
+
+fn write(out: &mut BytesMut, data: &str) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(data.as_bytes());
+    out.extend_from_slice(b"\n\n");
+}

@@ -1,0 +1,46 @@
+//! Completion of prompt arguments and template variables (`completion/complete`).
+
+use serde_json::value::RawValue;
+
+use super::name::parted_uri;
+use super::upstreams::{Caller, Road};
+use super::view::{Scope, View};
+use crate::domain::{RawObject, raw};
+use crate::protocol::RpcError;
+
+impl Road {
+    /// `completion/complete`: asked of the server that has the prompt or the template.
+    pub(super) async fn complete(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let text = params.map_or("{}", RawValue::get);
+        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
+        let bad = || RpcError::params("`params.ref` must name a prompt or a resource template of this endpoint");
+        let reference = object.get("ref").ok_or_else(bad)?.to_owned();
+        let mut reference = RawObject::parse(reference.get()).map_err(|_| bad())?;
+        let server = match (scope, reference.string("type").as_deref()) {
+            (Scope::One(server), _) => server.to_owned(),
+            (Scope::All, Some("ref/prompt")) => {
+                let name = reference.string("name").ok_or_else(bad)?;
+                let (release, own) = view.prompt(scope, &name).ok_or_else(bad)?;
+                reference.set("name", raw(&own));
+                release.server.to_string()
+            }
+            (Scope::All, Some("ref/resource")) => {
+                let uri = reference.string("uri").ok_or_else(bad)?;
+                let (server, own) = parted_uri(&uri).ok_or_else(bad)?;
+                reference.set("uri", raw(&own));
+                server.to_owned()
+            }
+            _ => return Err(bad()),
+        };
+        let entry = view.catalog().usable(&server).filter(|_| caller.principal.grants().server(&server)).ok_or_else(bad)?;
+        let nothing = || raw(&serde_json::json!({ "completion": { "values": [], "hasMore": false } }));
+        if !entry.release.as_ref().is_some_and(|release| release.manifest.has("completions")) {
+            return Ok(nothing());
+        }
+        if scope == Scope::All {
+            let reference = reference.to_raw();
+            object.set("ref", reference);
+        }
+        self.send(entry, caller, "completion/complete", Some(&object.to_raw()), Vec::new()).await
+    }
+}

@@ -1,0 +1,168 @@
+//! Many servers seen as one, and each of them by itself.
+//!
+//! Lists come from the registry's approved releases and cost no upstream call. Every tool call, from
+//! an MCP client or from an agent loop, goes through `tools.rs`: every guard stands there once.
+
+mod completions;
+mod name;
+mod page;
+mod prompts;
+mod resources;
+mod tools;
+mod upstreams;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+pub use tools::OfferedTool;
+pub use upstreams::Caller;
+pub use view::Scope;
+
+use crate::domain::{Principal, RawObject, raw};
+use crate::protocol::RpcError;
+use crate::registry::Registry;
+use crate::upstream::Upstreams;
+use resources::Resources;
+use upstreams::Road;
+use view::View;
+
+/// The servers as callers see them. Cheap to clone.
+#[derive(Clone)]
+pub struct Federation(Arc<Inner>);
+
+struct Inner {
+    road: Road,
+    resources: Resources,
+    view: ArcSwap<View>,
+}
+
+impl Federation {
+    /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
+    pub fn new(registry: Registry, upstreams: Upstreams, tool_timeout: Duration) -> Self {
+        let view = ArcSwap::from_pointee(View::new(registry.catalog()));
+        Self(Arc::new(Inner { road: Road { registry, upstreams, tool_timeout }, resources: Resources::default(), view }))
+    }
+
+    /// Counts up whenever callers may see something else than before.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.road.registry.changes()
+    }
+
+    /// The view of this moment; built anew only when the catalog changed.
+    fn view(&self) -> Arc<View> {
+        let catalog = self.0.road.registry.catalog();
+        let view = self.0.view.load_full();
+        if view.is_of(&catalog) {
+            return view;
+        }
+        let view = Arc::new(View::new(catalog));
+        self.0.view.store(view.clone());
+        view
+    }
+
+    /// Whether there is anything at this scope for this caller; an error that says what is wrong otherwise.
+    pub fn enter(&self, principal: &Principal, scope: Scope<'_>) -> Result<(), String> {
+        let Scope::One(name) = scope else { return Ok(()) };
+        let view = self.view();
+        let Some(entry) = view.catalog().servers.get(name).filter(|_| principal.grants().server(name)) else {
+            return Err(format!("there is no server `{}` here", crate::domain::clip(name, 64)));
+        };
+        match (entry.enabled, &entry.release, &entry.held) {
+            (false, ..) => Err(format!("the server `{name}` is disabled")),
+            (true, None, Some(_)) => Err(format!("the server `{name}` waits for approval")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the endpoint can do, in the words of `initialize` and `server/discover`.
+    pub fn capabilities(&self, scope: Scope<'_>) -> serde_json::Value {
+        let view = self.view();
+        let offers = |capability: &str| view.releases(scope).any(|(_, release)| release.manifest.has(capability));
+        let all = scope == Scope::All;
+        let mut capabilities = serde_json::Map::new();
+        if all || offers("tools") {
+            capabilities.insert("tools".into(), json!({ "listChanged": true }));
+        }
+        if all || offers("prompts") {
+            capabilities.insert("prompts".into(), json!({ "listChanged": true }));
+        }
+        if all || offers("resources") {
+            capabilities.insert("resources".into(), json!({ "listChanged": true }));
+        }
+        if all || offers("completions") {
+            capabilities.insert("completions".into(), json!({}));
+        }
+        serde_json::Value::Object(capabilities)
+    }
+
+    /// The approved instructions; on the aggregate, each under its server's name.
+    pub fn instructions(&self, principal: &Principal, scope: Scope<'_>) -> Option<String> {
+        let view = self.view();
+        let visible = view.releases(scope).filter(|(entry, _)| principal.grants().server(entry.spec.name.as_str()));
+        let texts: Vec<String> = visible
+            .filter_map(|(entry, release)| {
+                let text = release.manifest.instructions()?;
+                Some(if scope == Scope::All { format!("## {}\n{text}", entry.spec.name) } else { text })
+            })
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
+    }
+
+    /// How a single server presents itself; the gateway itself on the aggregate.
+    pub fn server_info(&self, scope: Scope<'_>) -> Box<RawValue> {
+        let own = || raw(&json!({ "name": "portolan", "title": "Portolan", "version": env!("CARGO_PKG_VERSION") }));
+        match scope {
+            Scope::All => own(),
+            Scope::One(_) => {
+                let view = self.view();
+                let info = view.releases(scope).next().map(|(_, release)| release.manifest.info.clone());
+                info.filter(|info| RawObject::parse(info.get()).is_ok_and(|info| info.has("name") && info.has("version"))).unwrap_or_else(own)
+            }
+        }
+    }
+
+    /// Answers one MCP request, whatever era it came in.
+    pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let view = self.view();
+        match method {
+            "tools/list" => view.tools(caller.principal, scope, params),
+            "prompts/list" => view.prompts(caller.principal, scope, params),
+            "resources/templates/list" => view.templates(caller.principal, scope, params),
+            "tools/call" => self.0.road.call(&view, caller, scope, params).await,
+            "prompts/get" => self.0.road.prompt(&view, caller, scope, params).await,
+            "resources/list" => self.0.resources.list(&self.0.road, &view, caller, scope, params).await,
+            "resources/read" => self.0.road.read(&view, caller, scope, params).await,
+            "completion/complete" => self.0.road.complete(&view, caller, scope, params).await,
+            "ping" => Ok(raw(&json!({}))),
+            other => Err(RpcError::method(other)),
+        }
+    }
+
+    /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
+    pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: Option<&RawValue>, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
+        let params = RawObject::parse(params?.get()).ok()?;
+        let view = self.view();
+        let (release, tool) = view.tool(scope, &params.string("name")?)?;
+        let rules = release.header_rules(&tool).filter(|rules| !rules.is_empty())?;
+        let arguments = params.read("arguments").unwrap_or(serde_json::Value::Null);
+        rules.contradiction(header, &arguments)
+    }
+
+    /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.
+    pub fn offered(&self, principal: &Principal, selected: &crate::domain::Globs) -> Vec<OfferedTool> {
+        self.view().offered(principal, selected)
+    }
+
+    /// The public names of all resources' and tools' servers this caller may see.
+    pub fn servers(&self, principal: &Principal) -> Vec<String> {
+        let view = self.view();
+        let names = view.catalog().serving().map(|(entry, _)| entry.spec.name.to_string());
+        names.filter(|name| principal.grants().server(name)).collect()
+    }
+}

@@ -1,0 +1,104 @@
+//! Resources: they change too often to be pinned, so their lists come from the servers, and are kept for a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use serde_json::value::RawValue;
+use serde_json::{Map, json};
+
+use super::name::{parted_uri, public_uri};
+use super::page::page;
+use super::tools::rewrite_content;
+use super::upstreams::{Caller, Road};
+use super::view::{Scope, View};
+use crate::domain::{RawObject, clip, raw};
+use crate::protocol::RpcError;
+use crate::registry::Entry;
+use crate::upstream::Identity;
+
+/// How long a server's list is used again.
+const KEPT: Duration = Duration::from_secs(10);
+/// How long one server may hold up the list of all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type List = Arc<Vec<Box<RawValue>>>;
+
+/// The lists that were read lately, by server, caller and count of changes.
+pub(super) struct Resources(Cache<(String, String, u64), List>);
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(1024).time_to_live(KEPT).build())
+    }
+}
+
+impl Resources {
+    /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
+    pub(super) async fn list(&self, road: &Road, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let offers = |entry: &Entry| {
+            let visible = caller.principal.grants().server(entry.spec.name.as_str());
+            visible && entry.release.as_ref().is_some_and(|release| release.manifest.has("resources"))
+        };
+        let servers: Vec<&Entry> = view.releases(scope).map(|(entry, _)| entry).filter(|entry| offers(entry)).collect();
+        let lists = futures::future::join_all(servers.iter().map(|entry| self.of(road, caller, entry))).await;
+        let mut items: Vec<String> = Vec::new();
+        let mut failed = Map::new();
+        for (entry, list) in servers.iter().zip(lists) {
+            match list {
+                Ok(list) if scope == Scope::All => items.extend(list.iter().map(|item| renamed(entry.spec.name.as_str(), item))),
+                Ok(list) => items.extend(list.iter().map(|item| item.get().to_owned())),
+                Err(error) if scope == Scope::All => {
+                    failed.insert(entry.spec.name.to_string(), json!({ "error": error.message }));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let meta = (!failed.is_empty()).then(|| json!({ "dev.portolan/servers": failed }));
+        page("resources", &items, params, meta)
+    }
+
+    async fn of(&self, road: &Road, caller: &Caller<'_>, entry: &Entry) -> Result<List, RpcError> {
+        let changes = *road.registry.changes().borrow();
+        let key = (entry.spec.name.to_string(), caller.principal.id().to_owned(), changes);
+        let read = async {
+            let identity = Identity { principal: caller.principal.id(), session: caller.session };
+            let connection = road.upstreams.connection(&entry.spec, identity, entry.era).await?;
+            connection.list("resources/list", "resources", PATIENCE).await.map(Arc::new).map_err(Arc::new)
+        };
+        let patient = tokio::time::timeout(PATIENCE, self.0.try_get_with(key, read)).await;
+        match patient {
+            Ok(Ok(list)) => Ok(list),
+            Ok(Err(error)) => Err(error.public()),
+            Err(_) => Err(RpcError::new(RpcError::UPSTREAM, format!("{} did not answer in time", entry.spec.name))),
+        }
+    }
+}
+
+fn renamed(server: &str, item: &RawValue) -> String {
+    let Ok(mut object) = RawObject::parse(item.get()) else { return item.get().to_owned() };
+    if let Some(uri) = object.string("uri") {
+        object.set("uri", raw(&public_uri(server, &uri)));
+    }
+    object.to_raw().get().to_owned()
+}
+
+impl Road {
+    /// `resources/read`.
+    pub(super) async fn read(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let text = params.map_or("{}", RawValue::get);
+        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
+        let uri = object.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
+        let unknown = || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));
+        let (server, own) = match scope {
+            Scope::One(server) => (server, uri.clone()),
+            Scope::All => parted_uri(&uri).ok_or_else(unknown)?,
+        };
+        let may = |_: &&Entry| caller.principal.grants().server(server);
+        let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
+        object.set("uri", raw(&own));
+        let forwarded = if scope == Scope::All { Some(object.to_raw()) } else { None };
+        let result = self.send(entry, caller, "resources/read", forwarded.as_deref().or(params), Vec::new()).await?;
+        Ok(if scope == Scope::All { rewrite_content(server, result) } else { result })
+    }
+}

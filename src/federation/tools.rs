@@ -1,0 +1,135 @@
+//! Tools: **the one road to every tool**. Name, grant, release, arguments, connection, result.
+
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::name::public_uri;
+use super::upstreams::{Caller, Road};
+use super::view::{Scope, View};
+use crate::domain::{RawObject, clip, raw};
+use crate::protocol::RpcError;
+use crate::registry::{Refused, Release};
+
+/// A tool as an agent loop offers it to a model.
+#[derive(Clone, Debug)]
+pub struct OfferedTool {
+    /// Its server.
+    pub server: String,
+    /// Its own name at that server.
+    pub own: String,
+    /// Its public name: the name of the function.
+    pub public: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// Its input schema's own bytes.
+    pub schema: Box<RawValue>,
+}
+
+impl OfferedTool {
+    pub(super) fn read(server: &str, own: &str, public: &str, body: &str) -> Option<Self> {
+        let object = RawObject::parse(body).ok()?;
+        Some(Self {
+            server: server.to_owned(),
+            own: own.to_owned(),
+            public: public.to_owned(),
+            description: object.string("description"),
+            schema: object.get("inputSchema")?.to_owned(),
+        })
+    }
+}
+
+impl Road {
+    /// `tools/call`. Arguments that do not fit are a result with `isError`, so that a model can mend its call.
+    pub(super) async fn call(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let start = std::time::Instant::now();
+        let text = params.map_or("{}", RawValue::get);
+        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
+        let name = object.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
+        let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));
+        let (release, own) = view.tool(scope, &name).ok_or_else(unknown)?;
+        let entry = self.entry(view, caller, release).ok_or_else(unknown)?;
+        let public = super::name::public(release.server.as_str(), &own);
+        if !caller.principal.grants().tool(release.server.as_str(), &public) {
+            return Err(unknown());
+        }
+        let arguments = match release.check_arguments(&own, object.get("arguments"), self.registry.validators()) {
+            Ok(arguments) => arguments,
+            Err(Refused::NoSuchTool) => return Err(unknown()),
+            Err(refused) => {
+                observe(release, &public, "invalid_arguments", start);
+                return Ok(misfit(&name, release, &refused));
+            }
+        };
+        let rules = release.header_rules(&own);
+        let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        object.set("name", raw(&own));
+        let forwarded = if own == name { None } else { Some(object.to_raw()) };
+        let outcome = self.send(entry, caller, "tools/call", forwarded.as_deref().or(params), headers.unwrap_or_default()).await;
+        let verdict = match &outcome {
+            Ok(result) if result.get().contains("\"isError\":true") => "tool_error",
+            Ok(_) => "ok",
+            Err(_) => "error",
+        };
+        observe(release, &public, verdict, start);
+        let result = outcome?;
+        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
+    }
+}
+
+fn observe(release: &Arc<Release>, public: &str, outcome: &'static str, start: std::time::Instant) {
+    let labels = [("server", release.server.to_string()), ("tool", public.to_owned()), ("outcome", outcome.to_owned())];
+    counter!("portolan_tool_calls_total", &labels).increment(1);
+    let labels = [("mcp_method_name", "tools/call".to_owned()), ("gen_ai_tool_name", public.to_owned())];
+    histogram!("mcp_client_operation_duration_seconds", &labels).record(start.elapsed().as_secs_f64());
+}
+
+/// The result that tells a model what is wrong with its arguments, and by which release.
+fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
+    let lines = match refused {
+        Refused::Misfits(misfits) => misfits
+            .iter()
+            .map(|misfit| format!("- {}: {}", if misfit.path.is_empty() { "(arguments)" } else { &misfit.path }, misfit.why))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Refused::Unreadable(why) => format!("- (arguments): {why}"),
+        Refused::NoSuchTool => String::new(),
+    };
+    let text = format!("The arguments do not fit the input schema of `{tool}` ({}):\n{lines}", release.label());
+    raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
+}
+
+/// On the aggregate, resources in a result carry the URI by which they can be read there.
+pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawValue> {
+    if !result.get().contains("\"uri\"") {
+        return result;
+    }
+    let rewritten = || -> Option<Box<RawValue>> {
+        let mut object = RawObject::parse(result.get()).ok()?;
+        for member in ["content", "contents", "messages"] {
+            let Some(list) = object.get(member) else { continue };
+            let items: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
+            let items: Vec<Box<RawValue>> = items.into_iter().map(|item| rewrite_item(server, item)).collect();
+            let items = raw(&items);
+            object.set(member, items);
+        }
+        Some(object.to_raw())
+    };
+    rewritten().unwrap_or(result)
+}
+
+fn rewrite_item(server: &str, item: &RawValue) -> Box<RawValue> {
+    let Ok(mut object) = RawObject::parse(item.get()) else { return item.to_owned() };
+    if let Some(uri) = object.string("uri") {
+        object.set("uri", raw(&public_uri(server, &uri)));
+    }
+    for member in ["resource", "content"] {
+        if let Some(inner) = object.get(member).filter(|inner| inner.get().starts_with('{')) {
+            let inner = rewrite_item(server, inner);
+            object.set(member, inner);
+        }
+    }
+    object.to_raw()
+}

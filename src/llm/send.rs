@@ -1,0 +1,241 @@
+//! The one sender: credential, time, size, and streams that tell the truth about their end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::Error;
+use super::error::Refusal;
+use super::message::{finish_reason, stream_error};
+use super::provider::{Events, Reply};
+use crate::config;
+use crate::domain::{Secret, clip, printable};
+use crate::net::{self, Event, Net, Reach, Splitter};
+
+/// Largest whole answer, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+/// How long a provider may think before a whole answer begins.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A provider at the other end of a connection.
+pub(super) struct Remote {
+    net: Net,
+    base: String,
+    headers: HeaderMap,
+    secrets: Vec<Secret>,
+    idle: Duration,
+}
+
+impl Remote {
+    pub(super) fn new(net: Net, name: &str, provider: &config::Provider, idle: Duration) -> Self {
+        let mut headers = HeaderMap::new();
+        let mut secrets = Vec::new();
+        let mut add = |header: HeaderName, value: String, secret: &Secret| match HeaderValue::try_from(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                headers.insert(header, value);
+                secrets.push(secret.clone());
+            }
+            Err(_) => tracing::error!("provider `{name}`: the value of `{header}` cannot be sent in a header; it is left out"),
+        };
+        if let Some(key) = &provider.api_key {
+            add(AUTHORIZATION, format!("Bearer {}", key.secret().reveal()), key.secret());
+        }
+        for (header, value) in &provider.headers {
+            match HeaderName::try_from(header.as_str()) {
+                Ok(header) => add(header, value.secret().reveal().to_owned(), value.secret()),
+                Err(_) => tracing::error!("provider `{name}`: `{header}` is not a header name; it is left out"),
+            }
+        }
+        Self { net, base: provider.base().to_owned(), headers, secrets, idle }
+    }
+
+    async fn request(&self, method: reqwest::Method, path: &str, body: Option<Bytes>, accept: &'static str) -> Result<Response, Error> {
+        let url = Url::parse(&format!("{}{path}", self.base)).map_err(|_| Error::Unreachable)?;
+        let client = self.net.client(&url, Reach::Operator).map_err(|_| Error::Unreachable)?;
+        let mut request = client.request(method, url).headers(self.headers.clone()).header(ACCEPT, accept);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
+        let sent = tokio::time::timeout(patience, request.send()).await.map_err(|_| Error::Idle(patience))?;
+        let response = sent.map_err(|error| self.broke(error, Error::Unreachable))?;
+        self.accepted(response).await
+    }
+
+    fn broke(&self, error: reqwest::Error, otherwise: Error) -> Error {
+        let error = net::Error::from(error);
+        tracing::warn!(provider.base = %self.base, "the provider at {} failed: {error}", self.base);
+        match error {
+            net::Error::Timeout => Error::Idle(self.idle),
+            net::Error::TooLarge(_) => Error::TooLarge,
+            net::Error::Failed(_) | net::Error::Redirect => otherwise,
+            _ => Error::Unreachable,
+        }
+    }
+
+    async fn accepted(&self, response: Response) -> Result<Response, Error> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(|text| clip(text, 64));
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential),
+            StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { retry_after }),
+            status if status.is_client_error() => {
+                let body = net::read(response, 256 << 10).await.unwrap_or_default();
+                Err(Error::Refused(status.as_u16(), self.refusal(&body)))
+            }
+            status if status.is_server_error() => Err(Error::Failed(status.as_u16())),
+            _ => Err(Error::Protocol("it answered with an unexpected status")),
+        }
+    }
+
+    /// What the provider said, without anything that is ours to keep.
+    fn refusal(&self, body: &[u8]) -> Refusal {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error = body.get("error").unwrap_or(&body);
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| self.clean(text));
+        Refusal {
+            message: text("message").unwrap_or_else(|| "it gave no reason".to_owned()),
+            kind: text("type"),
+            code: text("code"),
+            param: text("param"),
+        }
+    }
+
+    fn clean(&self, text: &str) -> String {
+        let known = self.secrets.iter().filter(|secret| !secret.reveal().is_empty());
+        let text = known.fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "•••"));
+        printable(&clip(&text, 2_000))
+    }
+
+    /// A whole JSON answer; its bytes are not touched.
+    pub(super) async fn whole(&self, path: &str, body: Bytes) -> Result<Bytes, Error> {
+        let response = self.request(reqwest::Method::POST, path, Some(body), JSON).await?;
+        self.json(response).await
+    }
+
+    /// A whole JSON answer to a plain GET.
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Error> {
+        let response = self.request(reqwest::Method::GET, path, None, JSON).await?;
+        self.json(response).await
+    }
+
+    async fn json(&self, response: Response) -> Result<Bytes, Error> {
+        if !is(&response, JSON) {
+            return Err(Error::Protocol("it is not JSON"));
+        }
+        let body = tokio::time::timeout(PATIENCE, net::read(response, MAX_ANSWER)).await.map_err(|_| Error::Idle(PATIENCE))?;
+        let body = body.map_err(|error| match error {
+            net::Error::TooLarge(_) => Error::TooLarge,
+            net::Error::Timeout => Error::Idle(PATIENCE),
+            _ => Error::Truncated,
+        })?;
+        if body.trim_ascii().first() != Some(&b'{') {
+            return Err(Error::Protocol("it is not a JSON object"));
+        }
+        Ok(body.into())
+    }
+
+    /// A stream, held until its first event has come: until then another target can still answer.
+    pub(super) async fn stream(&self, path: &str, body: Bytes) -> Result<Reply, Error> {
+        let response = self.request(reqwest::Method::POST, path, Some(body), EVENT_STREAM).await?;
+        if is(&response, JSON) {
+            // Some providers answer an error, or a whole answer, although a stream was asked for.
+            let body = self.json(response).await?;
+            let event = Event { raw: Bytes::new(), data: Some(String::from_utf8_lossy(&body).into_owned()), ..Event::default() };
+            return Err(stream_error(&event).map_or(Error::Protocol("it is not a stream"), Error::InStream));
+        }
+        if !is(&response, EVENT_STREAM) {
+            return Err(Error::Protocol("it is not a stream of events"));
+        }
+        let mut events = events(response, self.idle);
+        loop {
+            match events.next().await {
+                Some(Ok(first)) if first.iter().any(|event| event.data.is_some()) => return Ok(Reply::Stream(first, events)),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Err(Error::Truncated),
+            }
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "text/event-stream";
+
+fn is(response: &Response, wanted: &str) -> bool {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+}
+
+/// Reads events to the end. The end is true when `[DONE]` came, or when the connection closed in
+/// order after a `finish_reason`; anything else is an answer that was cut off.
+fn events(mut response: Response, idle: Duration) -> Events {
+    Box::pin(async_stream::stream! {
+        let mut splitter = Splitter::default();
+        let mut finished = false;
+        loop {
+            let chunk = match tokio::time::timeout(idle, response.chunk()).await {
+                Ok(Ok(chunk)) => chunk,
+                Ok(Err(_)) => {
+                    yield Err(Error::Truncated);
+                    return;
+                }
+                Err(_) => {
+                    yield Err(Error::Idle(idle));
+                    return;
+                }
+            };
+            let ended = chunk.is_none();
+            if chunk.is_some_and(|chunk| splitter.push(&chunk).is_err()) {
+                yield Err(Error::TooLarge);
+                return;
+            }
+            let mut ready = Vec::new();
+            let mut verdict = None;
+            while let Some(event) = splitter.next_event().or_else(|| if ended { splitter.finish() } else { None }) {
+                let Some(data) = event.data.as_deref() else {
+                    continue;
+                };
+                if data.trim() == "[DONE]" {
+                    verdict = Some(Ok(()));
+                    break;
+                }
+                if let Some(error) = stream_error(&event) {
+                    verdict = Some(Err(Error::InStream(error)));
+                    break;
+                }
+                if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {
+                    verdict = Some(Err(if ended { Error::Truncated } else { Error::Protocol("an event is not JSON") }));
+                    break;
+                }
+                finished = finished || finish_reason(data).is_some();
+                ready.push(event);
+            }
+            if !ready.is_empty() {
+                yield Ok(ready);
+            }
+            match verdict {
+                Some(Ok(())) => return,
+                Some(Err(error)) => {
+                    yield Err(error);
+                    return;
+                }
+                None if ended && finished => return,
+                None if ended => {
+                    yield Err(Error::Truncated);
+                    return;
+                }
+                None => {}
+            }
+        }
+    })
+}

@@ -1,0 +1,182 @@
+//! One JSON-RPC message, opened just far enough to route it.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::RpcError;
+use crate::domain::{RawObject, clip};
+
+/// A request id as it was written: a string or an integer.
+#[derive(Clone, Debug)]
+pub struct Id(Box<RawValue>);
+
+impl Id {
+    /// The id as JSON.
+    pub fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+
+    fn read(raw: &RawValue) -> Option<Self> {
+        let text = raw.get();
+        let integer = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
+        (integer || text.starts_with('"')).then(|| Self(raw.to_owned()))
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get())
+    }
+}
+
+/// A message from a peer.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Something to answer.
+    Request {
+        /// To be repeated in the answer.
+        id: Id,
+        /// What is wanted.
+        method: String,
+        /// Its params' own bytes.
+        params: Option<Box<RawValue>>,
+    },
+    /// Something to take note of.
+    Notification {
+        /// What happened.
+        method: String,
+        /// Its params' own bytes.
+        params: Option<Box<RawValue>>,
+    },
+    /// An answer to a request of ours.
+    Response {
+        /// The id we gave the request; none when the peer could not read it.
+        id: Option<Id>,
+        /// The result's own bytes, or the error.
+        outcome: Result<Box<RawValue>, RpcError>,
+    },
+}
+
+impl Incoming {
+    /// Reads one message. Keys are matched exactly; a key that stands twice makes it invalid.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RpcError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| RpcError::new(RpcError::PARSE, "the body is not UTF-8"))?;
+        let first = text.trim_start().as_bytes().first();
+        if first == Some(&b'[') {
+            return Err(RpcError::new(RpcError::INVALID_REQUEST, "a batch is not supported; send one message"));
+        }
+        let object = RawObject::parse(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => invalid(&error.to_string()),
+            _ => RpcError::new(RpcError::PARSE, format!("the body is not JSON: {error}")),
+        })?;
+        Self::read(&object)
+    }
+
+    fn read(object: &RawObject<'_>) -> Result<Self, RpcError> {
+        if object.string("jsonrpc").as_deref() != Some("2.0") {
+            return Err(invalid("`jsonrpc` must be \"2.0\""));
+        }
+        let id = match object.get("id") {
+            None => None,
+            Some(raw) if raw.get() == "null" => None,
+            Some(raw) => Some(Id::read(raw).ok_or_else(|| invalid("`id` must be a string or an integer"))?),
+        };
+        let null_id = id.is_none() && object.has("id");
+        if let Some(method) = object.get("method") {
+            let method: String = serde_json::from_str(method.get()).map_err(|_| invalid("`method` must be a string"))?;
+            let params = object.get("params").filter(|raw| raw.get() != "null").map(ToOwned::to_owned);
+            if params.as_ref().is_some_and(|params| !params.get().starts_with('{')) {
+                return Err(invalid("`params` must be an object"));
+            }
+            return match id {
+                Some(id) => Ok(Self::Request { id, method, params }),
+                None if null_id => Err(invalid("`id` must not be null")),
+                None => Ok(Self::Notification { method, params }),
+            };
+        }
+        match (object.get("result"), object.get("error")) {
+            (Some(result), None) => Ok(Self::Response { id, outcome: Ok(result.to_owned()) }),
+            (None, Some(error)) => Ok(Self::Response { id, outcome: Err(read_error(error)) }),
+            _ => Err(invalid("it has neither a `method` nor one of `result` and `error`")),
+        }
+    }
+}
+
+fn invalid(why: &str) -> RpcError {
+    RpcError::new(RpcError::INVALID_REQUEST, format!("not a JSON-RPC message: {}", clip(why, 200)))
+}
+
+fn read_error(raw: &RawValue) -> RpcError {
+    let object = RawObject::parse(raw.get()).unwrap_or_default();
+    RpcError {
+        code: object.read("code").unwrap_or(RpcError::INTERNAL),
+        message: object.string("message").unwrap_or_else(|| "an error without a message".to_owned()),
+        data: object.get("data").map(ToOwned::to_owned),
+    }
+}
+
+/// Messages to a peer, written around bytes that are already JSON.
+pub struct Outgoing;
+
+impl Outgoing {
+    /// A request.
+    pub fn request(id: u64, method: &str, params: &RawValue) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.get())
+    }
+
+    /// A notification.
+    pub fn notification(method: &str, params: Option<&RawValue>) -> String {
+        match params {
+            Some(params) => format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{}}}"#, params.get()),
+            None => format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#),
+        }
+    }
+
+    /// An answer.
+    pub fn result(id: &Id, result: &RawValue) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.get())
+    }
+
+    /// A refusal; the id is null when the request could not be read.
+    pub fn error(id: Option<&Id>, error: &RpcError) -> String {
+        let id = id.map_or("null", |id| id.as_raw().get());
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, crate::domain::raw(error).get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_members_are_ignored_and_params_keep_their_bytes() {
+        let message = Incoming::parse(br#"{"jsonrpc":"2.0","id":"a","method":"x","params":{"n":1.0 },"more":1}"#).unwrap();
+        let Incoming::Request { id, params, .. } = message else { panic!("{message:?}") };
+        assert_eq!((id.to_string(), params.unwrap().get()), ("\"a\"".into(), r#"{"n":1.0 }"#));
+    }
+
+    #[test]
+    fn what_is_not_one_message_is_refused_with_its_code() {
+        let cases: [(&[u8], i64); 9] = [
+            (b"{", RpcError::PARSE),
+            (b"\xff", RpcError::PARSE),
+            (b"[]", RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"2.0","id":1,"Method":"x"}"#, RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"2.0","id":1,"method":"x","method":"y"}"#, RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"2.0","id":null,"method":"x"}"#, RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"2.0","id":1.5,"method":"x"}"#, RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"2.0","id":1,"method":"x","params":[]}"#, RpcError::INVALID_REQUEST),
+            (br#"{"jsonrpc":"1.0","id":1,"method":"x"}"#, RpcError::INVALID_REQUEST),
+        ];
+        for (bytes, code) in cases {
+            assert_eq!(Incoming::parse(bytes).unwrap_err().code, code, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The revisions with sessions, to 2025-11-25.
+
+use serde_json::value::RawValue;
+
+use super::{Dialect, RpcError};
+use crate::domain::RawObject;
+
+/// Answers peers that opened a session.
+pub(super) struct Legacy;
+
+impl Dialect for Legacy {
+    fn result(&self, _method: &str, result: Box<RawValue>) -> Box<RawValue> {
+        // Strict parsers of older revisions refuse members they do not know at the top of a result.
+        if !result.get().contains("\"resultType\"") {
+            return result;
+        }
+        let Ok(mut object) = RawObject::parse(result.get()) else { return result };
+        let stripped = ["resultType", "ttlMs", "cacheScope"].map(|key| object.remove(key).is_some());
+        if stripped.contains(&true) { object.to_raw() } else { result }
+    }
+
+    fn error(&self, error: RpcError) -> RpcError {
+        error
+    }
+
+    fn status(&self, error: &RpcError) -> u16 {
+        match error.code {
+            RpcError::PARSE | RpcError::INVALID_REQUEST => 400,
+            RpcError::NO_SESSION => 404,
+            _ => 200,
+        }
+    }
+}

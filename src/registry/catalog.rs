@@ -1,0 +1,43 @@
+//! The snapshot that requests read: every server with the release that is served.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::release::{Held, Release};
+use crate::domain::{ServerName, ServerSpec};
+
+/// One server in the snapshot.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// How it is reached.
+    pub spec: Arc<ServerSpec>,
+    /// Whether it is used at all.
+    pub enabled: bool,
+    /// What callers see of it; nothing until a release was approved.
+    pub release: Option<Arc<Release>>,
+    /// A change that waits for approval.
+    pub held: Option<Held>,
+    /// The era it was last found to speak.
+    pub era: Option<crate::protocol::Era>,
+    /// Why it could not be looked at the last time, for administrators.
+    pub problem: Option<Arc<str>>,
+}
+
+/// All servers at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    pub servers: BTreeMap<ServerName, Entry>,
+}
+
+impl Catalog {
+    /// A server that may be used.
+    pub fn usable(&self, name: &str) -> Option<&Entry> {
+        self.servers.get(name).filter(|entry| entry.enabled)
+    }
+
+    /// All servers that have something to serve, in the order of their names.
+    pub fn serving(&self) -> impl Iterator<Item = (&Entry, &Arc<Release>)> {
+        self.servers.values().filter(|entry| entry.enabled).filter_map(|entry| Some((entry, entry.release.as_ref()?)))
+    }
+}

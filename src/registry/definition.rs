@@ -1,0 +1,134 @@
+//! Definitions: what a server says to models, each addressed by its digest; and the set of them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::{Digest, RawObject};
+use crate::schema::canonical;
+
+/// What a definition defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A tool.
+    Tool,
+    /// A prompt.
+    Prompt,
+    /// A resource template.
+    Template,
+    /// The server's instructions to models.
+    Instructions,
+}
+
+impl Kind {
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tool => "tool",
+            Self::Prompt => "prompt",
+            Self::Template => "resource template",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
+/// One definition as it was received.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Definition {
+    /// What it defines.
+    pub kind: Kind,
+    /// Its name, or a template's URI.
+    pub name: String,
+    /// Its own bytes.
+    pub body: Box<RawValue>,
+    /// The digest of its canonical form.
+    #[serde(skip)]
+    digest: Option<Digest>,
+}
+
+/// Members that change from one sight to the next without meaning anything; all else counts.
+const VOLATILE: [&str; 3] = ["/_meta/traceparent", "/_meta/tracestate", "/_meta/baggage"];
+
+impl Definition {
+    /// A definition; the error says why it cannot be addressed.
+    pub fn new(kind: Kind, name: String, body: Box<RawValue>) -> serde_json::Result<Self> {
+        let mut definition = Self { kind, name, body, digest: None };
+        definition.digest = Some(definition.compute()?);
+        Ok(definition)
+    }
+
+    fn compute(&self) -> serde_json::Result<Digest> {
+        let text = canonical(self.body.get(), &|path| VOLATILE.contains(&path))?;
+        Ok(Digest::of(&format!("portolan/definition/{}", self.kind.as_str()), text.as_bytes()))
+    }
+
+    /// Its address.
+    pub fn digest(&self) -> Digest {
+        // What could not be canonicalised never became a definition; its bytes are a fair stand-in.
+        self.digest.unwrap_or_else(|| self.compute().unwrap_or_else(|_| Digest::of("portolan/definition", self.body.get().as_bytes())))
+    }
+
+    /// A member of it that is a text.
+    pub fn text(&self, key: &str) -> Option<String> {
+        RawObject::parse(self.body.get()).ok()?.string(key)
+    }
+}
+
+/// Something a server offers that was left out, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dropped {
+    /// What it was.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Why it was left out.
+    pub reason: String,
+}
+
+/// All definitions of a server, and how it presented itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// In the server's own order.
+    pub definitions: Vec<Definition>,
+    /// What was left out.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
+    /// Its name and version, unverified.
+    pub info: Box<RawValue>,
+    /// Its capabilities.
+    pub capabilities: Box<RawValue>,
+}
+
+impl Manifest {
+    /// The address of the set: names count, and so does every definition, but not their order.
+    pub fn digest(&self) -> Digest {
+        let mut lines: Vec<String> = self
+            .definitions
+            .iter()
+            .map(|definition| format!("{} {:?} {}\n", definition.kind.as_str(), definition.name, definition.digest()))
+            .collect();
+        lines.sort_unstable();
+        Digest::of("portolan/release", lines.concat().as_bytes())
+    }
+
+    /// The definitions of a kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter().filter(move |definition| definition.kind == kind)
+    }
+
+    /// Whether the server declared a capability.
+    pub fn has(&self, capability: &str) -> bool {
+        RawObject::parse(self.capabilities.get()).is_ok_and(|all| all.has(capability))
+    }
+
+    /// A member of the server's self-description.
+    pub fn info(&self, key: &str) -> Option<String> {
+        RawObject::parse(self.info.get()).ok()?.string(key)
+    }
+
+    /// The server's instructions.
+    pub fn instructions(&self) -> Option<String> {
+        let definition = self.of(Kind::Instructions).next()?;
+        serde_json::from_str(definition.body.get()).ok()
+    }
+}

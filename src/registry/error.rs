@@ -1,0 +1,32 @@
+//! Why the registry refused.
+
+use std::sync::Arc;
+
+use crate::domain::ServerName;
+use crate::{store, upstream};
+
+/// Why the registry refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No server of that name.
+    #[error("there is no server `{0}`")]
+    NoServer(String),
+    /// The name is taken.
+    #[error("there is a server `{0}` already; remove it first, or choose another name")]
+    Exists(ServerName),
+    /// The operator's file declares it.
+    #[error("`{0}` is declared in the configuration file; change it there")]
+    Declared(ServerName),
+    /// There is no change to decide on.
+    #[error("nothing is held for `{0}`")]
+    NothingHeld(ServerName),
+    /// The server could not be looked at.
+    #[error("{0}")]
+    Upstream(Arc<upstream::Error>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+}

@@ -1,0 +1,123 @@
+//! The task that keeps an eye on one server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::definition::Manifest;
+use super::intake;
+use super::records::Records;
+use crate::domain::ServerSpec;
+use crate::schema::Validators;
+use crate::upstream::{Connection, Error, Identity, Upstreams};
+
+/// What a look at a server found.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It is what was approved.
+    Same,
+    /// Its definitions were accepted as this version.
+    Accepted(semver::Version),
+    /// A change waits for approval.
+    Held,
+    /// A change that was rejected before is still there.
+    Rejected,
+}
+
+/// A request to look.
+pub(super) enum Ask {
+    /// Now, and say what was found.
+    Now(oneshot::Sender<Result<Look, Arc<Error>>>),
+    /// Soon: the server told of a change.
+    Soon,
+}
+
+/// Changes that come in bursts are looked at once.
+const BURST: Duration = Duration::from_millis(100);
+
+/// One server's keeper.
+pub(super) struct Keeper {
+    pub(super) spec: Arc<ServerSpec>,
+    pub(super) upstreams: Upstreams,
+    pub(super) records: Records,
+    pub(super) validators: Validators,
+    pub(super) refresh: Duration,
+}
+
+impl Keeper {
+    /// Looks at the server until told to stop.
+    pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+        let name = self.spec.name.clone();
+        let mut failures = 0_u32;
+        let mut waiting = Vec::new();
+        loop {
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.look() => looked,
+            };
+            let connection = match &looked {
+                Ok((look, connection)) => {
+                    failures = 0;
+                    if let Look::Held = look {
+                        warn!(server.name = %name, "`{name}` changed; the change is held, see `portolan registry diff {name}`");
+                    }
+                    Some(connection.clone())
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    if failures == 1 {
+                        warn!(server.name = %name, "`{name}` cannot be used: {error}");
+                    }
+                    None
+                }
+            };
+            self.records.problem(&name, looked.as_ref().err().map(ToString::to_string));
+            let outcome = looked.map(|(look, _)| look);
+            for reply in waiting.drain(..) {
+                let reply: oneshot::Sender<_> = reply;
+                let _ = reply.send(outcome.clone());
+            }
+            let pause = if outcome.is_ok() { self.refresh } else { Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(6) - 1)) };
+            let ended = async {
+                match &connection {
+                    Some(connection) => connection.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+                () = ended => info!(server.name = %name, "the connection to `{name}` ended; it is opened again"),
+                ask = asks.recv() => match ask {
+                    None => return,
+                    Some(Ask::Now(reply)) => {
+                        self.upstreams.retry_now(&name);
+                        waiting.push(reply);
+                    }
+                    Some(Ask::Soon) => tokio::time::sleep(BURST).await,
+                },
+            }
+            while let Ok(ask) = asks.try_recv() {
+                if let Ask::Now(reply) = ask {
+                    waiting.push(reply);
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(Look, Arc<Connection>), Arc<Error>> {
+        let known = self.records.era(&self.spec.name).await;
+        let connection = self.upstreams.connection(&self.spec, Identity::default(), known).await?;
+        let manifest: Manifest = intake::read(&connection, &self.validators).await.map_err(Arc::new)?;
+        for dropped in &manifest.dropped {
+            warn!(server.name = %self.spec.name, "the {} `{}` of `{}` is left out: {}", dropped.kind.as_str(), dropped.name, self.spec.name, dropped.reason);
+        }
+        let look = self.records.saw(&self.spec, connection.peer().era, manifest).await;
+        look.map(|look| (look, connection)).map_err(|error| {
+            Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}")))
+        })
+    }
+}

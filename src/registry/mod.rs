@@ -1,0 +1,239 @@
+//! Which definitions are trusted, by release: the point where everything callers see is decided.
+//!
+//! Each server has a keeper, a task that connects to it, reads its definitions, compares them with
+//! the approved release and does so again when the server tells of a change, at intervals, and when
+//! asked. Requests never wait for it: they read the [`Catalog`], one immutable snapshot.
+
+mod catalog;
+mod definition;
+mod drift;
+mod error;
+mod intake;
+mod keeper;
+mod records;
+mod release;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use catalog::{Catalog, Entry};
+pub use definition::{Definition, Dropped, Kind, Manifest};
+pub use drift::{Class, Difference, differences};
+pub use error::Error;
+pub use keeper::Look;
+pub use release::{Held, Refused, Release};
+
+use crate::domain::{ServerName, ServerSpec};
+use crate::schema::Validators;
+use crate::store::{ReleaseRow, ServerRow, Store};
+use crate::upstream::{Change, Upstreams};
+use keeper::{Ask, Keeper};
+use records::Records;
+
+/// The registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    upstreams: Upstreams,
+    records: Records,
+    validators: Validators,
+    refresh: Duration,
+    catalog: Arc<ArcSwap<Catalog>>,
+    changed: watch::Sender<u64>,
+    keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
+}
+
+impl Registry {
+    /// A registry without servers; each is looked at again at least every `refresh`.
+    pub fn new(store: Store, upstreams: Upstreams, refresh: Duration) -> Self {
+        let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
+        let (changed, _) = watch::channel(0);
+        let records = Records::new(store.clone(), catalog.clone(), changed.clone());
+        let (validators, keepers) = (Validators::default(), Mutex::default());
+        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers }))
+    }
+
+    /// The servers and releases of this moment.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog.load_full()
+    }
+
+    /// Counts up whenever callers may see something else than before.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// The compiled validators.
+    pub fn validators(&self) -> &Validators {
+        &self.0.validators
+    }
+
+    /// Takes up the servers of the store and of the operator's file. Their approved releases are
+    /// served at once; the servers themselves are looked at in the background.
+    pub async fn load(&self, declared: Vec<ServerSpec>) -> Result<(), Error> {
+        for row in self.0.store.servers().await? {
+            match serde_json::from_str::<ServerSpec>(&row.spec) {
+                Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled).await?,
+                Ok(spec) => tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name),
+                Err(error) => tracing::error!("the server `{}` cannot be read from the database: {error}", row.name),
+            }
+        }
+        for spec in declared {
+            self.attach(spec, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the declared servers in line with a configuration that was read again.
+    pub async fn redeclare(&self, declared: Vec<ServerSpec>) -> Result<(), Error> {
+        let catalog = self.catalog();
+        for entry in catalog.servers.values().filter(|entry| entry.spec.declared) {
+            if !declared.iter().any(|spec| *spec == *entry.spec) {
+                self.detach(&entry.spec.name).await;
+            }
+        }
+        for spec in declared {
+            if self.catalog().servers.get(&spec.name).is_none_or(|entry| *entry.spec != spec) {
+                self.detach(&spec.name).await;
+                self.attach(spec, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a server at run time and waits for the first look at it. One that cannot be looked at is not kept.
+    pub async fn add(&self, spec: ServerSpec) -> Result<Look, Error> {
+        let name = spec.name.clone();
+        if self.catalog().servers.contains_key(&name) {
+            return Err(Error::Exists(name));
+        }
+        let row = ServerRow { name: name.to_string(), spec: crate::domain::raw(&spec).get().to_owned(), enabled: true };
+        self.0.store.add_server(&row).await.map_err(|error| match error {
+            crate::store::Error::Exists => Error::Exists(name.clone()),
+            other => Error::Store(other),
+        })?;
+        self.attach(spec, true).await?;
+        let looked = self.refresh(name.as_str()).await;
+        if looked.is_err() {
+            self.detach(&name).await;
+            self.0.store.remove_server(name.as_str()).await?;
+        }
+        looked
+    }
+
+    /// Removes a server that was added at run time, with its releases.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        let name = self.at_run_time(name)?;
+        self.0.store.remove_server(name.as_str()).await?;
+        self.detach(&name).await;
+        Ok(())
+    }
+
+    /// Enables or disables a server that was added at run time.
+    pub async fn enable(&self, name: &str, enabled: bool) -> Result<(), Error> {
+        let name = self.at_run_time(name)?;
+        self.0.store.enable_server(name.as_str(), enabled).await?;
+        let Some(entry) = self.catalog().servers.get(&name).cloned() else { return Err(Error::NoServer(name.to_string())) };
+        self.detach(&name).await;
+        self.attach((*entry.spec).clone(), enabled).await
+    }
+
+    fn at_run_time(&self, name: &str) -> Result<ServerName, Error> {
+        let catalog = self.catalog();
+        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        if entry.spec.declared { Err(Error::Declared(entry.spec.name.clone())) } else { Ok(entry.spec.name.clone()) }
+    }
+
+    /// Looks at a server now, and says what was found.
+    pub async fn refresh(&self, name: &str) -> Result<Look, Error> {
+        let asks = {
+            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+            keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?
+        };
+        let (reply, answer) = oneshot::channel();
+        asks.send(Ask::Now(reply)).await.map_err(|_| Error::Stopping)?;
+        answer.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream)
+    }
+
+    /// Takes note that a server told of a change.
+    pub fn notice(&self, server: &ServerName, change: Change) {
+        if change == Change::Resources {
+            self.0.changed.send_modify(|count| *count += 1);
+            return;
+        }
+        let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asks, _)) = keepers.get(server) {
+            let _ = asks.try_send(Ask::Soon);
+        }
+    }
+
+    /// The differences between what is served and what is held.
+    pub fn held_differences(&self, name: &str) -> Result<Vec<Difference>, Error> {
+        let catalog = self.catalog();
+        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let Some(held) = &entry.held else { return Ok(Vec::new()) };
+        let nothing = Manifest { definitions: Vec::new(), ..(*held.manifest).clone() };
+        let approved = entry.release.as_ref().map_or(&nothing, |release| &release.manifest);
+        Ok(differences(approved, &held.manifest))
+    }
+
+    /// Approves what is held: it is served from now on.
+    pub async fn approve(&self, name: &str, by: &str) -> Result<Arc<Release>, Error> {
+        self.0.records.approve(name, by).await
+    }
+
+    /// Refuses what is held: the approved release goes on being served, and that very change is not held again.
+    pub async fn reject(&self, name: &str, by: &str) -> Result<(), Error> {
+        self.0.records.reject(name, by).await
+    }
+
+    /// All releases of a server, the latest decided first.
+    pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseRow>, Error> {
+        let catalog = self.catalog();
+        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
+    }
+
+    async fn attach(&self, spec: ServerSpec, enabled: bool) -> Result<(), Error> {
+        let name = spec.name.clone();
+        let spec = Arc::new(spec);
+        self.0.records.attach(spec.clone(), enabled).await?;
+        if enabled {
+            let (asks, queue) = mpsc::channel(16);
+            let stop = CancellationToken::new();
+            let keeper = Keeper {
+                spec,
+                upstreams: self.0.upstreams.clone(),
+                records: self.0.records.clone(),
+                validators: self.0.validators.clone(),
+                refresh: self.0.refresh,
+            };
+            tokio::spawn(keeper.run(queue, stop.clone()));
+            self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (asks, stop));
+        }
+        Ok(())
+    }
+
+    async fn detach(&self, name: &ServerName) {
+        let keeper = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some((_, stop)) = keeper {
+            stop.cancel();
+        }
+        self.0.records.detach(name);
+        self.0.upstreams.close(name).await;
+    }
+
+    /// Stops looking at servers.
+    pub fn stop(&self) {
+        for (_, stop) in self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            stop.cancel();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What was seen and decided: written to the store first, then shown in the catalog.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use semver::Version;
+use tokio::sync::watch;
+
+use super::catalog::{Catalog, Entry};
+use super::definition::Manifest;
+use super::drift::{Class, differences};
+use super::error::Error;
+use super::keeper::Look;
+use super::release::{Held, Release};
+use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
+use crate::protocol::Era;
+use crate::store::{ReleaseRow, ReleaseState, Store};
+
+/// The written side of the registry.
+#[derive(Clone)]
+pub(super) struct Records {
+    store: Store,
+    catalog: Arc<ArcSwap<Catalog>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Records {
+    pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<u64>) -> Self {
+        Self { store, catalog, changed }
+    }
+
+    /// Shows a server with the release that was last approved.
+    pub(super) async fn attach(&self, spec: Arc<ServerSpec>, enabled: bool) -> Result<(), Error> {
+        let name = spec.name.clone();
+        let rows = self.store.releases(name.as_str()).await?;
+        let mut entry = Entry { spec, enabled, release: None, held: None, era: self.era(&name).await, problem: None };
+        for row in rows {
+            let Ok(manifest) = serde_json::from_str::<Manifest>(&row.manifest) else { continue };
+            match row.state {
+                ReleaseState::Approved if entry.release.is_none() => {
+                    let version = Version::parse(&row.version).unwrap_or(FIRST);
+                    entry.release = Some(Arc::new(Release::new(name.clone(), version, manifest)));
+                }
+                ReleaseState::Held => entry.held = Some(Held::new(manifest, row.captured_ms)),
+                ReleaseState::Approved | ReleaseState::Rejected => {}
+            }
+        }
+        self.show(|catalog| {
+            catalog.servers.insert(name.clone(), entry.clone());
+        });
+        Ok(())
+    }
+
+    pub(super) fn detach(&self, name: &ServerName) {
+        self.show(|catalog| {
+            catalog.servers.remove(name);
+        });
+    }
+
+    /// The era a server last spoke.
+    pub(super) async fn era(&self, name: &ServerName) -> Option<Era> {
+        self.store.era(name.as_str()).await.ok().flatten()?.parse().ok()
+    }
+
+    /// Notes for administrators why a server cannot be used, or that it can.
+    pub(super) fn problem(&self, name: &ServerName, problem: Option<String>) {
+        let problem: Option<Arc<str>> = problem.map(Into::into);
+        let same = self.catalog.load().servers.get(name).is_none_or(|entry| entry.problem == problem);
+        if !same {
+            self.edit(name, |entry| entry.problem.clone_from(&problem));
+        }
+    }
+
+    /// Compares what a server offers now with what was approved, and decides.
+    pub(super) async fn saw(&self, spec: &ServerSpec, era: Era, manifest: Manifest) -> Result<Look, Error> {
+        let name = &spec.name;
+        if self.catalog.load().servers.get(name).is_some_and(|entry| entry.era != Some(era)) {
+            self.store.set_era(name.as_str(), era.as_str()).await?;
+            self.edit(name, |entry| entry.era = Some(era));
+        }
+        let rows = self.store.releases(name.as_str()).await?;
+        let digest = manifest.digest();
+        let current = rows.iter().find(|row| row.state == ReleaseState::Approved);
+        let known = rows.iter().find(|row| row.digest == digest.to_string());
+        match (current, known.map(|row| row.state)) {
+            (None, _) if spec.starts_held => self.hold(name, manifest, known).await,
+            (None, _) => self.accept(name, FIRST, manifest, "the first registration").await,
+            (Some(current), Some(ReleaseState::Approved)) if current.digest == digest.to_string() => {
+                if self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.is_some()) {
+                    self.store.drop_held(name.as_str()).await?;
+                    self.edit(name, |entry| entry.held = None);
+                }
+                // What is left out is no part of a release, but people want to know of it.
+                self.serve(name, version(&current.version), manifest);
+                Ok(Look::Same)
+            }
+            // The server went back to words that were approved before.
+            (Some(_), Some(ReleaseState::Approved)) => {
+                let version = known.map_or(FIRST, |row| version(&row.version));
+                self.accept(name, version, manifest, "an earlier approval").await
+            }
+            (Some(_), Some(ReleaseState::Rejected)) => Ok(Look::Rejected),
+            (Some(current), _) => {
+                let approved: Manifest = serde_json::from_str(&current.manifest)
+                    .map_err(|error| crate::store::Error::Corrupt(format!("the release {} of {name}: {error}", current.version)))?;
+                let worst = differences(&approved, &manifest).iter().map(|difference| difference.class).max();
+                match worst {
+                    None | Some(Class::Patch) => {
+                        let next = Release::next_version(&version(&current.version), Class::Patch);
+                        self.accept(name, next, manifest, "policy").await
+                    }
+                    Some(Class::Breaking | Class::Steering) => self.hold(name, manifest, known).await,
+                }
+            }
+        }
+    }
+
+    async fn accept(&self, name: &ServerName, version: Version, manifest: Manifest, by: &str) -> Result<Look, Error> {
+        self.write(name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
+        self.serve(name, version.clone(), manifest);
+        self.edit(name, |entry| entry.held = None);
+        Ok(Look::Accepted(version))
+    }
+
+    async fn hold(&self, name: &ServerName, manifest: Manifest, known: Option<&ReleaseRow>) -> Result<Look, Error> {
+        if known.is_some_and(|row| row.state == ReleaseState::Rejected) {
+            return Ok(Look::Rejected);
+        }
+        let since = match known {
+            Some(row) => row.captured_ms,
+            None => self.write(name, &manifest, "", ReleaseState::Held, None).await?,
+        };
+        let held = Held::new(manifest, since);
+        let news = self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.as_ref().map(|held| held.digest) != Some(held.digest));
+        if news {
+            self.edit(name, |entry| entry.held = Some(held.clone()));
+        }
+        Ok(Look::Held)
+    }
+
+    /// Makes what is held the approved release.
+    pub(super) async fn approve(&self, name: &str, by: &str) -> Result<Arc<Release>, Error> {
+        let (name, entry, held) = self.held(name)?;
+        let version = match &entry.release {
+            None => FIRST,
+            Some(release) => {
+                let worst = differences(&release.manifest, &held.manifest).iter().map(|difference| difference.class).max();
+                Release::next_version(&release.version, worst.unwrap_or(Class::Patch))
+            }
+        };
+        let manifest = (*held.manifest).clone();
+        self.write(&name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
+        self.serve(&name, version, manifest);
+        self.edit(&name, |entry| entry.held = None);
+        let catalog = self.catalog.load_full();
+        let release = catalog.servers.get(&name).and_then(|entry| entry.release.clone());
+        release.ok_or_else(|| Error::NoServer(name.to_string()))
+    }
+
+    /// Refuses what is held.
+    pub(super) async fn reject(&self, name: &str, by: &str) -> Result<(), Error> {
+        let (name, _, held) = self.held(name)?;
+        self.write(&name, &held.manifest, "", ReleaseState::Rejected, Some(by)).await?;
+        self.edit(&name, |entry| entry.held = None);
+        Ok(())
+    }
+
+    fn held(&self, name: &str) -> Result<(ServerName, Entry, Held), Error> {
+        let catalog = self.catalog.load_full();
+        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let held = entry.held.clone().ok_or_else(|| Error::NothingHeld(entry.spec.name.clone()))?;
+        Ok((entry.spec.name.clone(), entry.clone(), held))
+    }
+
+    async fn write(&self, name: &ServerName, manifest: &Manifest, version: &str, state: ReleaseState, by: Option<&str>) -> Result<i64, Error> {
+        let now = now_ms();
+        let row = ReleaseRow {
+            server: name.to_string(),
+            digest: manifest.digest().to_string(),
+            version: version.to_owned(),
+            state,
+            manifest: raw(manifest).get().to_owned(),
+            captured_ms: now,
+            decided_ms: by.map(|_| now),
+            decided_by: by.map(ToOwned::to_owned),
+        };
+        self.store.put_release(&row).await?;
+        Ok(now)
+    }
+
+    /// Shows a release; nothing changes when it is the one that is shown, with the same things left out.
+    fn serve(&self, name: &ServerName, version: Version, manifest: Manifest) {
+        let shown = self.catalog.load().servers.get(name).and_then(|entry| entry.release.clone());
+        let leaves_out = |manifest: &Manifest| manifest.dropped.iter().map(|dropped| dropped.name.clone()).collect::<Vec<_>>();
+        if shown.is_some_and(|release| {
+            release.version == version && release.digest == manifest.digest() && leaves_out(&release.manifest) == leaves_out(&manifest)
+        }) {
+            return;
+        }
+        let release = Arc::new(Release::new(name.clone(), version, manifest));
+        self.edit(name, |entry| entry.release = Some(release.clone()));
+    }
+
+    fn edit(&self, name: &ServerName, edit: impl Fn(&mut Entry)) {
+        self.show(|catalog| {
+            if let Some(entry) = catalog.servers.get_mut(name) {
+                edit(entry);
+            }
+        });
+    }
+
+    fn show(&self, change: impl Fn(&mut Catalog)) {
+        self.catalog.rcu(|catalog| {
+            let mut next = Catalog::clone(catalog);
+            change(&mut next);
+            next
+        });
+        self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+const FIRST: Version = Version::new(1, 0, 0);
+
+fn version(text: &str) -> Version {
+    Version::parse(text).unwrap_or(FIRST)
+}
+
+impl Held {
+    fn new(manifest: Manifest, since_ms: i64) -> Self {
+        let digest: Digest = manifest.digest();
+        Self { digest, manifest: Arc::new(manifest), since_ms }
+    }
+}

@@ -1,0 +1,204 @@
+//! One open connection to a server: what it said of itself, and how it is called.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::Error;
+use crate::domain::{RawObject, raw};
+use crate::protocol::{Era, stamp, with_progress_token, without_modern_meta};
+
+/// A notification on its way to the caller.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Its method.
+    pub method: String,
+    /// Its params' own bytes.
+    pub params: Option<Box<RawValue>>,
+}
+
+/// Someone who wants to hear of progress.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The token the caller gave, as it was written; put back into every notification.
+    pub token: Box<RawValue>,
+    /// Where notifications go. A full queue drops them: progress must never hold up a result.
+    pub out: mpsc::Sender<Note>,
+}
+
+/// One request to a server.
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Its params' own bytes.
+    pub params: Option<&'a RawValue>,
+    /// Who hears of progress.
+    pub listener: Option<Listener>,
+    /// Arguments mirrored into `Mcp-Param-*` headers, for stateless HTTP servers.
+    pub headers: Vec<(String, String)>,
+    /// The longest it may take.
+    pub timeout: Duration,
+}
+
+impl<'a> Call<'a> {
+    /// A request that nobody follows.
+    pub fn new(method: &'a str, params: Option<&'a RawValue>, timeout: Duration) -> Self {
+        Self { method, params, listener: None, headers: Vec::new(), timeout }
+    }
+}
+
+/// How a server presented itself.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// How it talks.
+    pub era: Era,
+    /// Its name and version, unverified.
+    pub info: Box<RawValue>,
+    /// Its capabilities as it wrote them.
+    pub capabilities: Box<RawValue>,
+    /// Its instructions to models.
+    pub instructions: Option<String>,
+}
+
+impl Peer {
+    /// Reads the answer to `initialize` or `server/discover`.
+    pub(super) fn read(era: Era, result: &RawValue) -> Result<Self, Error> {
+        let object = RawObject::parse(result.get()).map_err(|_| Error::NotMcp("its greeting is not an object".into()))?;
+        let from_meta = || object.get("_meta").and_then(|meta| {
+            RawObject::parse(meta.get()).ok()?.remove("io.modelcontextprotocol/serverInfo")
+        });
+        Ok(Self {
+            era,
+            info: object.get("serverInfo").map(ToOwned::to_owned).or_else(from_meta).unwrap_or_else(|| raw(&serde_json::json!({}))),
+            capabilities: object.get("capabilities").map(ToOwned::to_owned).unwrap_or_else(|| raw(&serde_json::json!({}))),
+            instructions: object.string("instructions"),
+        })
+    }
+
+    /// Whether the server declared a capability.
+    pub fn has(&self, capability: &str) -> bool {
+        RawObject::parse(self.capabilities.get()).is_ok_and(|all| all.has(capability))
+    }
+
+    /// A member of its self-description (`name`, `version`).
+    pub fn info(&self, key: &str) -> Option<String> {
+        RawObject::parse(self.info.get()).ok()?.string(key)
+    }
+}
+
+/// Moves bytes to a server and back.
+#[async_trait]
+pub(super) trait Wire: Send + Sync {
+    /// Sends a request whose params are ready, and waits for its result. Dropping the future cancels the request.
+    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error>;
+    /// Sends a notification.
+    async fn notify(&self, method: &str) -> Result<(), Error>;
+    /// Whether it broke.
+    fn broken(&self) -> Option<Error>;
+    /// Returns when it broke.
+    async fn ended(&self);
+    /// What the child wrote to standard error lately.
+    fn stderr(&self) -> Option<String>;
+    /// Ends it.
+    async fn close(&self);
+}
+
+/// An open connection.
+pub struct Connection {
+    peer: Peer,
+    wire: Arc<dyn Wire>,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub(super) fn new(peer: Peer, wire: Arc<dyn Wire>) -> Self {
+        Self { peer, wire, since: Instant::now() }
+    }
+
+    /// How the server presented itself.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Sends a request in the server's era and waits for its result.
+    pub async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        let token = call.listener.as_ref().map(|_| 0);
+        let params = dress(self.peer.era, call.params, token);
+        self.wire.call(Call { params: Some(&params), ..call }).await
+    }
+
+    /// All items of a paginated list, in order, each with its own bytes.
+    pub async fn list(&self, method: &str, member: &str, timeout: Duration) -> Result<Vec<Box<RawValue>>, Error> {
+        /// Most pages and items that are read of one list.
+        const MAX_PAGES: usize = 200;
+        const MAX_ITEMS: usize = 20_000;
+        let mut items: Vec<Box<RawValue>> = Vec::new();
+        let mut cursor: Option<Box<RawValue>> = None;
+        for _ in 0..MAX_PAGES {
+            let mut params = RawObject::default();
+            if let Some(cursor) = cursor.take() {
+                params.set("cursor", cursor);
+            }
+            let result = self.call(Call::new(method, Some(&params.to_raw()), timeout)).await?;
+            let mut page = RawObject::parse(result.get()).map_err(|error| Error::NotMcp(format!("{method}: {error}")))?;
+            let more: Option<Vec<Box<RawValue>>> = page.read(member);
+            items.extend(more.ok_or_else(|| Error::NotMcp(format!("its answer to {method} has no list `{member}`")))?);
+            cursor = page.remove("nextCursor").filter(|cursor| cursor.get() != "null");
+            if cursor.is_none() {
+                return Ok(items);
+            }
+            if items.len() > MAX_ITEMS {
+                break;
+            }
+        }
+        Err(Error::NotMcp(format!("its list of {member} does not end")))
+    }
+
+    /// Whether the connection broke.
+    pub fn is_closed(&self) -> bool {
+        self.wire.broken().is_some()
+    }
+
+    /// Why it broke.
+    pub fn why_closed(&self) -> Error {
+        self.wire.broken().unwrap_or(Error::Closed)
+    }
+
+    /// Returns when the connection broke.
+    pub async fn ended(&self) {
+        self.wire.ended().await;
+    }
+
+    /// How long it has been open.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// What the child wrote to standard error lately.
+    pub fn stderr(&self) -> Option<String> {
+        self.wire.stderr()
+    }
+
+    /// Ends it; a child has ended when this returns.
+    pub async fn close(&self) {
+        self.wire.close().await;
+    }
+}
+
+/// The params as an era wants them; the wire puts the request's id in place of the progress token.
+pub(super) fn dress(era: Era, params: Option<&RawValue>, token: Option<u64>) -> Box<RawValue> {
+    let params = with_progress_token(params, token);
+    match era {
+        Era::Modern => stamp(Some(&params)),
+        Era::Legacy(_) => without_modern_meta(Some(&params)),
+    }
+}

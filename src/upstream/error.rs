@@ -1,0 +1,93 @@
+//! What can go wrong with an upstream server.
+
+use crate::net;
+use crate::protocol::RpcError;
+
+/// Why an upstream server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It answered with an error of its own.
+    #[error("the server answered with error {}: {}", .0.code, crate::domain::clip(&.0.message, 300))]
+    Rpc(RpcError),
+    /// Its program is not there.
+    #[error("there is no program `{0}`; install it, or give its full path")]
+    NoProgram(String),
+    /// Its program could not be started.
+    #[error("`{program}` could not be started: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its process ended.
+    #[error("the server's process ended{}{}", exit_code(*.code), last_words(.stderr))]
+    Exited {
+        /// Its exit code, unless a signal ended it.
+        code: Option<i32>,
+        /// The last of what it wrote to standard error.
+        stderr: String,
+    },
+    /// It could not be reached, or the connection broke.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// It wants credentials.
+    #[error("the server wants credentials (HTTP {0}); add them with a header")]
+    Credentials(u16),
+    /// It answered with a status that means nothing in MCP.
+    #[error("the server answered with HTTP status {0}")]
+    Status(u16),
+    /// It does not speak MCP.
+    #[error("this is not an MCP server: {0}")]
+    NotMcp(String),
+    /// It forgot our session.
+    #[error("the server ended the session")]
+    SessionLost,
+    /// It did not answer in time.
+    #[error("the server did not answer within {0:?}")]
+    Timeout(std::time::Duration),
+    /// It sent more in one message than is taken.
+    #[error("the server sent a message larger than is taken")]
+    TooLarge,
+    /// Too many callers want a connection of their own.
+    #[error("{0} callers have a connection of their own already; try again later")]
+    TooMany(usize),
+    /// The connection was closed by us.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+impl Error {
+    /// What its child wrote to standard error, where that is known.
+    pub fn stderr(&self) -> Option<&str> {
+        match self {
+            Self::Exited { stderr, .. } => Some(stderr),
+            _ => None,
+        }
+    }
+
+    /// What callers may hear of it: nothing of the server's process, address or standard error.
+    pub fn public(&self) -> RpcError {
+        match self {
+            Self::Rpc(error) => error.clone(),
+            Self::Timeout(after) => RpcError::new(RpcError::UPSTREAM, format!("the server did not answer within {after:?}")),
+            Self::Exited { .. } => RpcError::new(RpcError::UPSTREAM, "the server's process ended before it answered"),
+            Self::TooLarge => RpcError::new(RpcError::UPSTREAM, self.to_string()),
+            _ => RpcError::new(RpcError::UPSTREAM, "the server cannot be reached now"),
+        }
+    }
+
+    /// Whether the request certainly did nothing yet, so that it may be sent once more.
+    pub fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::SessionLost | Self::Closed | Self::Net(net::Error::Refused | net::Error::Unresolved))
+    }
+}
+
+fn exit_code(code: Option<i32>) -> String {
+    code.map_or_else(|| " by a signal".to_owned(), |code| format!(" with exit code {code}"))
+}
+
+fn last_words(stderr: &str) -> String {
+    let last = stderr.trim_end().lines().last().unwrap_or_default();
+    if last.is_empty() { String::new() } else { format!("; its last words: {}", crate::domain::printable(&crate::domain::clip(last, 300))) }
+}

@@ -1,0 +1,250 @@
+//! Live connections to upstream MCP servers: one per server and identity, opened when first needed.
+//!
+//! A connection that fails is tried again with a growing pause, and never harms another. To add a
+//! transport: `transport/<name>.rs`, and one arm in `connect.rs`.
+
+mod connect;
+mod connection;
+mod error;
+mod supervisor;
+mod transport;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+
+pub use connection::{Call, Connection, Listener, Note, Peer};
+pub use error::Error;
+pub use supervisor::supervise;
+
+use crate::domain::{Isolation, ServerName, ServerSpec};
+use crate::net::Net;
+use crate::protocol::Era;
+
+/// What a server said happened to its lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Tools, prompts or templates may be others now.
+    Definitions,
+    /// The resources may be others now.
+    Resources,
+}
+
+/// Told of every change, with the server it happened to.
+pub type OnChange = Arc<dyn Fn(&ServerName, Change) + Send + Sync>;
+
+/// Who is calling, as far as connections are concerned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity<'a> {
+    /// The principal; empty for the gateway itself.
+    pub principal: &'a str,
+    /// The client's session, if it has one.
+    pub session: Option<&'a str>,
+}
+
+/// All live connections.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+struct Inner {
+    net: Net,
+    on_change: OnChange,
+    slots: Mutex<HashMap<ServerName, HashMap<String, Slot>>>,
+}
+
+type Connecting = Shared<BoxFuture<'static, Result<Arc<Connection>, Arc<Error>>>>;
+
+/// One connection, or the way to it.
+struct Slot {
+    connecting: Option<Connecting>,
+    live: Option<Arc<Connection>>,
+    failures: u32,
+    retry_at: Option<Instant>,
+    error: Option<Arc<Error>>,
+    used: Instant,
+}
+
+/// How a server's shared connection stands, for people.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Not tried yet, or closed for want of use.
+    Idle,
+    /// On the way.
+    Connecting,
+    /// Open.
+    Ready(Arc<Connection>),
+    /// The last try failed.
+    Failed(Arc<Error>),
+}
+
+/// Most connections of one server, over all callers.
+const MAX_PER_SERVER: usize = 64;
+/// A caller's own connection is closed after this much silence.
+const IDLE: Duration = Duration::from_secs(600);
+
+impl Upstreams {
+    /// No connections yet; `on_change` is told what servers say of their lists.
+    pub fn new(net: Net, on_change: OnChange) -> Self {
+        Self(Arc::new(Inner { net, on_change, slots: Mutex::default() }))
+    }
+
+    /// The connection for a caller: the live one, the one on its way, or a new one.
+    ///
+    /// `known` is the era the server spoke last; asking it again is then not needed.
+    pub async fn connection(&self, spec: &ServerSpec, identity: Identity<'_>, known: Option<Era>) -> Result<Arc<Connection>, Arc<Error>> {
+        let key = match spec.isolation {
+            Isolation::Shared => String::new(),
+            Isolation::Caller => identity.principal.to_owned(),
+            Isolation::Session => identity.session.unwrap_or(identity.principal).to_owned(),
+        };
+        let connecting = {
+            let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_server = slots.entry(spec.name.clone()).or_default();
+            retire(of_server, &key);
+            if !of_server.contains_key(&key) && of_server.len() >= MAX_PER_SERVER {
+                return Err(Arc::new(Error::TooMany(MAX_PER_SERVER)));
+            }
+            let slot = of_server.entry(key.clone()).or_insert_with(Slot::new);
+            slot.used = Instant::now();
+            if let Some(live) = slot.live.as_ref().filter(|live| !live.is_closed()) {
+                return Ok(live.clone());
+            }
+            if let (Some(at), Some(error)) = (slot.retry_at, &slot.error)
+                && Instant::now() < at
+                && slot.connecting.is_none()
+            {
+                return Err(error.clone());
+            }
+            match &slot.connecting {
+                Some(connecting) => connecting.clone(),
+                None => self.start(spec.clone(), key, known, slot),
+            }
+        };
+        connecting.await
+    }
+
+    /// Begins to connect in a task of its own, so that a caller who leaves does not stop it for the others.
+    fn start(&self, spec: ServerSpec, key: String, known: Option<Era>, slot: &mut Slot) -> Connecting {
+        let this = self.clone();
+        let task = tokio::spawn(async move {
+            let result = connect::connect(&this.0.net, &spec, known, this.0.on_change.clone()).await;
+            let result = result.map(Arc::new).map_err(Arc::new);
+            this.settle(&spec.name, &key, &result);
+            result
+        });
+        let connecting = async move { task.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed))) }.boxed().shared();
+        slot.connecting = Some(connecting.clone());
+        connecting
+    }
+
+    fn settle(&self, server: &ServerName, key: &str, result: &Result<Arc<Connection>, Arc<Error>>) {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get_mut(server).and_then(|slots| slots.get_mut(key)) else {
+            // The server was closed while we were on the way to it.
+            if let Ok(connection) = result {
+                let connection = connection.clone();
+                tokio::spawn(async move { connection.close().await });
+            }
+            return;
+        };
+        slot.connecting = None;
+        match result {
+            Ok(connection) => {
+                // One that dies young counts as a failure, else a server that exits at once would be started in a loop.
+                let steady = slot.live.as_ref().is_none_or(|last| last.age() > Duration::from_secs(60));
+                slot.failures = if steady { 0 } else { slot.failures + 1 };
+                slot.retry_at = (slot.failures > 0).then(|| Instant::now() + pause(slot.failures));
+                slot.live = Some(connection.clone());
+                slot.error = None;
+            }
+            Err(error) => {
+                slot.failures += 1;
+                slot.retry_at = Some(Instant::now() + pause(slot.failures));
+                slot.live = None;
+                slot.error = Some(error.clone());
+            }
+        }
+    }
+
+    /// How the gateway's own connection to a server stands.
+    pub fn state(&self, server: &ServerName) -> State {
+        let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(of_server) = slots.get(server) else { return State::Idle };
+        let newest = of_server.values().max_by_key(|slot| (slot.live.as_ref().is_some_and(|live| !live.is_closed()), slot.used));
+        match newest {
+            Some(Slot { connecting: Some(_), .. }) => State::Connecting,
+            Some(Slot { live: Some(live), .. }) if !live.is_closed() => State::Ready(live.clone()),
+            Some(Slot { live: Some(live), .. }) => State::Failed(Arc::new(live.why_closed())),
+            Some(Slot { error: Some(error), .. }) => State::Failed(error.clone()),
+            _ => State::Idle,
+        }
+    }
+
+    /// What a server's child wrote to its standard error lately.
+    pub fn stderr(&self, server: &ServerName) -> Option<String> {
+        match self.state(server) {
+            State::Ready(live) => live.stderr(),
+            State::Failed(error) => error.stderr().map(str::to_owned),
+            State::Idle | State::Connecting => None,
+        }
+    }
+
+    /// Forgets the pause after a failure: the next call tries at once.
+    pub fn retry_now(&self, server: &ServerName) {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.get_mut(server).into_iter().flat_map(HashMap::values_mut) {
+            slot.retry_at = None;
+        }
+    }
+
+    /// Closes what is open to a server and forgets it.
+    pub async fn close(&self, server: &ServerName) {
+        let gone = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
+        close_all(gone.into_iter().flatten().map(|(_, slot)| slot)).await;
+    }
+
+    /// Closes everything; children have ended when this returns.
+    pub async fn close_all(&self) {
+        let all = std::mem::take(&mut *self.0.slots.lock().unwrap_or_else(PoisonError::into_inner));
+        close_all(all.into_values().flatten().map(|(_, slot)| slot)).await;
+    }
+}
+
+async fn close_all(slots: impl Iterator<Item = Slot> + Send) {
+    let closing = slots.map(|slot| async move {
+        let live = match (slot.live, slot.connecting) {
+            (Some(live), _) => Some(live),
+            (None, Some(connecting)) => tokio::time::timeout(Duration::from_millis(200), connecting).await.ok().and_then(Result::ok),
+            (None, None) => None,
+        };
+        if let Some(live) = live {
+            live.close().await;
+        }
+    });
+    futures::future::join_all(closing).await;
+}
+
+/// Lets go of callers' connections that nobody has used for a while.
+fn retire(of_server: &mut HashMap<String, Slot>, wanted: &str) {
+    let idle = |key: &String, slot: &mut Slot| {
+        !key.is_empty() && key != wanted && slot.connecting.is_none() && slot.used.elapsed() >= IDLE
+    };
+    let gone: Vec<Slot> = of_server.extract_if(idle).map(|(_, slot)| slot).collect();
+    if !gone.is_empty() {
+        tokio::spawn(close_all(gone.into_iter()));
+    }
+}
+
+/// 0.1 s, doubled with each failure, at most a minute.
+fn pause(failures: u32) -> Duration {
+    Duration::from_millis(100).saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(Duration::from_secs(60))
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self { connecting: None, live: None, failures: 0, retry_at: None, error: None, used: Instant::now() }
+    }
+}

@@ -1,0 +1,113 @@
+//! Starting a server's program: no shell, a small environment, a process group of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use crate::upstream::Error;
+use crate::upstream::supervisor::SUPERVISE;
+
+/// Variables a child inherits, by exact name; everything else, provider keys above all, stays here.
+const INHERITED: [&str; 24] = [
+    "PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy",
+    "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE", "PIP_CERT", "UV_NATIVE_TLS", "SYSTEMROOT", "APPDATA", "LOCALAPPDATA",
+];
+/// Variables a child inherits, by prefix.
+const INHERITED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
+
+/// How much of a child's standard error is kept, in bytes.
+const STDERR_KEPT: usize = 64 << 10;
+
+/// A program to start.
+pub(in crate::upstream) struct Launch<'a> {
+    /// The program and its arguments.
+    pub command: &'a [String],
+    /// Variables beside the inherited ones.
+    pub env: &'a BTreeMap<String, String>,
+}
+
+/// A started program and its streams.
+pub(super) struct Started {
+    pub(super) child: Child,
+    pub(super) stdin: ChildStdin,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: Stderr,
+}
+
+impl Launch<'_> {
+    /// Starts the program under a supervisor that ends its whole group when we are gone.
+    pub(super) fn start(&self) -> Result<Started, Error> {
+        let program = self.command.first().map(String::as_str).unwrap_or_default();
+        let path = self.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        let found = find(program, &path).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
+        let failed = |source| Error::Start { program: program.to_owned(), source };
+        let own = std::env::current_exe().map_err(failed)?;
+        let inherited = std::env::vars_os().filter(|(name, _)| {
+            name.to_str().is_some_and(|name| INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+        });
+        let mut child = Command::new(own)
+            .arg(SUPERVISE)
+            .arg(found)
+            .args(self.command.get(1..).unwrap_or_default())
+            .env_clear()
+            .envs(inherited)
+            .envs(self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+            return Err(Error::Closed);
+        };
+        Ok(Started { child, stdin, stdout, stderr: Stderr::drain(stderr) })
+    }
+}
+
+/// Where a program lies, as a shell would look for it.
+fn find(program: &str, path: &OsString) -> Option<PathBuf> {
+    let runnable = |file: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|file| runnable(file));
+    }
+    if program.is_empty() {
+        return None;
+    }
+    std::env::split_paths(path).map(|dir| dir.join(program)).find(|file| runnable(file))
+}
+
+/// The last of what a child wrote to standard error. It is always read, so that no flood can block the child.
+#[derive(Clone, Default)]
+pub(super) struct Stderr(Arc<Mutex<Vec<u8>>>);
+
+impl Stderr {
+    fn drain(mut stream: ChildStderr) -> Self {
+        let kept = Self::default();
+        let out = kept.clone();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 8 << 10];
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                let mut kept = out.0.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(buffer.get(..read).unwrap_or_default());
+                let excess = kept.len().saturating_sub(STDERR_KEPT);
+                kept.drain(..excess);
+            }
+        });
+        kept
+    }
+
+    /// What is kept, as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}

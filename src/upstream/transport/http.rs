@@ -1,0 +1,322 @@
+//! Streamable HTTP (specification: basic/transports/streamable-http), in sessions or stateless.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use super::pending::{Arrival, Pending, with_token};
+use crate::domain::{RawObject, clip, raw};
+use crate::net::{self, Net, Reach, Splitter};
+use crate::protocol::{
+    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, encoded, named_by, stamp,
+};
+use crate::upstream::connection::Wire;
+use crate::upstream::{Call, Change, Error};
+
+/// Largest answer in one piece, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// An HTTP server, as far as we have got with it.
+pub(in crate::upstream) struct Http {
+    shared: Arc<Shared>,
+    listener: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    client: reqwest::Client,
+    url: Url,
+    headers: HeaderMap,
+    era: Mutex<Era>,
+    session: Mutex<Option<String>>,
+    lost: AtomicBool,
+    closed: AtomicBool,
+    next_id: AtomicU64,
+}
+
+impl Http {
+    /// Checks address and headers; nothing is sent yet.
+    pub(in crate::upstream) fn new<'a>(
+        net: &Net,
+        url: &str,
+        headers: impl Iterator<Item = (&'a String, &'a String)>,
+        reach: Reach,
+    ) -> Result<Self, Error> {
+        let url = Url::parse(url).map_err(|error| Error::Net(net::Error::NotAllowed(format!("not a URL: {error}"))))?;
+        let client = net.client(&url, reach)?.clone();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let parsed = (HeaderName::try_from(name.as_str()).ok(), HeaderValue::try_from(value.as_str()).ok());
+            let (Some(name), Some(mut value)) = parsed else {
+                return Err(Error::Net(net::Error::NotAllowed(format!("`{}` is not a valid header", clip(name, 60)))));
+            };
+            value.set_sensitive(true);
+            map.append(name, value);
+        }
+        let shared = Shared {
+            client,
+            url,
+            headers: map,
+            era: Mutex::new(Era::Modern),
+            session: Mutex::default(),
+            lost: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+        };
+        Ok(Self { shared: Arc::new(shared), listener: Mutex::default() })
+    }
+
+    /// Says which era the server was found to speak.
+    pub(in crate::upstream) fn speak(&self, era: Era) {
+        *self.shared.era.lock().unwrap_or_else(PoisonError::into_inner) = era;
+    }
+
+    /// Listens for changes of the server's lists, as far as it offers that.
+    pub(in crate::upstream) fn listen(&self, changed: impl Fn(Change) + Send + Sync + 'static) {
+        let shared = self.shared.clone();
+        let task = tokio::spawn(async move {
+            let mut pause = Duration::from_secs(1);
+            while !shared.closed.load(Ordering::Relaxed) {
+                match shared.listen_once(&changed).await {
+                    Ok(true) => pause = Duration::from_secs(1),
+                    Ok(false) => return,
+                    Err(_) => pause = (pause * 2).min(Duration::from_secs(60)),
+                }
+                tokio::time::sleep(pause).await;
+            }
+        });
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+}
+
+impl Shared {
+    fn era(&self) -> Era {
+        *self.era.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn session(&self) -> Option<String> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A request with the headers that every request of this era carries.
+    fn request(&self, method: reqwest::Method) -> RequestBuilder {
+        let mut request = self.client.request(method, self.url.clone()).headers(self.headers.clone());
+        let era = self.era();
+        // The header came with 2025-06-18; older servers may choke on a value they do not know.
+        if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
+            request = request.header(HEADER_VERSION, era.as_str());
+        }
+        if let Some(session) = self.session() {
+            request = request.header(HEADER_SESSION, session);
+        }
+        request
+    }
+
+    fn post(&self, body: String) -> RequestBuilder {
+        let request = self.request(reqwest::Method::POST);
+        request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream").body(body)
+    }
+
+    async fn call(&self, id: u64, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        let params = with_token(call.params, call.listener.is_some(), id);
+        let mut request = self.post(Outgoing::request(id, call.method, &params));
+        if self.era() == Era::Modern {
+            request = request.header(HEADER_METHOD, call.method);
+            let name = named_by(call.method).and_then(|key| RawObject::parse(params.get()).ok()?.string(key));
+            if let Some(name) = name {
+                request = request.header(HEADER_NAME, encoded(&name));
+            }
+            for (name, value) in &call.headers {
+                request = request.header(format!("{HEADER_PARAM}{name}"), encoded(value));
+            }
+        }
+        let response = request.send().await.map_err(net::Error::from)?;
+        let response = self.accepted(response).await?;
+        if call.method == "initialize"
+            && let Some(session) = response.headers().get(HEADER_SESSION).and_then(|value| value.to_str().ok())
+        {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.to_owned());
+        }
+        match media_type(&response) {
+            "application/json" => {
+                let body = net::read(response, MAX_ANSWER).await?;
+                match Incoming::parse(&body) {
+                    Ok(Incoming::Response { outcome, .. }) => outcome.map_err(Error::Rpc),
+                    Ok(_) => Err(Error::NotMcp("it answered with something else than an answer".into())),
+                    Err(error) => Err(Error::NotMcp(error.message)),
+                }
+            }
+            "text/event-stream" => {
+                let pending = Pending::default();
+                let mut answer = pending.add(id, call.listener);
+                let found = self.events(response, &pending, &|_| {}, &mut || answer.try_recv().ok()).await?;
+                found.unwrap_or_else(|| Err(Error::Net(net::Error::Failed("the stream ended before the answer".into()))))
+            }
+            other => Err(Error::NotMcp(format!("it answered with `{}` instead of JSON", clip(other, 60)))),
+        }
+    }
+
+    /// Turns refusals into errors; an error that a stateless server put into words is taken as such.
+    async fn accepted(&self, response: Response) -> Result<Response, Error> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status == StatusCode::NOT_FOUND && self.session().is_some() {
+            self.lost.store(true, Ordering::Relaxed);
+            return Err(Error::SessionLost);
+        }
+        let json = media_type(&response) == "application/json";
+        let body = if json { net::read(response, 64 << 10).await.unwrap_or_default() } else { Vec::new() };
+        match (Incoming::parse(&body), status.as_u16()) {
+            (Ok(Incoming::Response { outcome: Err(error), .. }), _) => Err(Error::Rpc(error)),
+            (_, status @ (401 | 403 | 407)) => Err(Error::Credentials(status)),
+            (_, 300..400) => Err(Error::Net(net::Error::Redirect)),
+            (_, status) => Err(Error::Status(status)),
+        }
+    }
+
+    /// Reads events until `done` has something, or the stream ends.
+    async fn events<T>(
+        &self,
+        mut response: Response,
+        pending: &Pending,
+        changed: &(dyn Fn(Change) + Sync),
+        done: &mut (dyn FnMut() -> Option<T> + Send),
+    ) -> Result<Option<T>, Error> {
+        let mut splitter = Splitter::default();
+        loop {
+            let chunk = response.chunk().await.map_err(net::Error::from)?;
+            let ended = chunk.is_none();
+            if let Some(chunk) = chunk {
+                splitter.push(&chunk).map_err(|_| Error::TooLarge)?;
+            }
+            while let Some(event) = splitter.next_event().or_else(|| if ended { splitter.finish() } else { None }) {
+                let Some(data) = event.data.filter(|data| !data.trim().is_empty()) else { continue };
+                match Incoming::parse(data.as_bytes()).map(|message| pending.arrive(message)) {
+                    Ok(Arrival::Changed(change)) => changed(change),
+                    Ok(Arrival::Reply(reply)) => {
+                        let _ = self.post(reply).timeout(Duration::from_secs(10)).send().await;
+                    }
+                    Ok(Arrival::Done) | Err(_) => {}
+                }
+                if let Some(found) = done() {
+                    return Ok(Some(found));
+                }
+            }
+            if ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// One stream of notices; false when the server offers none.
+    async fn listen_once(&self, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
+        let response = if self.era() == Era::Modern {
+            let wanted = serde_json::json!({ "notifications":
+                { "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true } });
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            let body = Outgoing::request(id, "subscriptions/listen", &stamp(Some(&raw(&wanted))));
+            self.post(body).header(HEADER_METHOD, "subscriptions/listen").send().await
+        } else {
+            self.request(reqwest::Method::GET).header(ACCEPT, "text/event-stream").send().await
+        };
+        let response = response.map_err(net::Error::from)?;
+        if !response.status().is_success() || media_type(&response) != "text/event-stream" {
+            return Ok(false);
+        }
+        self.events::<()>(response, &Pending::default(), changed, &mut || None).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Wire for Http {
+    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        let timeout = call.timeout;
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: Some(id) };
+        let outcome = tokio::time::timeout(timeout, self.shared.call(id, call)).await;
+        if outcome.is_ok() {
+            cancel.id = None;
+        }
+        outcome.unwrap_or(Err(Error::Timeout(timeout)))
+    }
+
+    async fn notify(&self, method: &str) -> Result<(), Error> {
+        let request = self.shared.post(Outgoing::notification(method, None)).timeout(Duration::from_secs(10));
+        let response = request.send().await.map_err(net::Error::from)?;
+        self.shared.accepted(response).await.map(drop)
+    }
+
+    fn broken(&self) -> Option<Error> {
+        if self.shared.closed.load(Ordering::Relaxed) {
+            return Some(Error::Closed);
+        }
+        self.shared.lost.load(Ordering::Relaxed).then_some(Error::SessionLost)
+    }
+
+    async fn ended(&self) {
+        // Nothing tells that an HTTP server is gone; a request that fails does.
+        std::future::pending().await
+    }
+
+    fn stderr(&self) -> Option<String> {
+        None
+    }
+
+    async fn close(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listener) = listener {
+            listener.abort();
+        }
+        if self.shared.session().is_some() {
+            let end = self.shared.request(reqwest::Method::DELETE).timeout(Duration::from_secs(1));
+            let _ = end.send().await;
+        }
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            listener.abort();
+        }
+    }
+}
+
+/// In a session, leaving does not cancel, so it must be said; a stateless server sees the stream close.
+struct CancelOnDrop {
+    shared: Arc<Shared>,
+    id: Option<u64>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let Some(id) = self.id.filter(|_| self.shared.era() != Era::Modern) else { return };
+        let params = raw(&serde_json::json!({ "requestId": id, "reason": "the caller left or the time was up" }));
+        let body = Outgoing::notification("notifications/cancelled", Some(&params));
+        let request = self.shared.post(body).timeout(Duration::from_secs(5));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { request.send().await });
+        }
+    }
+}
+
+fn media_type(response: &Response) -> &'static str {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split(';').next().unwrap_or_default().trim() {
+        "application/json" => "application/json",
+        "text/event-stream" => "text/event-stream",
+        "text/html" => "text/html",
+        "" => "(nothing)",
+        _ => "another content type",
+    }
+}

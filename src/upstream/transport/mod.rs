@@ -1,0 +1,11 @@
+//! How bytes travel: lines over a child's standard streams, or streamable HTTP.
+
+mod child;
+mod http;
+mod lines;
+mod pending;
+mod stdio;
+
+pub(super) use child::Launch;
+pub(super) use http::Http;
+pub(super) use stdio::Stdio;

@@ -1,0 +1,110 @@
+//! Requests that wait for their answer, and what arrives meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+
+use crate::domain::{RawObject, raw};
+use crate::protocol::{Id, Incoming, Outgoing, RpcError};
+use crate::upstream::{Change, Error, Listener, Note};
+
+/// What a reader must do with a message.
+pub(super) enum Arrival {
+    /// It was an answer or a notification, and is dealt with.
+    Done,
+    /// The server's lists changed.
+    Changed(Change),
+    /// The server asked something; this is the answer to send back.
+    Reply(String),
+}
+
+type Answer = Result<Box<RawValue>, Error>;
+
+/// The waiting requests of one connection, by our own ids.
+#[derive(Default)]
+pub(super) struct Pending(Mutex<HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>>);
+
+impl Pending {
+    /// Waits for the answer to `id`.
+    pub(super) fn add(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
+        let (out, answer) = oneshot::channel();
+        self.lock().insert(id, (out, listener));
+        answer
+    }
+
+    /// Stops waiting; true when the answer had not come.
+    pub(super) fn forget(&self, id: u64) -> bool {
+        self.lock().remove(&id).is_some()
+    }
+
+    /// Fails one request.
+    pub(super) fn fail(&self, id: u64, error: Error) {
+        if let Some((out, _)) = self.lock().remove(&id) {
+            let _ = out.send(Err(error));
+        }
+    }
+
+    /// Fails all that wait.
+    pub(super) fn fail_all(&self, error: impl Fn() -> Error) {
+        for (_, (out, _)) in self.lock().drain() {
+            let _ = out.send(Err(error()));
+        }
+    }
+
+    /// Takes a message from the server to whom it concerns.
+    pub(super) fn arrive(&self, message: Incoming) -> Arrival {
+        match message {
+            Incoming::Response { id, outcome } => {
+                let id = id.and_then(|id| id.as_raw().get().parse::<u64>().ok());
+                if let Some((out, _)) = id.and_then(|id| self.lock().remove(&id)) {
+                    let _ = out.send(outcome.map_err(Error::Rpc));
+                }
+                Arrival::Done
+            }
+            Incoming::Notification { method, params } => self.note(method, params),
+            Incoming::Request { id, method, .. } => Arrival::Reply(reply(&id, &method)),
+        }
+    }
+
+    fn note(&self, method: String, params: Option<Box<RawValue>>) -> Arrival {
+        match method.as_str() {
+            "notifications/tools/list_changed" | "notifications/prompts/list_changed" => Arrival::Changed(Change::Definitions),
+            "notifications/resources/list_changed" => Arrival::Changed(Change::Resources),
+            "notifications/progress" => {
+                let Some(Ok(mut object)) = params.as_ref().map(|params| RawObject::parse(params.get())) else { return Arrival::Done };
+                let token: Option<u64> = object.read("progressToken");
+                let listener = token.and_then(|token| self.lock().get(&token)?.1.clone());
+                if let Some(listener) = listener {
+                    object.set("progressToken", listener.token);
+                    let _ = listener.out.try_send(Note { method, params: Some(object.to_raw()) });
+                }
+                Arrival::Done
+            }
+            _ => Arrival::Done,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a server that asks us something hears. We declared no capabilities, so only `ping` is answered.
+fn reply(id: &Id, method: &str) -> String {
+    if method == "ping" {
+        Outgoing::result(id, &raw(&serde_json::json!({})))
+    } else {
+        Outgoing::error(Some(id), &RpcError::method(method))
+    }
+}
+
+/// The params with the request's own id as progress token, where one is wanted.
+pub(super) fn with_token(params: Option<&RawValue>, wanted: bool, id: u64) -> Box<RawValue> {
+    if wanted {
+        crate::protocol::with_progress_token(params, Some(id))
+    } else {
+        params.map_or_else(|| raw(&serde_json::json!({})), ToOwned::to_owned)
+    }
+}

@@ -1,0 +1,174 @@
+//! A child that speaks JSON-RPC lines (specification: basic/transports/stdio).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, watch};
+use tracing::debug;
+
+use super::child::{Launch, Started, Stderr};
+use super::lines::{Line, MAX_LINE, id_in, next_line};
+use super::pending::{Arrival, Pending, with_token};
+use crate::domain::{clip, raw};
+use crate::protocol::{Incoming, Outgoing};
+use crate::upstream::connection::Wire;
+use crate::upstream::{Call, Change, Error};
+
+/// Messages that may wait for a child that reads slowly.
+const QUEUE: usize = 64;
+
+/// A running child.
+pub(in crate::upstream) struct Stdio {
+    lines: Mutex<Option<mpsc::Sender<String>>>,
+    pending: Arc<Pending>,
+    next_id: AtomicU64,
+    stderr: Stderr,
+    ended: watch::Receiver<Option<Option<i32>>>,
+}
+
+impl Stdio {
+    /// Starts the program and the tasks that read and write its streams.
+    pub(in crate::upstream) fn start(launch: &Launch<'_>, changed: impl Fn(Change) + Send + 'static) -> Result<Self, Error> {
+        let Started { child, stdin, stdout, stderr } = launch.start()?;
+        let (lines, queue) = mpsc::channel(QUEUE);
+        let pending = Arc::new(Pending::default());
+        let (end, ended) = watch::channel(None);
+        tokio::spawn(write(stdin, queue));
+        let reader = tokio::spawn(read(stdout, pending.clone(), lines.downgrade(), changed));
+        tokio::spawn(reap(child, reader, pending.clone(), stderr.clone(), end));
+        Ok(Self { lines: Mutex::new(Some(lines)), pending, next_id: AtomicU64::new(1), stderr, ended })
+    }
+
+    fn sender(&self) -> Result<mpsc::Sender<String>, Error> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clone().ok_or(Error::Closed)
+    }
+
+    fn exited(&self, code: Option<i32>) -> Error {
+        Error::Exited { code, stderr: self.stderr.text() }
+    }
+}
+
+#[async_trait]
+impl Wire for Stdio {
+    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        if let Some(code) = *self.ended.borrow() {
+            return Err(self.exited(code));
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let params = with_token(call.params, call.listener.is_some(), id);
+        let sender = self.sender()?;
+        let answer = self.pending.add(id, call.listener);
+        let cancel = CancelOnDrop { id, pending: self.pending.clone(), lines: sender.clone() };
+        let timeout = call.timeout;
+        let sent = sender.send(Outgoing::request(id, call.method, &params));
+        let outcome = tokio::time::timeout(timeout, async {
+            sent.await.map_err(|_| Error::Closed)?;
+            answer.await.unwrap_or(Err(Error::Closed))
+        });
+        let outcome = outcome.await.unwrap_or(Err(Error::Timeout(timeout)));
+        drop(cancel);
+        outcome
+    }
+
+    async fn notify(&self, method: &str) -> Result<(), Error> {
+        let sender = self.sender()?;
+        sender.send(Outgoing::notification(method, None)).await.map_err(|_| Error::Closed)
+    }
+
+    fn broken(&self) -> Option<Error> {
+        let ended = *self.ended.borrow();
+        match ended {
+            Some(code) => Some(self.exited(code)),
+            None => self.sender().err(),
+        }
+    }
+
+    async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        let _ = ended.wait_for(Option::is_some).await;
+    }
+
+    fn stderr(&self) -> Option<String> {
+        Some(self.stderr.text())
+    }
+
+    async fn close(&self) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut ended = self.ended.clone();
+        // The supervisor ends the group within four seconds of its input closing.
+        let _ = tokio::time::timeout(Duration::from_secs(6), ended.wait_for(Option::is_some)).await;
+    }
+}
+
+/// Tells the server when nobody waits for an answer any more.
+struct CancelOnDrop {
+    id: u64,
+    pending: Arc<Pending>,
+    lines: mpsc::Sender<String>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if self.pending.forget(self.id) {
+            let params = raw(&serde_json::json!({ "requestId": self.id, "reason": "the caller left or the time was up" }));
+            let _ = self.lines.try_send(Outgoing::notification("notifications/cancelled", Some(&params)));
+        }
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut queue: mpsc::Receiver<String>) {
+    while let Some(mut line) = queue.recv().await {
+        line.push('\n');
+        if stdin.write_all(line.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stdout: ChildStdout, pending: Arc<Pending>, lines: mpsc::WeakSender<String>, changed: impl Fn(Change)) {
+    let mut reader = BufReader::with_capacity(64 << 10, stdout);
+    while let Ok(Some(line)) = next_line(&mut reader, MAX_LINE).await {
+        let text = match line {
+            Line::Text(text) => text,
+            Line::TooLong(head, tail) => {
+                if let Some(id) = id_in(&head).or_else(|| id_in(&tail)) {
+                    pending.fail(id, Error::TooLarge);
+                }
+                continue;
+            }
+        };
+        if text.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match Incoming::parse(&text).map(|message| pending.arrive(message)) {
+            Ok(Arrival::Done) => {}
+            Ok(Arrival::Changed(change)) => changed(change),
+            Ok(Arrival::Reply(reply)) => {
+                if let Some(lines) = lines.upgrade() {
+                    let _ = lines.try_send(reply);
+                }
+            }
+            Err(error) => debug!(line = %clip(&String::from_utf8_lossy(&text), 200), "a line that is no message: {}", error.message),
+        }
+    }
+}
+
+/// Waits for the child's end, and then for the last of what it had written.
+async fn reap(
+    mut child: Child,
+    reader: tokio::task::JoinHandle<()>,
+    pending: Arc<Pending>,
+    stderr: Stderr,
+    end: watch::Sender<Option<Option<i32>>>,
+) {
+    let code = child.wait().await.ok().and_then(|status| status.code());
+    let _ = tokio::time::timeout(Duration::from_millis(500), reader).await;
+    end.send_replace(Some(code));
+    pending.fail_all(|| Error::Exited { code, stderr: stderr.text() });
+}
