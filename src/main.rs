@@ -1,2 +1,124 @@
-//! bin
-fn main(){}
+//! The command line: the gateway itself, and a client for it.
+
+mod demo;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use portolan::cli::{self, Connection};
+use portolan::{Options, SUPERVISE, supervise};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One gateway between AI agents, models and tools: LLM providers and MCP servers behind a versioned registry.
+///
+/// Without a command it serves. All commands but `serve`, `check`, `config` and `demo-server` talk to a
+/// running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
+#[derive(Parser)]
+#[command(name = "portolan", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Default)]
+struct Serve {
+    /// The configuration file [default: ./portolan.yaml if it is there, else built-in defaults]
+    #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen, instead of what the configuration says
+    #[arg(long, env = "PORTOLAN_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the gateway
+    Serve(Serve),
+    /// Read a configuration as a start would, and try its providers and servers
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Only read the file
+        #[arg(long)]
+        offline: bool,
+    },
+    /// About the configuration file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// A small MCP server over standard streams, to try things with
+    DemoServer,
+    #[command(flatten)]
+    Client(cli::Command),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the JSON Schema of `portolan.yaml`
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == SUPERVISE) {
+        return supervise(words);
+    }
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { connection, serve, command } = arguments;
+    let outcome = match command {
+        None => start(connection, serve).await,
+        Some(Command::Serve(serve)) => start(connection, serve).await,
+        Some(Command::Check { config, offline }) => return check(config, offline, connection.json).await,
+        Some(Command::Config { command: ConfigCommand::Schema }) => {
+            cli::print(&format!("{:#}\n", portolan::config_schema()));
+            Ok(())
+        }
+        Some(Command::DemoServer) => demo::run().await,
+        Some(Command::Client(command)) => return cli::run(&connection, command).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn start(connection: Connection, serve: Serve) -> anyhow::Result<()> {
+    let config = portolan::find_config(serve.config)?;
+    portolan::run(Options { config, listen: serve.listen, data_dir: connection.data_dir }).await
+}
+
+async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
+    let checked = match portolan::find_config(config) {
+        Ok(config) => portolan::check(config.as_deref(), offline).await,
+        Err(error) => Err(error),
+    };
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => return failed(&error),
+    };
+    let rows: Vec<_> = checked.into_iter().map(|one| (one.kind, one.name, one.outcome)).collect();
+    cli::show_check(&rows, json)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("portolan: {error:#}");
+    ExitCode::FAILURE
+}

@@ -6,6 +6,7 @@
 
 mod auth;
 mod context;
+mod data_dir;
 mod error;
 mod limits;
 mod mcp;
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::{Auth, DeclaredKey};
+pub use data_dir::data_dir;
 pub use context::{Context, OnError, Source};
 pub use error::Error;
 pub use limits::Limits;

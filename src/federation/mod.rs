@@ -26,7 +26,7 @@ pub use view::Scope;
 
 use crate::domain::{Principal, RawObject, raw};
 use crate::protocol::RpcError;
-use crate::registry::Registry;
+use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
 use resources::Resources;
 use upstreams::Road;
@@ -50,7 +50,7 @@ impl Federation {
     }
 
     /// Counts up whenever callers may see something else than before.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<Changes> {
         self.0.road.registry.changes()
     }
 

@@ -14,7 +14,7 @@ use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
 use crate::domain::{RawObject, clip, raw};
 use crate::protocol::RpcError;
-use crate::registry::Entry;
+use crate::registry::{Changes, Entry};
 use crate::upstream::Identity;
 
 /// How long a server's list is used again.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 type List = Arc<Vec<Box<RawValue>>>;
 
 /// The lists that were read lately, by server, caller and count of changes.
-pub(super) struct Resources(Cache<(String, String, u64), List>);
+pub(super) struct Resources(Cache<(String, String, Changes), List>);
 
 impl Default for Resources {
     fn default() -> Self {

@@ -41,3 +41,12 @@ impl Catalog {
         self.servers.values().filter(|entry| entry.enabled).filter_map(|entry| Some((entry, entry.release.as_ref()?)))
     }
 }
+
+/// How often something changed that callers may see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Changes {
+    /// Which definitions are served.
+    pub definitions: u64,
+    /// Which resources there are.
+    pub resources: u64,
+}

@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use catalog::{Catalog, Entry};
+pub use catalog::{Catalog, Changes, Entry};
 pub use definition::{Definition, Dropped, Kind, Manifest};
 pub use drift::{Class, Difference, differences};
 pub use error::Error;
@@ -46,7 +46,7 @@ struct Inner {
     validators: Validators,
     refresh: Duration,
     catalog: Arc<ArcSwap<Catalog>>,
-    changed: watch::Sender<u64>,
+    changed: watch::Sender<Changes>,
     keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
 }
 
@@ -54,7 +54,7 @@ impl Registry {
     /// A registry without servers; each is looked at again at least every `refresh`.
     pub fn new(store: Store, upstreams: Upstreams, refresh: Duration) -> Self {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
-        let (changed, _) = watch::channel(0);
+        let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
         let (validators, keepers) = (Validators::default(), Mutex::default());
         Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers }))
@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// Counts up whenever callers may see something else than before.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<Changes> {
         self.0.changed.subscribe()
     }
 
@@ -165,7 +165,7 @@ impl Registry {
     /// Takes note that a server told of a change.
     pub fn notice(&self, server: &ServerName, change: Change) {
         if change == Change::Resources {
-            self.0.changed.send_modify(|count| *count += 1);
+            self.0.changed.send_modify(|changes| changes.resources += 1);
             return;
         }
         let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);

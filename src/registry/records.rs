@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use semver::Version;
 use tokio::sync::watch;
 
-use super::catalog::{Catalog, Entry};
+use super::catalog::{Catalog, Changes, Entry};
 use super::definition::Manifest;
 use super::drift::{Class, differences};
 use super::error::Error;
@@ -21,11 +21,11 @@ use crate::store::{ReleaseRow, ReleaseState, Store};
 pub(super) struct Records {
     store: Store,
     catalog: Arc<ArcSwap<Catalog>>,
-    changed: watch::Sender<u64>,
+    changed: watch::Sender<Changes>,
 }
 
 impl Records {
-    pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<u64>) -> Self {
+    pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<Changes>) -> Self {
         Self { store, catalog, changed }
     }
 
@@ -215,7 +215,7 @@ impl Records {
             change(&mut next);
             next
         });
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.send_modify(|changes| changes.definitions += 1);
     }
 }
 

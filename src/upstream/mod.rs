@@ -18,7 +18,7 @@ use futures::future::{BoxFuture, Shared};
 
 pub use connection::{Call, Connection, Listener, Note, Peer};
 pub use error::Error;
-pub use supervisor::supervise;
+pub use supervisor::{SUPERVISE, supervise};
 
 use crate::domain::{Isolation, ServerName, ServerSpec};
 use crate::net::Net;

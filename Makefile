@@ -1,0 +1,46 @@
+# The words of the desk and of CI. `make run` starts the gateway; `make check` is what a change must pass.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export PORTOLAN_BIN ?= $(abspath $(TARGET))/debug/portolan
+
+.PHONY: run test test-full interop peers check fmt clippy deny advisories clean
+
+run:
+	cargo run --locked --release
+
+# Everything: the Rust tests, and then the gateway among real peers, which are installed first.
+test:
+	cargo test --locked
+	@$(MAKE) --no-print-directory interop
+
+# The same with the slow tests, and with many more random cases for each property.
+test-full: test
+	PROPTEST_CASES=4096 cargo test --locked -- --include-ignored
+
+# Real servers, clients and SDKs. Missing Debian packages are installed only by root or with a password-free sudo.
+interop: peers
+	cargo build --locked
+	python3 tests/interop/run.py
+
+peers:
+	tests/interop/install.sh
+
+check: fmt clippy deny test
+
+fmt:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny:
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
+	cargo deny check --hide-inclusion-graph bans licenses sources
+
+# Asks the advisory database over the network; not part of `check`, which says the same today and tomorrow.
+advisories:
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked
+	cargo deny check advisories
+
+clean:
+	cargo clean

@@ -1,0 +1,218 @@
+//! Builds every part once, joins them, serves, reloads, drains.
+
+mod banner;
+mod check;
+mod data_dir;
+mod reload;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use check::{Checked, check};
+pub use data_dir::data_dir;
+
+use crate::auth::Auth;
+use crate::completion::Completions;
+use crate::config::{Config, Provider};
+use crate::context::Context;
+use crate::control::{Control, Parts};
+use crate::domain::ServerSpec;
+use crate::federation::Federation;
+use crate::http::{self, Settings, State};
+use crate::llm::{Providers, Router};
+use crate::net::Net;
+use crate::registry::Registry;
+use crate::upstream::Upstreams;
+use crate::{store, telemetry};
+
+/// How to start a gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration file; the embedded defaults without one.
+    pub config: Option<PathBuf>,
+    /// Where to listen, instead of what the configuration says.
+    pub listen: Option<SocketAddr>,
+    /// Where state is kept, instead of the platform's data directory.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A gateway that is built and listens, but does not serve yet.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    state: State,
+    live: Live,
+    options: Options,
+    grace: Duration,
+    made_owner_key: Option<String>,
+}
+
+/// The parts that a new configuration changes.
+#[derive(Clone)]
+struct Live {
+    net: Net,
+    auth: Auth,
+    registry: Registry,
+    upstreams: Upstreams,
+    federation: Federation,
+    completions: Arc<ArcSwap<Completions>>,
+    settings: Arc<ArcSwap<Settings>>,
+    found: Vec<(String, String)>,
+}
+
+impl Gateway {
+    /// Builds all parts and opens the listener.
+    pub async fn build(options: Options) -> anyhow::Result<Self> {
+        let config = match &options.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        telemetry::log(&config.telemetry);
+        let metrics = telemetry::metrics();
+        // A second provider in the same process keeps the first; both are the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let data_dir = data_dir(options.data_dir.as_deref())?;
+        let net = Net::new()?;
+        let store = store::open(&config.storage.file(&data_dir)?).await?;
+        let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), &config.auth).await?;
+
+        let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
+        let told = slot.clone();
+        let upstreams = Upstreams::new(
+            net.clone(),
+            Arc::new(move |server, change| {
+                if let Some(registry) = told.get() {
+                    registry.notice(server, change);
+                }
+            }),
+        );
+        let registry = Registry::new(store, upstreams.clone(), config.registry.refresh.0);
+        let _ = slot.set(registry.clone());
+        registry.load(declared(&config)).await?;
+
+        let federation = Federation::new(registry.clone(), upstreams.clone(), config.limits.tool_timeout.0);
+        let (providers, found) = providers(&config);
+        let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation)));
+        let parts = Parts {
+            registry: registry.clone(),
+            upstreams: upstreams.clone(),
+            auth: auth.clone(),
+            completions: completions.clone(),
+            started: Instant::now(),
+        };
+        let control = Control::new(parts);
+
+        let listen = options.listen.unwrap_or(config.server.listen);
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let address = listener.local_addr()?;
+        let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
+        let live = Live { net, auth, registry, upstreams, federation, completions, settings: state.settings.clone(), found };
+        Ok(Self { listener, address, state, live, options, grace: config.limits.drain.0, made_owner_key })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then requests in flight finish within the grace, and children end.
+    pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
+        if let Some(path) = &self.options.config {
+            let path = std::path::absolute(path)?;
+            tokio::spawn(reload::keep(path, self.live.clone(), self.address, stop.clone()));
+        }
+        self.state.ready.store(true, Ordering::Relaxed);
+        let router = http::router(self.state.clone());
+        http::serve(self.listener, router, self.state, stop, self.grace).await;
+        self.live.registry.stop();
+        self.live.upstreams.close_all().await;
+        Ok(())
+    }
+
+    /// What a person at the terminal sees when the gateway starts.
+    pub fn banner(&self) -> String {
+        banner::banner(self.address, &self.options, &self.live, self.made_owner_key.as_deref())
+    }
+}
+
+fn declared(config: &Config) -> Vec<ServerSpec> {
+    config.mcp.servers.iter().map(|(name, server)| server.spec(name)).collect()
+}
+
+/// The providers of the file, or those found, with where each comes from.
+fn providers(config: &Config) -> (BTreeMap<String, Provider>, Vec<(String, String)>) {
+    if let Some(declared) = &config.providers {
+        let found = declared.keys().map(|name| (name.clone(), "the configuration".to_owned())).collect();
+        return (declared.clone(), found);
+    }
+    let discovered = Provider::discover();
+    let found = discovered.iter().map(|(name, (_, from))| (name.clone(), (*from).to_owned())).collect();
+    (discovered.into_iter().map(|(name, (provider, _))| (name, provider)).collect(), found)
+}
+
+fn completions(config: &Config, providers: &BTreeMap<String, Provider>, net: &Net, federation: &Federation) -> Completions {
+    let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
+    let router = Router::new(config.models.clone(), providers);
+    let context = Context::new(&config.context, federation.clone());
+    Completions::new(router, federation.clone(), context, config.limits.clone())
+}
+
+fn settings(config: &Config, address: SocketAddr) -> Settings {
+    Settings {
+        hosts: config.server.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
+        body: config.limits.body.0,
+        loopback: address.ip().is_loopback(),
+    }
+}
+
+/// Starts a gateway, says hello, and serves until the process is told to stop.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let gateway = Gateway::build(options).await?;
+    {
+        use std::io::Write as _;
+        // A closed standard output is no reason not to serve.
+        let _ = std::io::stdout().write_all(gateway.banner().as_bytes());
+        let _ = std::io::stdout().flush();
+    }
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    gateway.serve(stop).await
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be received; stop the gateway with SIGKILL");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: requests in flight may finish; a second Ctrl-C ends at once");
+    stop.cancel();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    std::process::exit(130);
+}
+
+/// The configuration to use: the one that was named, else `portolan.yaml` where we stand, else none.
+pub fn find_config(named: Option<PathBuf>) -> anyhow::Result<Option<PathBuf>> {
+    match named {
+        Some(path) if !path.exists() => bail!("there is no file {}", path.display()),
+        Some(path) => Ok(Some(path)),
+        None => Ok(Some(Path::new("portolan.yaml").to_owned()).filter(|path| path.exists())),
+    }
+}

@@ -1,0 +1,37 @@
+//! What a person sees at the start: where things are, what was found, what to do next.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use super::{Live, Options};
+
+/// The start-up text.
+pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_key: Option<&str>) -> String {
+    let base = format!("http://{address}");
+    let mut out = format!("\nPortolan {} serves on {base}\n\n", env!("CARGO_PKG_VERSION"));
+    let config = options.config.as_ref().map_or_else(|| "none; built-in defaults".to_owned(), |path| path.display().to_string());
+    let mut line = |name: &str, text: &str| {
+        let _ = writeln!(out, "  {name:<12}{text}");
+    };
+    line("MCP", &format!("{base}/mcp          all servers as one; one by itself at /mcp/NAME"));
+    line("OpenAI", &format!("{base}/v1           base URL for any OpenAI client"));
+    line("config", &config);
+    line("owner key", &live.auth.owner_file().display().to_string());
+    let providers: Vec<String> = live.found.iter().map(|(name, from)| format!("{name} ({from})")).collect();
+    line("providers", &if providers.is_empty() { "none found; the built-in model portolan/echo answers without one".to_owned() } else { providers.join(", ") });
+    let catalog = live.registry.catalog();
+    let servers: Vec<String> = catalog.servers.keys().map(ToString::to_string).collect();
+    line("servers", &if servers.is_empty() { "none yet".to_owned() } else { servers.join(", ") });
+    if !address.ip().is_loopback() {
+        line("access", "every caller needs a key: `portolan key create --grant mcp --grant models`");
+        if let Some(key) = owner_key {
+            line("", &format!("the owner key, shown this once: {key}"));
+        }
+    }
+    out.push_str("\nTry, in another terminal:\n");
+    if servers.is_empty() {
+        out.push_str("  portolan server add demo -- portolan demo-server\n");
+    }
+    out.push_str("  portolan tool list\n  portolan chat \"hello\"\n\n");
+    out
+}

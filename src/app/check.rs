@@ -1,0 +1,62 @@
+//! `portolan check`: reads a configuration as a start would, and tries what it names.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::providers;
+use crate::config::Config;
+use crate::domain::printable;
+use crate::llm::Providers;
+use crate::net::Net;
+use crate::upstream::{Identity, Upstreams};
+
+/// One thing that was tried.
+pub struct Checked {
+    /// `provider` or `server`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What was found, or what is wrong.
+    pub outcome: Result<String, String>,
+}
+
+/// Checks a file, and unless `offline` also its providers and servers.
+pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Checked>> {
+    let config = match path {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    config.storage.file(Path::new("."))?;
+    if offline {
+        return Ok(Vec::new());
+    }
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let net = Net::new()?;
+    let (all, _) = providers(&config);
+    let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
+    let upstreams = Upstreams::new(net, Arc::new(|_, _| {}));
+    let providers = futures::future::join_all(all.keys().map(async |name| {
+        let models = tried.models(name).await;
+        let outcome = if models.is_empty() {
+            Err("lists no models: it cannot be reached, or refuses the key".to_owned())
+        } else {
+            Ok(format!("{} models", models.len()))
+        };
+        Checked { kind: "provider", name: name.clone(), outcome }
+    }));
+    let specs = super::declared(&config);
+    let servers = futures::future::join_all(specs.iter().map(async |spec| {
+        let opening = upstreams.connection(spec, Identity::default(), None);
+        let outcome = match tokio::time::timeout(Duration::from_secs(120), opening).await {
+            Ok(Ok(connection)) => Ok(format!("speaks {}", connection.peer().era)),
+            Ok(Err(error)) => Err(printable(&error.to_string())),
+            Err(_) => Err("does not answer".to_owned()),
+        };
+        Checked { kind: "server", name: spec.name.to_string(), outcome }
+    }));
+    let (mut checked, servers) = futures::join!(providers, servers);
+    checked.extend(servers);
+    upstreams.close_all().await;
+    Ok(checked)
+}

@@ -1,0 +1,103 @@
+//! `portolan chat`: a conversation in the terminal, streamed.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, Error, Result};
+use super::output::{list, print, text};
+use crate::net::{self, Splitter};
+
+/// Talk to a model.
+#[derive(Args, Debug)]
+pub struct Chat {
+    /// The model [default: the first named model, else portolan/echo]
+    #[arg(short, long)]
+    model: Option<String>,
+    /// Context sources to join in, separated by commas
+    #[arg(long, value_name = "NAMES")]
+    context: Option<String>,
+    /// Servers or tools the gateway may run, separated by commas
+    #[arg(long, value_name = "NAMES")]
+    tools: Option<String>,
+    /// One message; without it, a conversation line by line
+    text: Vec<String>,
+}
+
+pub(super) async fn run(client: &Client, chat: Chat) -> Result {
+    let model = match &chat.model {
+        Some(model) => model.clone(),
+        None => default_model(client).await?,
+    };
+    let mut messages = Vec::new();
+    if !chat.text.is_empty() {
+        messages.push(json!({ "role": "user", "content": chat.text.join(" ") }));
+        turn(client, &chat, &model, &messages).await?;
+        return Ok(());
+    }
+    let terminal = std::io::stdin().is_terminal();
+    if terminal {
+        eprintln!("Talking to {model}. Ctrl-D ends.");
+    }
+    loop {
+        if terminal {
+            print("> ");
+        }
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line).map_err(|error| Error::failed(error.to_string()))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        messages.push(json!({ "role": "user", "content": line.trim() }));
+        let answer = turn(client, &chat, &model, &messages).await?;
+        messages.push(json!({ "role": "assistant", "content": answer }));
+    }
+}
+
+async fn default_model(client: &Client) -> Result<String> {
+    let models = client.control("models_list", json!({})).await?;
+    let named = list(&models, "models").iter().find(|model| model.get("targets").is_some());
+    Ok(named.map_or_else(|| "portolan/echo".to_owned(), |model| text(model, "name")))
+}
+
+async fn turn(client: &Client, chat: &Chat, model: &str, messages: &[Value]) -> Result<String> {
+    let body = json!({ "model": model, "messages": messages, "stream": true });
+    let mut request = client.request(reqwest::Method::POST, "/v1/chat/completions")?.json(&body);
+    for (header, value) in [("x-portolan-context", &chat.context), ("x-portolan-tools", &chat.tools)] {
+        if let Some(value) = value {
+            request = request.header(header, value);
+        }
+    }
+    let mut response = client.send(request).await?;
+    let failed = |value: &Value| {
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Error::Failed { code: text("/error/code"), message: text("/error/message") }
+    };
+    if !response.status().is_success() {
+        let body = net::read(response, 1 << 20).await.map_err(|error| Error::failed(error.to_string()))?;
+        return Err(failed(&serde_json::from_slice(&body).unwrap_or_default()));
+    }
+    let mut splitter = Splitter::default();
+    let mut answer = String::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::failed(error.to_string()))? {
+        splitter.push(&chunk).map_err(|error| Error::failed(error.to_string()))?;
+        while let Some(event) = splitter.next_event() {
+            let Some(value) = event.data.and_then(|data| serde_json::from_str::<Value>(&data).ok()) else { continue };
+            if value.get("error").is_some() {
+                print("\n");
+                return Err(failed(&value));
+            }
+            if let Some(text) = value.pointer("/choices/0/delta/content").and_then(Value::as_str) {
+                answer.push_str(text);
+                print(&crate::domain::printable(text));
+            }
+        }
+    }
+    print("\n");
+    let _ = std::io::stdout().flush();
+    Ok(answer)
+}

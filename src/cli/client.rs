@@ -1,0 +1,154 @@
+//! One request to the gateway, in the stateless era of MCP.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Connection;
+use crate::config::data_dir;
+use crate::domain::{Secret, raw};
+use crate::net::{self, Net, Reach};
+use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, encoded, named_by, stamp};
+
+/// Registering may fetch a package first.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Largest answer, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("no gateway answers at {0}; start one with `portolan serve`, or name it with --url")]
+    Unreachable(String),
+    #[error("the gateway refused the key; set PORTOLAN_KEY, or name the gateway's data directory with --data-dir")]
+    Unauthorized,
+    #[error("{message}")]
+    Failed { code: String, message: String },
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { code: "failed".to_owned(), message: message.into() }
+    }
+
+    pub(super) fn code(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Unauthorized => "unauthorized",
+            Self::Failed { code, .. } => code,
+            Self::Usage(_) => "usage",
+        }
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unreachable(_) => ExitCode::from(3),
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Unauthorized | Self::Failed { .. } => ExitCode::FAILURE,
+        }
+    }
+}
+
+pub(super) type Result<T = ()> = std::result::Result<T, Error>;
+
+/// A gateway and the key to it.
+pub(super) struct Client {
+    net: Net,
+    base: Url,
+    key: Option<Secret>,
+    next_id: AtomicU64,
+    pub(super) json: bool,
+}
+
+impl Client {
+    pub(super) fn new(connection: &Connection) -> Result<Self> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let base = Url::parse(&connection.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.ok_or_else(|| Error::Usage(format!("`{}` is not the URL of a gateway", connection.url)))?;
+        let net = Net::new().map_err(|error| Error::failed(error.to_string()))?;
+        let key = key(connection, &base);
+        Ok(Self { net, base, key, next_id: AtomicU64::new(1), json: connection.json })
+    }
+
+    /// A request to a path of the gateway, with the key.
+    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let client = self.net.client(&url, Reach::Operator).map_err(|error| Error::failed(error.to_string()))?;
+        let request = client.request(method, url);
+        Ok(match &self.key {
+            Some(key) => request.header(AUTHORIZATION, format!("Bearer {}", key.reveal())),
+            None => request,
+        })
+    }
+
+    /// Sends a request; a gateway that is not there is an error of its own.
+    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+        request.send().await.map_err(|error| match net::Error::from(error) {
+            net::Error::Refused | net::Error::Unresolved | net::Error::Timeout => Error::Unreachable(self.base.to_string()),
+            error => Error::failed(error.to_string()),
+        })
+    }
+
+    /// One MCP request at a path.
+    pub(super) async fn mcp(&self, path: &str, method: &str, params: &Value) -> Result<Value> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let body = Outgoing::request(id, method, &stamp(Some(&raw(params))));
+        let mut request = self
+            .request(reqwest::Method::POST, path)?
+            .timeout(PATIENCE)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream")
+            .header(HEADER_VERSION, Era::MODERN)
+            .header(HEADER_METHOD, method)
+            .body(body);
+        if let Some(name) = named_by(method).and_then(|key| params.get(key)?.as_str()) {
+            request = request.header(HEADER_NAME, encoded(name));
+        }
+        let response = self.send(request).await?;
+        let status = response.status();
+        let bytes = net::read(response, MAX_ANSWER).await.map_err(|error| Error::failed(error.to_string()))?;
+        match Incoming::parse(&bytes) {
+            Ok(Incoming::Response { outcome: Ok(result), .. }) => {
+                serde_json::from_str(result.get()).map_err(|error| Error::failed(format!("the gateway's answer cannot be read: {error}")))
+            }
+            Ok(Incoming::Response { outcome: Err(_), .. }) if status == reqwest::StatusCode::UNAUTHORIZED => Err(Error::Unauthorized),
+            Ok(Incoming::Response { outcome: Err(error), .. }) => Err(Error::Failed { code: error.code.to_string(), message: error.message }),
+            _ => Err(Error::failed(format!("what answers at {} is not a Portolan gateway (HTTP {status})", self.base))),
+        }
+    }
+
+    /// One tool of the control server; the result is its structured content.
+    pub(super) async fn control(&self, tool: &str, arguments: Value) -> Result<Value> {
+        let mut result = self.mcp("/mcp/portolan", "tools/call", &json!({ "name": tool, "arguments": arguments })).await?;
+        let value = result.get_mut("structuredContent").map(Value::take).unwrap_or_default();
+        if result.get("isError").and_then(Value::as_bool) != Some(true) {
+            return Ok(value);
+        }
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Err(Error::Failed { code: text("/error/code"), message: text("/error/message") })
+    }
+}
+
+/// `PORTOLAN_KEY`, else the owner key of the data directory. That file is only used for a gateway on
+/// this machine: the key of one gateway must not be sent to another.
+fn key(connection: &Connection, base: &Url) -> Option<Secret> {
+    if let Some(key) = std::env::var("PORTOLAN_KEY").ok().filter(|key| !key.is_empty()) {
+        return Some(Secret::new(key));
+    }
+    let local = match base.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let file = data_dir(connection.data_dir.as_deref())?.join("owner.key");
+    let text = local.then(|| std::fs::read_to_string(file).ok()).flatten()?;
+    Some(Secret::new(text.trim()))
+}

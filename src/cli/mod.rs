@@ -1,0 +1,94 @@
+//! The command line as a client: it speaks MCP to the control server and uses nothing else of the
+//! gateway. One file per noun; to add a command, add it to its noun's file.
+
+mod chat;
+mod client;
+mod context;
+mod key;
+mod model;
+mod output;
+mod registry;
+mod server;
+mod status;
+mod stdio;
+mod tool;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+pub use output::{print, show_check};
+
+use client::{Client, Error};
+
+/// How the gateway is reached, and how results look.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Connection {
+    /// The gateway's address
+    #[arg(long, global = true, env = "PORTOLAN_URL", default_value = "http://127.0.0.1:8484", value_name = "URL")]
+    pub url: String,
+    /// Where the gateway keeps its state, and this command finds the owner key
+    #[arg(long, global = true, env = "PORTOLAN_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print JSON for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands that talk to a running gateway.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// MCP servers: add, list, show, refresh, enable, disable, remove
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Tools as a client sees them: list, search, show, call
+    #[command(subcommand)]
+    Tool(tool::Command),
+    /// Releases of definitions: releases, diff, approve, reject
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Context sources: list, preview
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Models: list
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Talk to a model in the terminal
+    Chat(chat::Chat),
+    /// API keys: create, list, revoke
+    #[command(subcommand)]
+    Key(key::Command),
+    /// What runs, what is held, what is wrong
+    Status,
+    /// MCP over standard streams, for clients that know nothing else
+    Stdio {
+        /// One server instead of all
+        server: Option<String>,
+    },
+}
+
+/// Runs one command.
+pub async fn run(connection: &Connection, command: Command) -> ExitCode {
+    let outcome = match Client::new(connection) {
+        Err(error) => Err(error),
+        Ok(client) => match command {
+            Command::Server(command) => server::run(&client, command).await,
+            Command::Tool(command) => tool::run(&client, command).await,
+            Command::Registry(command) => registry::run(&client, command).await,
+            Command::Context(command) => context::run(&client, command).await,
+            Command::Model(command) => model::run(&client, command).await,
+            Command::Chat(chat) => chat::run(&client, chat).await,
+            Command::Key(command) => key::run(&client, command).await,
+            Command::Status => status::run(&client).await,
+            Command::Stdio { server } => stdio::run(&client, server).await,
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error, connection.json);
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What people and scripts see.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::client::Error;
+use crate::domain::printable;
+
+/// Writes to standard output. A reader that closed it (`| head`) is no error.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Prints the outcome of `portolan check`; failing when something does not work.
+pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], json: bool) -> ExitCode {
+    let good = rows.iter().all(|(_, _, outcome)| outcome.is_ok());
+    if json {
+        let checked: Vec<Value> = rows
+            .iter()
+            .map(|(kind, name, outcome)| json!({ "kind": kind, "name": name, "ok": outcome.is_ok(), "detail": outcome.clone().unwrap_or_else(|why| why) }))
+            .collect();
+        print(&format!("{:#}\n", json!({ "ok": good, "checked": checked })));
+    } else {
+        let lines = rows.iter().map(|(kind, name, outcome)| {
+            let (state, text) = match outcome {
+                Ok(text) => ("ok", text),
+                Err(why) => ("FAILED", why),
+            };
+            vec![(*kind).to_owned(), name.clone(), state.to_owned(), text.clone()]
+        });
+        if !rows.is_empty() {
+            table(&["WHAT", "NAME", "STATE", "DETAIL"], lines);
+        }
+        print(if good { "The configuration is good.\n" } else { "Something does not work; see above.\n" });
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints an error where errors go.
+pub(super) fn complain(error: &Error, json: bool) {
+    if json {
+        print(&format!("{:#}\n", json!({ "error": { "code": error.code(), "message": error.to_string() } })));
+    } else {
+        eprintln!("portolan: {}", printable(&error.to_string()));
+    }
+}
+
+/// Prints a value as JSON.
+pub(super) fn as_json(value: &Value) {
+    print(&format!("{value:#}\n"));
+}
+
+/// Prints rows in columns as wide as they need to be.
+pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let clean = |cell: String| printable(&cell).replace('\n', " ");
+    let rows: Vec<Vec<String>> = rows.map(|row| row.into_iter().map(clean).collect()).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(head.get(column).map(|cell| cell.len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let last = cells.len().saturating_sub(1);
+        let cells = cells.iter().zip(&widths).enumerate();
+        let text: String = cells.map(|(at, (cell, width))| if at == last { (*cell).to_owned() } else { format!("{cell:<width$}  ") }).collect();
+        format!("{}\n", text.trim_end())
+    };
+    let mut out = line(head.to_vec());
+    for row in &rows {
+        out.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    print(&out);
+}
+
+/// A member as text; a dash when it is absent.
+pub(super) fn text(value: &Value, key: &str) -> String {
+    match value.get(key) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A member as a list.
+pub(super) fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Milliseconds since the epoch as a date in UTC.
+pub(super) fn date(value: &Value, key: &str) -> String {
+    let millis = value.get(key).and_then(Value::as_i64).and_then(chrono::DateTime::from_timestamp_millis);
+    millis.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}

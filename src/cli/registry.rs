@@ -1,0 +1,108 @@
+//! `portolan registry …`
+
+use std::io::IsTerminal as _;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
+
+use super::client::{Client, Result};
+use super::output::{as_json, date, list, print, table, text};
+use crate::domain::printable;
+
+/// What can be done with releases.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// All releases of a server
+    Releases {
+        /// The server
+        server: String,
+    },
+    /// What differs between the served release and the change that is held
+    Diff {
+        /// The server
+        server: String,
+    },
+    /// Approve the held change: callers see it from now on
+    Approve {
+        /// The server
+        server: String,
+    },
+    /// Reject the held change: the approved release goes on being served
+    Reject {
+        /// The server
+        server: String,
+    },
+}
+
+pub(super) async fn run(client: &Client, command: Command) -> Result {
+    match command {
+        Command::Releases { server } => {
+            let releases = client.control("releases_list", json!({ "server": server })).await?;
+            if client.json {
+                as_json(&releases);
+                return Ok(());
+            }
+            let row = |release: &Value| {
+                let digest = text(release, "digest");
+                let digest = digest.get(..19).unwrap_or(&digest).to_owned();
+                vec![text(release, "version"), text(release, "state"), digest, date(release, "captured_ms"), text(release, "decided_by")]
+            };
+            table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED BY"], list(&releases, "releases").iter().map(row));
+        }
+        Command::Diff { server } => {
+            let diff = client.control("releases_diff", json!({ "server": server })).await?;
+            if client.json {
+                as_json(&diff);
+            } else if list(&diff, "differences").is_empty() {
+                print(&format!("Nothing is held for `{server}`.\n"));
+            } else {
+                show_diff(&server, &diff);
+            }
+        }
+        Command::Approve { server } => {
+            let approved = client.control("releases_approve", json!({ "server": server })).await?;
+            if client.json {
+                as_json(&approved);
+            } else {
+                print(&format!("{server}@{} is approved and served.\n", text(&approved, "release")));
+            }
+        }
+        Command::Reject { server } => {
+            let rejected = client.control("releases_reject", json!({ "server": server })).await?;
+            if client.json {
+                as_json(&rejected);
+            } else {
+                print(&format!("The change of `{server}` is rejected; the approved release goes on being served.\n"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show_diff(server: &str, diff: &Value) {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
+    for difference in list(diff, "differences") {
+        let reasons: Vec<&str> = list(difference, "reasons").iter().filter_map(Value::as_str).collect();
+        let title = format!("{} {}: {} ({})", text(difference, "kind"), text(difference, "name"), text(difference, "class"), reasons.join("; "));
+        print(&paint("1", &printable(&title)));
+        let pretty = |key: &str| difference.get(key).map(|value| format!("{value:#}")).unwrap_or_default();
+        let (old, new) = (pretty("approved"), pretty("live"));
+        for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
+            let line = printable(&decoded(change.value().trim_end_matches('\n')));
+            print(&match change.tag() {
+                ChangeTag::Delete => paint("31", &format!("  - {line}")),
+                ChangeTag::Insert => paint("32", &format!("  + {line}")),
+                ChangeTag::Equal => paint("2", &format!("    {line}")),
+            });
+        }
+        print("\n");
+    }
+    print(&format!("Approve: portolan registry approve {server}    Reject: portolan registry reject {server}\n"));
+}
+
+/// JSON may hide a character behind an escape; here people must see that it is there.
+fn decoded(line: &str) -> String {
+    line.replace("\\u001b", "\u{1b}")
+}

@@ -1,0 +1,218 @@
+//! `portolan server …`
+
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, Error, Result};
+use super::output::{as_json, list, print, table, text};
+
+/// What can be done with servers.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Register a server by URL, or by a command behind `--`, and show what it offers
+    Add {
+        /// Its name: lower-case letters, digits and `-`
+        name: String,
+        /// The address of its streamable HTTP endpoint
+        #[arg(long, conflicts_with = "command")]
+        url: Option<String>,
+        /// Let the URL lead to a private address
+        #[arg(long, requires = "url")]
+        allow_private: bool,
+        /// A header for every request, as `Name=value`; may be repeated
+        #[arg(long = "header", value_name = "K=V", requires = "url")]
+        headers: Vec<String>,
+        /// A variable for the command, as `NAME=value`; may be repeated
+        #[arg(long = "env", value_name = "K=V")]
+        env: Vec<String>,
+        /// Who shares one process or session: shared, caller or session
+        #[arg(long)]
+        isolation: Option<String>,
+        /// The protocol revision to speak, instead of finding out
+        #[arg(long)]
+        protocol: Option<String>,
+        /// The program and its arguments
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// All servers with their state
+    #[command(visible_alias = "ls")]
+    List,
+    /// One server: what it offers, what was left out, what its process last wrote
+    Show {
+        /// The server
+        name: String,
+    },
+    /// Look for changes now
+    Refresh {
+        /// The server
+        name: String,
+    },
+    /// Enable a server that was disabled
+    Enable {
+        /// The server
+        name: String,
+    },
+    /// Hide a server from callers and end its process
+    Disable {
+        /// The server
+        name: String,
+    },
+    /// Remove a server with its releases
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// The server
+        name: String,
+    },
+}
+
+pub(super) async fn run(client: &Client, command: Command) -> Result {
+    match command {
+        Command::Add { name, url, allow_private, headers, env, isolation, protocol, command } => {
+            let mut arguments = Map::new();
+            arguments.insert("name".into(), name.clone().into());
+            match (url, command.is_empty()) {
+                (Some(url), true) => {
+                    arguments.insert("url".into(), url.into());
+                    arguments.insert("headers".into(), pairs(&headers)?);
+                    arguments.insert("allow_private".into(), allow_private.into());
+                }
+                (None, false) => {
+                    arguments.insert("command".into(), command.into());
+                    arguments.insert("env".into(), pairs(&env)?);
+                }
+                _ => return Err(Error::Usage(format!("say how `{name}` is reached: --url URL, or -- COMMAND ARGS…"))),
+            }
+            for (key, value) in [("isolation", isolation), ("protocol", protocol)] {
+                if let Some(value) = value {
+                    arguments.insert(key.into(), value.into());
+                }
+            }
+            if !client.json {
+                eprintln!("Connecting to `{name}` … (a first start may fetch packages)");
+            }
+            let added = client.control("servers_add", Value::Object(arguments)).await?;
+            if client.json {
+                as_json(&added);
+            } else {
+                show_added(&added);
+            }
+        }
+        Command::List => {
+            let servers = client.control("servers_list", json!({})).await?;
+            if client.json {
+                as_json(&servers);
+            } else if list(&servers, "servers").is_empty() {
+                print("No servers yet. Add one: portolan server add demo -- portolan demo-server\n");
+            } else {
+                let row = |server: &Value| {
+                    let held = server.get("held").and_then(Value::as_bool) == Some(true);
+                    let note = match text(server, "error").as_str() {
+                        "-" if held => "a change is held: portolan registry diff".to_owned(),
+                        "-" => text(server, "target"),
+                        error => error.to_owned(),
+                    };
+                    vec![text(server, "name"), text(server, "state"), text(server, "era"), text(server, "release"), text(server, "tools"), note]
+                };
+                table(&["NAME", "STATE", "ERA", "RELEASE", "TOOLS", ""], list(&servers, "servers").iter().map(row));
+            }
+        }
+        Command::Show { name } => {
+            let server = client.control("servers_show", json!({ "server": name })).await?;
+            if client.json {
+                as_json(&server);
+            } else {
+                show(&server);
+            }
+        }
+        Command::Refresh { name } => {
+            let looked = client.control("servers_refresh", json!({ "server": name })).await?;
+            let found = looked.pointer("/look/found").and_then(Value::as_str).unwrap_or_default();
+            let line = match found {
+                "same" => format!("`{name}` is what was approved.\n"),
+                "held" => format!("`{name}` changed, and the change is held: portolan registry diff {name}\n"),
+                "rejected" => format!("`{name}` still offers the change that was rejected; the approved release is served.\n"),
+                _ => {
+                    let release = looked.pointer("/look/release").and_then(Value::as_str).unwrap_or_default();
+                    format!("`{name}` changed; {name}@{release} is served now.\n")
+                }
+            };
+            done(client, &looked, &line);
+        }
+        Command::Enable { name } => {
+            let value = client.control("servers_enable", json!({ "server": name })).await?;
+            done(client, &value, &format!("`{name}` is enabled.\n"));
+        }
+        Command::Disable { name } => {
+            let value = client.control("servers_disable", json!({ "server": name })).await?;
+            done(client, &value, &format!("`{name}` is disabled.\n"));
+        }
+        Command::Remove { name } => {
+            let value = client.control("servers_remove", json!({ "server": name })).await?;
+            done(client, &value, &format!("`{name}` is removed.\n"));
+        }
+    }
+    Ok(())
+}
+
+fn done(client: &Client, value: &Value, line: &str) {
+    if client.json { as_json(value) } else { print(line) }
+}
+
+fn pairs(given: &[String]) -> Result<Value> {
+    let mut map = Map::new();
+    for pair in given {
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Error::Usage("write `NAME=value` for --env and --header".to_owned()));
+        };
+        map.insert(name.to_owned(), value.into());
+    }
+    Ok(Value::Object(map))
+}
+
+fn show_added(server: &Value) {
+    let name = text(server, "name");
+    if server.pointer("/look/found").and_then(Value::as_str) == Some("held") {
+        print(&format!("`{name}` is registered and held: approve it with `portolan registry approve {name}`.\n"));
+        return;
+    }
+    print(&format!("`{name}` is registered as {name}@{}: it speaks {} and offers\n\n", text(server, "release"), text(server, "era")));
+    offers(server);
+    print(&format!("\nClients reach it at /mcp (with all others) and /mcp/{name} (by itself).\n"));
+}
+
+fn offers(server: &Value) {
+    let offers = server.get("offers").cloned().unwrap_or_default();
+    let kinds = [("tools", "tool"), ("prompts", "prompt"), ("templates", "template")];
+    let rows = kinds.iter().flat_map(|(key, kind)| {
+        let row = |definition: &Value| {
+            let description = text(definition, "description");
+            let first = description.lines().next().unwrap_or_default();
+            vec![(*kind).to_owned(), text(definition, "name"), crate::domain::clip(first, 90)]
+        };
+        list(&offers, key).iter().map(row).collect::<Vec<_>>()
+    });
+    table(&["KIND", "NAME", "DESCRIPTION"], rows);
+    for dropped in list(server, "left_out") {
+        print(&format!("left out: {} `{}` {}\n", text(dropped, "kind"), text(dropped, "name"), text(dropped, "reason")));
+    }
+}
+
+fn show(server: &Value) {
+    for key in ["name", "state", "error", "era", "version", "release", "digest", "isolation", "target"] {
+        let value = text(server, key);
+        if value != "-" {
+            print(&format!("{key:<10} {value}\n"));
+        }
+    }
+    print("\n");
+    offers(server);
+    let stderr = text(server, "stderr");
+    if !matches!(stderr.trim(), "-" | "") {
+        let lines: Vec<&str> = stderr.lines().rev().take(20).collect();
+        print("\nlast words on standard error:\n");
+        for line in lines.iter().rev() {
+            print(&format!("  {line}\n"));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! API keys: create, list, revoke.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Parts;
+use super::tool::{Class, Error, Nothing, Tool};
+use crate::domain::{Globs, Grants, Principal, clip};
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![
+        Tool::new::<Create, _, _>("keys_create", Class::Weaken, "Makes an API key. The key is in the answer and cannot be shown again.", create),
+        Tool::new::<Nothing, _, _>("keys_list", Class::Read, "Lists the API keys made at run time, without their secrets.", list),
+        Tool::new::<Id, _, _>("keys_revoke", Class::Weaken, "Revokes an API key at once.", revoke),
+    ]
+}
+
+/// A key to make.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    /// What people call it.
+    #[serde(default)]
+    name: String,
+    /// Any of `mcp`, `models`, `registry`, `admin`.
+    grants: Vec<String>,
+    /// Servers it may see, as globs; all when empty.
+    #[serde(default)]
+    servers: Vec<String>,
+    /// Tools it may use, as globs over public names; all when empty.
+    #[serde(default)]
+    tools: Vec<String>,
+    /// Models it may call, as globs; all when empty.
+    #[serde(default)]
+    models: Vec<String>,
+}
+
+/// A key's public part.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Id {
+    /// As `keys_list` shows it.
+    id: String,
+}
+
+async fn create(parts: Arc<Parts>, _: Principal, create: Create) -> Result<Value, Error> {
+    let globs = |patterns| Globs::new(patterns).map_err(Error::Arguments);
+    let mut grants = Grants {
+        servers: globs(create.servers)?,
+        tools: globs(create.tools)?,
+        model_names: globs(create.models)?,
+        ..Grants::default()
+    };
+    if create.grants.is_empty() {
+        return Err(Error::Arguments(format!("give at least one of the grants {}", Grants::NAMES.join(", "))));
+    }
+    for name in &create.grants {
+        if !grants.allow(name) {
+            return Err(Error::Arguments(format!("`{}` is not a grant; use any of {}", clip(name, 40), Grants::NAMES.join(", "))));
+        }
+    }
+    let key = parts.auth.create(&clip(&create.name, 100), &grants).await?;
+    Ok(json!({ "id": key.id(), "key": key.reveal(), "name": create.name, "grants": grants.names() }))
+}
+
+async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
+    let keys: Vec<Value> = parts
+        .auth
+        .list()
+        .await?
+        .iter()
+        .map(|row| {
+            let grants: Grants = serde_json::from_str(&row.grants).unwrap_or_default();
+            json!({
+                "id": row.id, "name": row.name, "grants": grants.names(), "servers": grants.servers, "tools": grants.tools,
+                "models": grants.model_names, "created_ms": row.created_ms, "revoked_ms": row.revoked_ms,
+            })
+        })
+        .collect();
+    Ok(json!({ "keys": keys }))
+}
+
+async fn revoke(parts: Arc<Parts>, _: Principal, Id { id }: Id) -> Result<Value, Error> {
+    if parts.auth.revoke(&id).await? { Ok(json!({ "id": id, "revoked": true })) } else { Err(Error::Missing("valid key", clip(&id, 40))) }
+}

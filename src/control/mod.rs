@@ -1,0 +1,110 @@
+//! The control server: administration is MCP too.
+//!
+//! Every admin action is one tool here, with a schema and a class; CLI, console and agents use these
+//! and nothing else, so there is one implementation and one check of permission. To add an action,
+//! add a tool to its noun's file.
+
+mod context;
+mod keys;
+mod models;
+mod releases;
+mod servers;
+mod status;
+mod tool;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+pub use tool::Class;
+
+use crate::auth::Auth;
+use crate::completion::Completions;
+use crate::domain::{Principal, RawObject, raw};
+use crate::protocol::RpcError;
+use crate::registry::Registry;
+use crate::schema::Strict;
+use crate::upstream::Upstreams;
+use tool::{Error, Tool};
+
+/// What the tools work on.
+pub struct Parts {
+    /// Servers and releases.
+    pub registry: Registry,
+    /// Live connections.
+    pub upstreams: Upstreams,
+    /// Keys.
+    pub auth: Auth,
+    /// Models and context, as the configuration of this moment has them.
+    pub completions: Arc<ArcSwap<Completions>>,
+    /// When the gateway started.
+    pub started: Instant,
+}
+
+/// The control server. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(Arc<Inner>);
+
+struct Inner {
+    parts: Arc<Parts>,
+    tools: Vec<Tool>,
+}
+
+impl Control {
+    /// The control server over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let tools = [servers::tools(), releases::tools(), keys::tools(), context::tools(), models::tools(), status::tools()];
+        Self(Arc::new(Inner { parts: Arc::new(parts), tools: tools.into_iter().flatten().collect() }))
+    }
+
+    /// The name of every tool with its class.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, Class)> {
+        self.0.tools.iter().map(|tool| (tool.name, tool.class))
+    }
+
+    /// What the control server can do, in the words of `initialize` and `server/discover`.
+    pub fn capabilities(&self) -> serde_json::Value {
+        json!({ "tools": {} })
+    }
+
+    /// Answers one MCP request. Every method needs the grant `admin`.
+    pub async fn request(&self, principal: &Principal, method: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        if !principal.grants().admin {
+            return Err(RpcError::new(RpcError::FORBIDDEN, "the control server needs the grant `admin`"));
+        }
+        match method {
+            "tools/list" => {
+                let tools: Vec<_> = self.0.tools.iter().map(Tool::describe).collect();
+                Ok(raw(&json!({ "tools": tools })))
+            }
+            "tools/call" => self.call(principal, params).await,
+            "ping" => Ok(raw(&json!({}))),
+            other => Err(RpcError::method(other)),
+        }
+    }
+
+    async fn call(&self, principal: &Principal, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+        let params = RawObject::parse(params.map_or("{}", RawValue::get)).map_err(|error| RpcError::params(error.to_string()))?;
+        let name = params.string("name").unwrap_or_default();
+        let tool = self.0.tools.iter().find(|tool| tool.name == name);
+        let tool = tool.ok_or_else(|| RpcError::params(format!("there is no control tool `{}`", crate::domain::clip(&name, 80))))?;
+        let arguments = params.get("arguments").map_or("{}", RawValue::get);
+        let outcome = match serde_json::from_str::<Strict>(arguments) {
+            Err(error) => Err(Error::Arguments(error.to_string())),
+            Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
+            Ok(Strict(arguments)) => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
+        };
+        let (value, failed) = match outcome {
+            Ok(value) => (value, false),
+            Err(error) => (json!({ "error": { "code": error.code(), "message": error.to_string() } }), true),
+        };
+        if tool.class != Class::Read {
+            tracing::info!(control.tool = %name, principal.id = %principal.id(), failed, "`{name}` was asked for by {}", principal.id());
+        }
+        let text = if failed { value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned() } else { value.to_string() };
+        Ok(raw(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": failed })))
+    }
+}

@@ -1,0 +1,62 @@
+//! Releases: list, diff, approve, reject.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Parts;
+use super::tool::{Class, Error, Server, Tool};
+use crate::domain::Principal;
+use crate::store::ReleaseState;
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![
+        Tool::new::<Server, _, _>("releases_list", Class::Read, "Lists the releases of a server: version, digest, state, when and by whom.", list),
+        Tool::new::<Server, _, _>("releases_diff", Class::Read, "Shows what differs between the served release of a server and the change that is held.", diff),
+        Tool::new::<Server, _, _>("releases_approve", Class::Weaken, "Approves the held change of a server: callers see it from now on.", approve),
+        Tool::new::<Server, _, _>("releases_reject", Class::Add, "Rejects the held change of a server: the approved release goes on being served.", reject),
+    ]
+}
+
+async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let rows = parts.registry.releases(&server).await?;
+    let current = parts.registry.catalog().servers.get(server.as_str()).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
+    let releases: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let state = match row.state {
+                ReleaseState::Approved if current.as_deref() == Some(row.digest.as_str()) => "served",
+                ReleaseState::Approved => "superseded",
+                ReleaseState::Held => "held",
+                ReleaseState::Rejected => "rejected",
+            };
+            json!({
+                "version": Some(&row.version).filter(|version| !version.is_empty()), "digest": row.digest, "state": state,
+                "captured_ms": row.captured_ms, "decided_ms": row.decided_ms, "decided_by": row.decided_by,
+            })
+        })
+        .collect();
+    Ok(json!({ "server": server, "releases": releases }))
+}
+
+async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let differences = parts.registry.held_differences(&server)?;
+    let catalog = parts.registry.catalog();
+    let entry = catalog.servers.get(server.as_str());
+    Ok(json!({
+        "server": server,
+        "release": entry.and_then(|entry| entry.release.as_ref()).map(|release| release.version.to_string()),
+        "held_since_ms": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.since_ms),
+        "differences": differences,
+    }))
+}
+
+async fn approve(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let release = parts.registry.approve(&server, principal.id()).await?;
+    Ok(json!({ "server": server, "release": release.version.to_string(), "digest": release.digest.to_string() }))
+}
+
+async fn reject(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
+    parts.registry.reject(&server, principal.id()).await?;
+    Ok(json!({ "server": server, "rejected": true }))
+}

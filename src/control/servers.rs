@@ -1,0 +1,186 @@
+//! Upstream servers: add, list, show, refresh, enable, disable, remove.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Parts;
+use super::tool::{Class, Error, Nothing, Server, Tool};
+use crate::domain::{Isolation, Pin, Principal, ServerName, ServerSpec, Transport, clip, printable};
+use crate::registry::{self, Entry, Kind, Look};
+use crate::upstream::{self, State};
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![
+        Tool::new::<Add, _, _>("servers_add", Class::Add, "Registers an MCP server by URL, or by a command to start (owner only). Its definitions are read and pinned as release 1.0.0.", add),
+        Tool::new::<Nothing, _, _>("servers_list", Class::Read, "Lists the MCP servers with their state, era and release.", list),
+        Tool::new::<Server, _, _>("servers_show", Class::Read, "Shows one MCP server: how it is reached, what it offers, what was left out and why, and what its process last wrote to standard error.", show),
+        Tool::new::<Server, _, _>("servers_refresh", Class::Read, "Looks at a server now and says whether it changed.", refresh),
+        Tool::new::<Server, _, _>("servers_enable", Class::Weaken, "Enables a server that was disabled.", |parts, _, server| enable(parts, server, true)),
+        Tool::new::<Server, _, _>("servers_disable", Class::Weaken, "Disables a server: callers no longer see it, and its process ends.", |parts, _, server| enable(parts, server, false)),
+        Tool::new::<Server, _, _>("servers_remove", Class::Weaken, "Removes a server with its releases.", remove),
+    ]
+}
+
+/// A server to register: a `url`, or a `command`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    /// Its name: lower-case letters, digits and `-`.
+    name: String,
+    /// The address of its streamable HTTP endpoint.
+    url: Option<String>,
+    /// The program and its arguments; for the owner alone.
+    command: Option<Vec<String>>,
+    /// Variables for the program.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Headers for every request to the URL.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// Whether the URL may lead to a private address; for the owner alone.
+    #[serde(default)]
+    allow_private: bool,
+    /// Who shares one process or session.
+    #[serde(default)]
+    isolation: Isolation,
+    /// The protocol revision to speak.
+    #[serde(default)]
+    protocol: Pin,
+}
+
+async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value, Error> {
+    let name: ServerName = add.name.parse().map_err(|error: crate::domain::NameError| Error::Arguments(error.to_string()))?;
+    let transport = match (add.url, add.command) {
+        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers },
+        (None, Some(command)) if add.headers.is_empty() && !add.allow_private => Transport::Stdio { command, env: add.env },
+        (Some(_), None) => return Err(Error::Arguments("`env` goes with `command`, not with `url`".into())),
+        (None, Some(_)) => return Err(Error::Arguments("`headers` and `allow_private` go with `url`, not with `command`".into())),
+        _ => return Err(Error::Arguments("give either `url` or `command`".into())),
+    };
+    let weakens = matches!(transport, Transport::Stdio { .. }) || add.allow_private;
+    if weakens && !principal.is_owner() {
+        return Err(Error::OwnerOnly("servers_add with a command or a private address"));
+    }
+    let spec = ServerSpec {
+        name: name.clone(),
+        transport,
+        isolation: add.isolation,
+        protocol: add.protocol,
+        allow_private: add.allow_private,
+        declared: false,
+        starts_held: !principal.is_owner(),
+    };
+    match parts.registry.add(spec).await {
+        Ok(look) => {
+            let catalog = parts.registry.catalog();
+            let entry = catalog.servers.get(&name).ok_or_else(|| Error::Missing("server", name.to_string()))?;
+            let mut value = details(&parts, entry);
+            merge(&mut value, "look", found(&look));
+            Ok(value)
+        }
+        Err(registry::Error::Upstream(error)) => match &*error {
+            upstream::Error::Net(crate::net::Error::NotAllowed(why)) => Err(Error::Address(why.clone())),
+            error => Err(Error::NotAdded { name: name.to_string(), why: error.to_string() }),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
+    let catalog = parts.registry.catalog();
+    let servers: Vec<Value> = catalog.servers.values().map(|entry| summary(&parts, entry)).collect();
+    Ok(json!({ "servers": servers }))
+}
+
+async fn show(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let catalog = parts.registry.catalog();
+    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    Ok(details(&parts, entry))
+}
+
+async fn refresh(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let look = parts.registry.refresh(&server).await?;
+    Ok(json!({ "server": server, "look": found(&look) }))
+}
+
+async fn enable(parts: Arc<Parts>, Server { server }: Server, enabled: bool) -> Result<Value, Error> {
+    parts.registry.enable(&server, enabled).await?;
+    Ok(json!({ "server": server, "enabled": enabled }))
+}
+
+async fn remove(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    parts.registry.remove(&server).await?;
+    Ok(json!({ "server": server, "removed": true }))
+}
+
+fn found(look: &Look) -> Value {
+    match look {
+        Look::Same => json!({ "found": "same" }),
+        Look::Accepted(version) => json!({ "found": "accepted", "release": version.to_string() }),
+        Look::Held => json!({ "found": "held" }),
+        Look::Rejected => json!({ "found": "rejected" }),
+    }
+}
+
+fn summary(parts: &Parts, entry: &Entry) -> Value {
+    let state = parts.upstreams.state(&entry.spec.name);
+    let word = match &state {
+        _ if !entry.enabled => "disabled",
+        _ if entry.release.is_none() && entry.held.is_some() => "held",
+        State::Ready(_) => "ready",
+        State::Connecting => "connecting",
+        State::Failed(_) => "failed",
+        State::Idle if entry.problem.is_some() => "failed",
+        State::Idle => "idle",
+    };
+    let error = match &state {
+        State::Failed(error) => Some(error.to_string()),
+        _ => entry.problem.as_ref().filter(|_| word == "failed").map(ToString::to_string),
+    };
+    let count = |kind| entry.release.as_ref().map_or(0, |release| release.manifest.of(kind).count());
+    json!({
+        "name": entry.spec.name,
+        "state": word,
+        "error": error.map(|error| printable(&error)),
+        "era": entry.era.map(|era| era.as_str()),
+        "release": entry.release.as_ref().map(|release| release.version.to_string()),
+        "digest": entry.release.as_ref().map(|release| release.digest.to_string()),
+        "tools": count(Kind::Tool),
+        "prompts": count(Kind::Prompt),
+        "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
+        "held": entry.held.is_some(),
+        "declared": entry.spec.declared,
+        "target": entry.spec.target(),
+    })
+}
+
+fn details(parts: &Parts, entry: &Entry) -> Value {
+    let mut value = summary(parts, entry);
+    let named = |kind: Kind| -> Vec<Value> {
+        let release = entry.release.as_ref();
+        let definitions = release.into_iter().flat_map(|release| release.manifest.of(kind));
+        definitions
+            .map(|definition| {
+                let description = definition.text("description").unwrap_or_default();
+                json!({ "name": definition.name, "description": printable(&description), "digest": definition.digest().to_string() })
+            })
+            .collect()
+    };
+    merge(&mut value, "offers", json!({ "tools": named(Kind::Tool), "prompts": named(Kind::Prompt), "templates": named(Kind::Template) }));
+    let manifest = entry.release.as_ref().map(|release| &release.manifest);
+    merge(&mut value, "left_out", json!(manifest.map(|manifest| &manifest.dropped)));
+    merge(&mut value, "version", json!(manifest.and_then(|manifest| manifest.info("version"))));
+    merge(&mut value, "isolation", json!(entry.spec.isolation));
+    merge(&mut value, "stderr", json!(parts.upstreams.stderr(&entry.spec.name).map(|text| printable(&text))));
+    value
+}
+
+fn merge(value: &mut Value, key: &str, more: Value) {
+    if let Value::Object(members) = value {
+        members.insert(key.to_owned(), more);
+    }
+}

@@ -1,0 +1,132 @@
+//! One control tool: its name, its class, its schema, and what it does.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Parts;
+use crate::domain::Principal;
+use crate::{context, registry, store};
+
+/// How far a tool reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It changes nothing.
+    Read,
+    /// It adds something that gives nobody more power.
+    Add,
+    /// It weakens a defence or takes something away: for the owner alone.
+    Weaken,
+}
+
+/// Why a tool refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the arguments do not fit: {0}")]
+    Arguments(String),
+    #[error("`{0}` is for the owner alone; use the owner key")]
+    OwnerOnly(&'static str),
+    #[error("the address is not allowed: {0}")]
+    Address(String),
+    #[error("`{name}` was not added: {why}")]
+    NotAdded { name: String, why: String },
+    #[error("there is no {0} `{1}`")]
+    Missing(&'static str, String),
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Context(#[from] context::Error),
+}
+
+impl Error {
+    /// A word for machines.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Arguments(_) => "invalid_arguments",
+            Self::OwnerOnly(_) => "owner_only",
+            Self::Address(_) => "url_not_allowed",
+            Self::NotAdded { .. } => "server_unusable",
+            Self::Missing(..) | Self::Registry(registry::Error::NoServer(_)) => "not_found",
+            Self::Registry(registry::Error::Exists(_)) => "exists",
+            Self::Registry(registry::Error::Declared(_)) => "declared",
+            Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
+            Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
+            Self::Registry(registry::Error::Stopping) => "stopping",
+            Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
+            Self::Context(context::Error::Unknown { .. }) => "not_found",
+            Self::Context(_) => "context_failed",
+        }
+    }
+}
+
+type Run = Box<dyn Fn(Arc<Parts>, Principal, Value) -> BoxFuture<'static, Result<Value, Error>> + Send + Sync>;
+
+/// One control tool.
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) class: Class,
+    description: &'static str,
+    schema: Value,
+    run: Run,
+}
+
+impl Tool {
+    /// A tool whose arguments are `A`; unknown arguments are refused.
+    pub(super) fn new<A, F, O>(name: &'static str, class: Class, description: &'static str, run: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema + Send + 'static,
+        F: Fn(Arc<Parts>, Principal, A) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<Value, Error>> + Send + 'static,
+    {
+        let mut schema = schemars::schema_for!(A).to_value();
+        if let Value::Object(members) = &mut schema {
+            members.remove("$schema");
+            members.remove("title");
+            members.entry("properties").or_insert_with(|| json!({}));
+        }
+        let run: Run = Box::new(move |parts, principal, arguments| match serde_json::from_value(arguments) {
+            Ok(arguments) => run(parts, principal, arguments).boxed(),
+            Err(error) => async move { Err(Error::Arguments(error.to_string())) }.boxed(),
+        });
+        Self { name, class, description, schema, run }
+    }
+
+    /// Runs it.
+    pub(super) fn run(&self, parts: Arc<Parts>, principal: Principal, arguments: Value) -> BoxFuture<'static, Result<Value, Error>> {
+        (self.run)(parts, principal, arguments)
+    }
+
+    /// Its definition, as `tools/list` shows it.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "name": self.name,
+            "description": self.description,
+            "inputSchema": self.schema,
+            "annotations": {
+                "readOnlyHint": self.class == Class::Read,
+                "destructiveHint": self.class == Class::Weaken,
+            },
+        })
+    }
+}
+
+/// No arguments.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// A server's name.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    /// The server.
+    #[serde(alias = "name")]
+    pub(super) server: String,
+}

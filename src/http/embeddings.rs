@@ -1,0 +1,21 @@
+//! `POST /v1/embeddings`.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::caller::ModelCaller;
+use super::completions::{read, respond};
+use super::error::ApiError;
+use super::state::State;
+
+/// Relays an embeddings request.
+pub(super) async fn embed(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let start = Instant::now();
+    let request = read(&state, &headers, body).await?;
+    let completions = state.completions.load_full();
+    Ok(respond(completions.embed(&principal, request).await?, "embeddings", start))
+}

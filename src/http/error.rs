@@ -1,0 +1,141 @@
+//! One error, three bodies: OpenAI's shape on `/v1`, JSON-RPC on `/mcp`, a problem document (RFC 9457) elsewhere.
+
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::protocol::{Outgoing, RpcError};
+use crate::{completion, context, llm};
+
+/// Why a request was refused or failed, before a body is chosen.
+#[derive(Clone, Debug)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) param: Option<String>,
+    pub(super) retry_after: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), param: None, retry_after: None }
+    }
+
+    pub(super) fn about(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
+    }
+
+    /// OpenAI's error object.
+    pub(super) fn openai(&self) -> Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({ "message": self.message, "type": kind, "code": self.code, "param": self.param })
+    }
+
+    /// The body that fits the path.
+    pub(super) fn render(&self, path: &str) -> Response {
+        let (media_type, body) = if path.starts_with("/v1/") {
+            ("application/json", json!({ "error": self.openai() }).to_string())
+        } else if path == "/mcp" || path.starts_with("/mcp/") {
+            let code = match self.status.as_u16() {
+                401 | 403 => RpcError::FORBIDDEN,
+                404 => RpcError::NO_SESSION,
+                _ => RpcError::INVALID_REQUEST,
+            };
+            ("application/json", Outgoing::error(None, &RpcError::new(code, &self.message)))
+        } else {
+            let problem = json!({ "type": "about:blank", "title": self.status.canonical_reason(), "status": self.status.as_u16(),
+                "detail": self.message, "code": self.code });
+            ("application/problem+json", problem.to_string())
+        };
+        let mut response = (self.status, [(header::CONTENT_TYPE, media_type)], body).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(value) = self.retry_after.as_ref().and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(header::RETRY_AFTER, value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Leaves the body to the layer that knows the path.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<completion::Error> for ApiError {
+    fn from(error: completion::Error) -> Self {
+        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Provider, Server, Turns};
+        let message = error.to_string();
+        let (status, code, param) = match &error {
+            Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", Some(*param)),
+            Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
+            Server(..) => (StatusCode::NOT_FOUND, "server_not_found", Some("tools")),
+            NoMcp => (StatusCode::FORBIDDEN, "missing_grant", Some("tools")),
+            Context(context::Error::Unknown { .. }) => (StatusCode::NOT_FOUND, "context_not_found", Some("portolan.context")),
+            Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),
+            Context(context::Error::Failed { .. }) => (StatusCode::BAD_GATEWAY, "context_failed", None),
+            Provider(error) => return provider(error, message),
+            Turns(_) => (StatusCode::BAD_GATEWAY, "tool_turns_exceeded", None),
+            Deadline(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", None),
+        };
+        Self { param: param.map(str::to_owned), ..Self::new(status, code, message) }
+    }
+}
+
+fn provider(error: &llm::Error, message: String) -> ApiError {
+    use llm::Error::{Credential, Failed, Idle, InStream, NotOffered, Protocol, RateLimited, Refused, TooLarge, Truncated, Unreachable};
+    let gateway = |code| ApiError::new(StatusCode::BAD_GATEWAY, code, message.clone());
+    match error {
+        Credential => gateway("upstream_auth"),
+        RateLimited { retry_after } => {
+            let limited = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
+            ApiError { retry_after: retry_after.clone(), ..limited }
+        }
+        Refused(status, refusal) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+            let code = refusal.code.clone().unwrap_or_else(|| "upstream_refused".to_owned());
+            ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
+        }
+        Failed(_) => gateway("upstream_error"),
+        Unreachable => gateway("upstream_unreachable"),
+        Protocol(_) => gateway("upstream_protocol"),
+        TooLarge => gateway("upstream_too_large"),
+        Truncated => gateway("upstream_truncated"),
+        Idle(_) => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
+        InStream(_) => gateway("upstream_error"),
+        NotOffered(_) => ApiError::new(StatusCode::BAD_REQUEST, "endpoint_not_offered", message).about("model"),
+    }
+}
+
+/// A path that is not there.
+pub(super) async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at `{}`", crate::domain::clip(uri.path(), 120)))
+}
+
+/// A path that is there, but not for this method.
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("`{}` does not answer {method}", crate::domain::clip(uri.path(), 120));
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// A handler that panicked: this request fails, and no other.
+pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let what = panic.downcast_ref::<&str>().copied().map(str::to_owned).or_else(|| panic.downcast_ref::<String>().cloned());
+    tracing::error!("a handler panicked: {}", what.unwrap_or_default());
+    metrics::counter!("portolan_panics_total").increment(1);
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the gateway failed on this request").into_response()
+}

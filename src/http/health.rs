@@ -1,0 +1,35 @@
+//! For those who run the gateway: liveness, readiness, metrics, and a first page.
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+
+use super::caller::Caller;
+use super::state::State;
+
+/// The process runs.
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// The gateway serves. It does not wait for upstream servers, whose tools appear as they connect.
+pub(super) async fn ready(Shared(state): Shared<State>) -> (StatusCode, &'static str) {
+    if state.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
+/// Prometheus.
+pub(super) async fn metrics(Shared(state): Shared<State>, Caller(_): Caller) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
+}
+
+/// What there is here, for whoever opens the address in a browser.
+pub(super) async fn home(headers: HeaderMap) -> impl IntoResponse {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("127.0.0.1:8484");
+    let text = format!(
+        "Portolan {}\n\nMCP, all servers       http://{host}/mcp\nMCP, one server        http://{host}/mcp/NAME\n\
+         OpenAI-compatible      http://{host}/v1\nMetrics                http://{host}/metrics\nHealth                 http://{host}/readyz\n\n\
+         `portolan --help` shows what can be done from the command line.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text)
+}

@@ -1,0 +1,128 @@
+//! What every request passes, whatever its path: id, Host, Origin, time, and the body of an error.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::counter;
+use tracing::Instrument as _;
+
+use super::error::ApiError;
+use super::state::{Settings, State};
+use crate::domain::clip;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// How long others took for an answer, put into its extensions by handlers.
+#[derive(Clone, Copy)]
+pub(super) struct Elsewhere(pub(super) Duration);
+
+/// The outermost layer.
+pub(super) async fn every_request(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request_id(request.headers());
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let settings = state.settings.load_full();
+    let probe = path == "/livez" || path == "/readyz";
+    let guarded = if probe { Ok(()) } else { guard(request.headers(), request.uri().host(), &settings, state.is_open()) };
+    let mut response = match guarded {
+        Err(error) => error.into_response(),
+        Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+    };
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.render(&path);
+    }
+    let took = start.elapsed();
+    let elsewhere = response.extensions().get::<Elsewhere>().map_or(Duration::ZERO, |elsewhere| elsewhere.0);
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, HeaderValue::try_from(&id).unwrap_or(HeaderValue::from_static("-")));
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let timing = format!("gateway;dur={:.3}, upstream;dur={:.3}", millis(took.saturating_sub(elsewhere)), millis(elsewhere));
+    if let Ok(value) = HeaderValue::try_from(timing) {
+        headers.insert(SERVER_TIMING, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(origin) = origin.filter(|_| status != StatusCode::FORBIDDEN) {
+        allow(headers, origin);
+    }
+    counter!("portolan_http_requests_total", "route" => route, "status" => status.as_u16().to_string()).increment(1);
+    let _in = span.enter();
+    if status.is_server_error() {
+        tracing::warn!("{method} {} answered {status} in {took:?}", clip(&path, 200));
+    } else {
+        tracing::debug!("{method} {} answered {status} in {took:?}", clip(&path, 200));
+    }
+    drop(_in);
+    response
+}
+
+/// The caller's own id where it is fit to be written into logs, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let fit = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests).
+fn guard(headers: &HeaderMap, in_uri: Option<&str>, settings: &Settings, open: bool) -> Result<(), ApiError> {
+    let forbidden = |code: &str, message: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
+    let host = match in_uri {
+        Some(host) => Some(host.to_owned()),
+        None => headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned),
+    };
+    let name = host.as_deref().map(without_port).unwrap_or_default();
+    if open && !is_own(name, settings) {
+        let message = format!("the host name `{}` is not served here; add it to `server.hosts` if it should be", clip(name, 80));
+        return forbidden("host_not_allowed", message);
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let own = url::Url::parse(origin).is_ok_and(|url| {
+        let same = host.as_deref().is_some_and(|host| origin.split_once("://").is_some_and(|(_, rest)| rest == host));
+        same && matches!(url.scheme(), "http" | "https")
+    });
+    if own || settings.origins.contains(origin) {
+        return Ok(());
+    }
+    let message = format!("the origin `{}` may not call this gateway; add it to `server.origins` if it may", clip(origin, 120));
+    forbidden("origin_not_allowed", message)
+}
+
+fn without_port(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or_default();
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+fn is_own(name: &str, settings: &Settings) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok() || settings.hosts.contains(&name.to_ascii_lowercase())
+}
+
+/// Tells the browser that an accepted origin may read the answer.
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, \
+             x-api-key, x-portolan-key, x-portolan-context, x-portolan-tools, x-request-id",
+        ),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, server-timing"),
+    );
+}

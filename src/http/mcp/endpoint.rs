@@ -1,0 +1,94 @@
+//! What stands behind a path: all servers, one server, or the control server.
+
+use serde_json::value::RawValue;
+
+use crate::domain::Principal;
+use crate::federation::{Caller, Scope};
+use crate::http::state::State;
+use crate::protocol::RpcError;
+use crate::upstream::Listener;
+
+/// An MCP endpoint of the gateway.
+#[derive(Clone, Debug)]
+pub(super) enum Endpoint {
+    /// `/mcp`
+    All,
+    /// `/mcp/{server}`
+    One(String),
+    /// `/mcp/portolan`
+    Control,
+}
+
+impl Endpoint {
+    /// Its path, to which sessions are bound.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::All => "",
+            Self::One(name) => name,
+            Self::Control => "portolan",
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        match self {
+            Self::One(name) => Scope::One(name),
+            Self::All | Self::Control => Scope::All,
+        }
+    }
+
+    /// Whether there is something here for this caller.
+    pub(super) fn enter(&self, state: &State, principal: &Principal) -> Result<(), String> {
+        match self {
+            Self::Control => Ok(()),
+            Self::All | Self::One(_) => state.federation.enter(principal, self.scope()),
+        }
+    }
+
+    pub(super) fn capabilities(&self, state: &State) -> serde_json::Value {
+        match self {
+            Self::Control => state.control.capabilities(),
+            Self::All | Self::One(_) => state.federation.capabilities(self.scope()),
+        }
+    }
+
+    pub(super) fn server_info(&self, state: &State) -> Box<RawValue> {
+        match self {
+            Self::Control => state.federation.server_info(Scope::All),
+            Self::All | Self::One(_) => state.federation.server_info(self.scope()),
+        }
+    }
+
+    pub(super) fn instructions(&self, state: &State, principal: &Principal) -> Option<String> {
+        match self {
+            Self::Control => Some("Administers this Portolan gateway: servers, releases of their definitions, API keys, context.".to_owned()),
+            Self::All | Self::One(_) => state.federation.instructions(principal, self.scope()),
+        }
+    }
+
+    /// Answers a request.
+    pub(super) async fn request(
+        &self,
+        state: &State,
+        principal: &Principal,
+        session: Option<&str>,
+        listener: Option<Listener>,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
+        match self {
+            Self::Control => state.control.request(principal, method, params).await,
+            Self::All | Self::One(_) => {
+                let caller = Caller { principal, session, listener };
+                state.federation.request(&caller, self.scope(), method, params).await
+            }
+        }
+    }
+
+    /// The header that contradicts an argument of a stateless `tools/call`.
+    pub(super) fn header_contradiction<'h>(&self, state: &State, params: Option<&RawValue>, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
+        match self {
+            Self::Control => None,
+            Self::All | Self::One(_) => state.federation.header_contradiction(self.scope(), params, header),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Streams that tell of changes: `GET` in a session, `subscriptions/listen` without one.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::endpoint::Endpoint;
+use super::Visit;
+use crate::domain::{Principal, RawObject, raw};
+use crate::http::sessions::Session;
+use crate::http::sse;
+use crate::http::state::State;
+use crate::protocol::{Id, Outgoing};
+
+/// What a stream wants to hear of.
+#[derive(Clone, Copy)]
+struct Wanted {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+}
+
+/// The stream of a session.
+pub(super) async fn session(visit: &Visit, session: &Arc<Session>) -> Response {
+    let wanted = Wanted { tools: true, prompts: true, resources: true };
+    let watch = Watch::new(visit, wanted, None).await;
+    let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
+    let events = async_stream::stream! {
+        let mut watch = watch;
+        // Something must be sent at once, or some clients take the stream for a failed one.
+        yield Bytes::from_static(b": listening\n\n");
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                () = closing.cancelled() => return,
+                news = watch.next() => match news {
+                    Some(news) => for event in news { yield event; },
+                    None => return,
+                },
+            }
+        }
+    };
+    sse::response(events.boxed())
+}
+
+/// The stream of a stateless client: the acknowledgement first, every message with the request's id,
+/// and the result when the gateway ends it.
+pub(super) async fn stateless(visit: &Visit, id: &Id, params: Option<&RawValue>) -> Response {
+    let asked = params.and_then(|params| {
+        let params = RawObject::parse(params.get()).ok()?;
+        params.read::<serde_json::Value>("notifications")
+    });
+    let asked = asked.unwrap_or_default();
+    let flag = |key: &str| asked.get(key).and_then(serde_json::Value::as_bool) == Some(true);
+    let wanted = Wanted { tools: flag("toolsListChanged"), prompts: flag("promptsListChanged"), resources: flag("resourcesListChanged") };
+    let mut accepted = serde_json::Map::new();
+    for (key, on) in [("toolsListChanged", wanted.tools), ("promptsListChanged", wanted.prompts), ("resourcesListChanged", wanted.resources)] {
+        if on {
+            accepted.insert(key.to_owned(), true.into());
+        }
+    }
+    let meta = json!({ SUBSCRIPTION: id.as_raw() });
+    let acknowledged = raw(&json!({ "_meta": meta, "notifications": accepted }));
+    let first = sse::message(&Outgoing::notification("notifications/subscriptions/acknowledged", Some(&acknowledged)));
+    let last = sse::message(&Outgoing::result(id, &raw(&json!({ "resultType": "complete", "_meta": meta }))));
+    let watch = Watch::new(visit, wanted, Some(raw(&json!({ "_meta": meta })))).await;
+    let closing = visit.state.closing.clone();
+    let events = async_stream::stream! {
+        let mut watch = watch;
+        yield first;
+        loop {
+            tokio::select! {
+                () = closing.cancelled() => break,
+                news = watch.next() => match news {
+                    Some(news) => for event in news { yield event; },
+                    None => break,
+                },
+            }
+        }
+        yield last;
+    };
+    sse::response(events.boxed())
+}
+
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// Compares what this caller sees before and after each change, so that nobody hears of what is not theirs.
+struct Watch {
+    state: State,
+    principal: Principal,
+    endpoint: Endpoint,
+    wanted: Wanted,
+    params: Option<Box<RawValue>>,
+    changes: tokio::sync::watch::Receiver<crate::registry::Changes>,
+    seen: Seen,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Seen {
+    tools: Option<crate::domain::Digest>,
+    prompts: Option<crate::domain::Digest>,
+    templates: Option<crate::domain::Digest>,
+    resources: u64,
+}
+
+impl Watch {
+    async fn new(visit: &Visit, wanted: Wanted, params: Option<Box<RawValue>>) -> Self {
+        let mut changes = visit.state.federation.changes();
+        changes.mark_unchanged();
+        let mut watch = Self {
+            state: visit.state.clone(),
+            principal: visit.principal.clone(),
+            endpoint: visit.endpoint.clone(),
+            wanted,
+            params,
+            changes,
+            seen: Seen::default(),
+        };
+        watch.seen = watch.look().await;
+        watch
+    }
+
+    async fn look(&self) -> Seen {
+        let list = async |method: &str| {
+            let listed = self.endpoint.request(&self.state, &self.principal, None, None, method, None).await;
+            listed.ok().map(|raw| crate::domain::Digest::of(method, raw.get().as_bytes()))
+        };
+        Seen {
+            tools: if self.wanted.tools { list("tools/list").await } else { None },
+            prompts: if self.wanted.prompts { list("prompts/list").await } else { None },
+            templates: if self.wanted.resources { list("resources/templates/list").await } else { None },
+            resources: self.changes.borrow().resources,
+        }
+    }
+
+    /// The notifications of the next change that this caller can see; none when there will be no more.
+    async fn next(&mut self) -> Option<Vec<Bytes>> {
+        loop {
+            self.changes.changed().await.ok()?;
+            let now = self.look().await;
+            let mut news = Vec::new();
+            let mut tell = |changed: bool, method: &str| {
+                if changed {
+                    news.push(sse::message(&Outgoing::notification(method, self.params.as_deref())));
+                }
+            };
+            tell(now.tools != self.seen.tools, "notifications/tools/list_changed");
+            tell(now.prompts != self.seen.prompts, "notifications/prompts/list_changed");
+            let resources = now.templates != self.seen.templates || now.resources != self.seen.resources;
+            tell(self.wanted.resources && resources, "notifications/resources/list_changed");
+            self.seen = now;
+            if !news.is_empty() {
+                return Some(news);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Sessions of 2025-11-25 and before: opened by `initialize`, bound to a principal and an endpoint.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::answer::{answer as deliver, progress};
+use super::{Visit, json as whole, listen as streams, refusal};
+use crate::domain::{RawObject, raw};
+use crate::http::error::ApiError;
+use crate::http::sessions::Session;
+use crate::protocol::{Era, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError, progress_token};
+
+/// Opens a session. The revision is the client's, if we know it, and never the stateless one.
+pub(super) fn initialize(visit: &Visit, message: Incoming) -> Response {
+    let Incoming::Request { id, params, .. } = message else { return StatusCode::ACCEPTED.into_response() };
+    let wanted = params.as_deref().and_then(|params| RawObject::parse(params.get()).ok()?.string("protocolVersion"));
+    let Some(wanted) = wanted else {
+        return refusal(Era::Legacy(Revision::LATEST), Some(&id), RpcError::params("`params.protocolVersion` must name a revision"));
+    };
+    let revision: Revision = wanted.parse().unwrap_or(Revision::LATEST);
+    let session = visit.state.sessions.open(visit.principal.id(), visit.endpoint.path(), revision);
+    let mut result = json!({
+        "protocolVersion": revision.as_str(),
+        "capabilities": visit.endpoint.capabilities(&visit.state),
+        "serverInfo": visit.endpoint.server_info(&visit.state),
+    });
+    if let (Some(text), Some(members)) = (visit.endpoint.instructions(&visit.state, &visit.principal), result.as_object_mut()) {
+        members.insert("instructions".to_owned(), text.into());
+    }
+    let mut response = whole(200, Outgoing::result(&id, &raw(&result)));
+    if let Ok(value) = HeaderValue::try_from(&session.id) {
+        response.headers_mut().insert(HEADER_SESSION, value);
+    }
+    response
+}
+
+/// The session a request belongs to. One of somebody else is answered like one that never was.
+fn find(visit: &Visit) -> Result<Arc<Session>, ApiError> {
+    let Some(id) = visit.header(HEADER_SESSION) else {
+        let message = "the header `Mcp-Session-Id` is missing; open a session with `initialize` first";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "session_missing", message));
+    };
+    if let Some(version) = visit.header(HEADER_VERSION)
+        && version.parse::<Revision>().is_err()
+    {
+        let message = format!("the header `MCP-Protocol-Version` names no revision with sessions: `{}`", crate::domain::clip(version, 40));
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "unsupported_version", message));
+    }
+    let session = visit.state.sessions.get(id, visit.principal.id(), visit.endpoint.path());
+    session.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; open a new one with `initialize`"))
+}
+
+/// Answers one message of a session.
+pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
+    let session = match find(&visit) {
+        Ok(session) => session,
+        Err(error) => {
+            // The request's id is known here, so the error can carry it.
+            let code = if error.status == StatusCode::NOT_FOUND { RpcError::NO_SESSION } else { RpcError::INVALID_REQUEST };
+            return whole(error.status.as_u16(), Outgoing::error(super::id_of(&message), &RpcError::new(code, error.message)));
+        }
+    };
+    match message {
+        Incoming::Response { .. } => StatusCode::ACCEPTED.into_response(),
+        Incoming::Notification { method, params } => {
+            if method == "notifications/cancelled"
+                && let Some(id) = params.as_deref().and_then(cancelled_id)
+            {
+                session.cancel(&id);
+            }
+            StatusCode::ACCEPTED.into_response()
+        }
+        Incoming::Request { id, method, params } => {
+            let era = Era::Legacy(session.revision);
+            match method.as_str() {
+                "ping" | "logging/setLevel" => return deliver(era, id, method, Box::pin(async { Ok(raw(&json!({}))) }), None).await,
+                "server/discover" | "subscriptions/listen" => return refusal(era, Some(&id), RpcError::method(&method)),
+                _ => {}
+            }
+            let Some(in_flight) = session.begin(&id.to_string()) else {
+                let error = RpcError::new(RpcError::INVALID_REQUEST, "this request id is in use, or too many requests are under way");
+                return refusal(era, Some(&id), error);
+            };
+            let (listener, notes) = progress(progress_token(params.as_deref()), visit.accepts("text/event-stream"));
+            let asked = method.clone();
+            // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
+            let work = tokio::spawn(async move {
+                let request = visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params.as_deref());
+                tokio::select! {
+                    outcome = request => outcome,
+                    () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
+                }
+            });
+            let work = Box::pin(async move {
+                work.await.unwrap_or_else(|_| Err(RpcError::new(RpcError::INTERNAL, "the gateway failed on this request")))
+            });
+            deliver(era, id, method, work, notes).await
+        }
+    }
+}
+
+/// What a request hears that was cancelled while its connection is still open. Ours: outside the reserved range.
+const CANCELLED: i64 = -31002;
+
+fn cancelled_id(params: &RawValue) -> Option<String> {
+    Some(RawObject::parse(params.get()).ok()?.get("requestId")?.get().to_owned())
+}
+
+/// `GET`: the stream on which a session hears of changes.
+pub(super) async fn listen(visit: &Visit) -> Result<Response, ApiError> {
+    if !visit.accepts("text/event-stream") {
+        return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "`Accept` must list `text/event-stream`"));
+    }
+    let session = find(visit)?;
+    Ok(streams::session(visit, &session).await)
+}
+
+/// `DELETE`: the session ends.
+pub(super) fn end(visit: &Visit) -> Result<Response, ApiError> {
+    let session = find(visit)?;
+    session.ended.cancel();
+    visit.state.sessions.end(&session.id);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

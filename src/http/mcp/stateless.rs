@@ -1,0 +1,53 @@
+//! Requests of 2026-07-28: each carries all it needs, and ends when its connection does.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::answer::{answer as deliver, progress};
+use super::{Visit, listen, refusal};
+use crate::domain::raw;
+use crate::protocol::{Era, Incoming, RpcError, progress_token};
+
+/// Answers one message. Dropping the future, when the client leaves, cancels what was begun.
+pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
+    let (id, method, params) = match message {
+        Incoming::Request { id, method, params } => (id, method, params),
+        Incoming::Notification { .. } | Incoming::Response { .. } => return StatusCode::ACCEPTED.into_response(),
+    };
+    match method.as_str() {
+        "subscriptions/listen" => listen::stateless(&visit, &id, params.as_deref()).await,
+        "server/discover" => {
+            let mut result = json!({
+                "supportedVersions": [Era::MODERN],
+                "capabilities": visit.endpoint.capabilities(&visit.state),
+                "ttlMs": 60_000,
+                "cacheScope": "private",
+                "_meta": { "io.modelcontextprotocol/serverInfo": visit.endpoint.server_info(&visit.state) },
+            });
+            if let (Some(text), Some(members)) = (visit.endpoint.instructions(&visit.state, &visit.principal), result.as_object_mut()) {
+                members.insert("instructions".to_owned(), text.into());
+            }
+            deliver(Era::Modern, id, method, Box::pin(async move { Ok(raw(&result)) }), None).await
+        }
+        // Gone with the sessions they belonged to.
+        "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
+            refusal(Era::Modern, Some(&id), RpcError::method(&method))
+        }
+        _ => {
+            if method == "tools/call"
+                && let Some(name) = visit.endpoint.header_contradiction(&visit.state, params.as_deref(), &|name| visit.header(name))
+            {
+                let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
+                return refusal(Era::Modern, Some(&id), RpcError::new(RpcError::HEADER_MISMATCH, message));
+            }
+            let streams = visit.accepts("text/event-stream");
+            let (listener, notes) = progress(progress_token(params.as_deref()), streams);
+            let asked = method.clone();
+            let work = Box::pin(async move {
+                visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params.as_deref()).await
+            });
+            deliver(Era::Modern, id, method, work, notes).await
+        }
+    }
+}

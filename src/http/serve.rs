@@ -1,0 +1,76 @@
+//! Connections: accepted, bounded, and drained.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::state::State;
+
+/// The longest the head of a request may take to arrive.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long connections are still accepted once the gateway is told to stop.
+const LINGER: Duration = Duration::from_secs(1);
+/// Most connections at one time.
+const CONNECTIONS: usize = 20_000;
+/// Most headers of a request.
+const HEADERS: usize = 100;
+/// Largest head of a request, in bytes.
+const HEAD_SIZE: usize = 64 << 10;
+
+/// Serves until `stop`, then drains: readiness goes first, requests in flight may finish within
+/// `grace`, streams that only wait are ended.
+pub async fn serve(listener: TcpListener, router: Router, state: State, stop: CancellationToken, grace: Duration) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE).max_headers(HEADERS).keep_alive(true);
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let accept = async || {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                let service = TowerToHyperService::new(router.clone());
+                let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(async move {
+                    let _ = connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: a pause lets some go instead of spinning.
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    };
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = accept() => {}
+        }
+    }
+    state.ready.store(false, Ordering::Relaxed);
+    state.closing.cancel();
+    // Whoever balances load must be able to see that we are no longer ready.
+    let linger = tokio::time::sleep(LINGER.min(grace));
+    tokio::pin!(linger);
+    while places.available_permits() < CONNECTIONS {
+        tokio::select! {
+            () = &mut linger => break,
+            () = accept() => {}
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish within {grace:?}; they are cut off");
+    }
+}

@@ -1,0 +1,35 @@
+//! Our own event streams: heartbeats while nothing happens, and headers that keep proxies from holding them back.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
+
+/// The longest silence before a comment is sent, so that no hop takes the connection for dead.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A stream of events as a response.
+pub(super) fn response(events: BoxStream<'static, Bytes>) -> Response {
+    let mut events = events;
+    let body = async_stream::stream! {
+        loop {
+            match tokio::time::timeout(HEARTBEAT, events.next()).await {
+                Ok(Some(bytes)) => yield Ok::<_, std::convert::Infallible>(bytes),
+                Ok(None) => return,
+                Err(_) => yield Ok(Bytes::from_static(b": still here\n\n")),
+            }
+        }
+    };
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    let mut response = (headers, Body::from_stream(body)).into_response();
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response
+}
+
+/// One message as an event.
+pub(super) fn message(text: &str) -> Bytes {
+    Bytes::from(format!("event: message\ndata: {text}\n\n"))
+}

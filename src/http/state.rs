@@ -1,0 +1,83 @@
+//! What handlers share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::sessions::Sessions;
+use crate::auth::Auth;
+use crate::completion::Completions;
+use crate::control::Control;
+use crate::federation::Federation;
+
+/// What a configuration says of the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Host names accepted beside loopback and IP literals.
+    pub hosts: BTreeSet<String>,
+    /// Browser origins accepted beside our own.
+    pub origins: BTreeSet<String>,
+    /// Largest body on `/v1`, in bytes.
+    pub body: usize,
+    /// Whether the listener is on loopback.
+    pub loopback: bool,
+}
+
+/// The parts behind the wire. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    /// Credentials.
+    pub auth: Auth,
+    /// Servers.
+    pub federation: Federation,
+    /// Administration.
+    pub control: Control,
+    /// Completions, as the configuration of this moment has them.
+    pub completions: Arc<ArcSwap<Completions>>,
+    /// The wire's own settings.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// Prometheus.
+    pub metrics: PrometheusHandle,
+    /// Set once the gateway serves, cleared when it drains.
+    pub ready: Arc<AtomicBool>,
+    /// Cancelled when long streams shall end.
+    pub closing: CancellationToken,
+    pub(super) sessions: Sessions,
+}
+
+impl State {
+    /// The shared state of a gateway that is not ready yet.
+    pub fn new(
+        auth: Auth,
+        federation: Federation,
+        control: Control,
+        completions: Arc<ArcSwap<Completions>>,
+        settings: Settings,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self {
+            auth,
+            federation,
+            control,
+            completions,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            metrics,
+            ready: Arc::default(),
+            closing: CancellationToken::new(),
+            sessions: Sessions::default(),
+        }
+    }
+
+    /// Whether processes on this machine may use MCP and models without a key.
+    pub(super) fn is_open(&self) -> bool {
+        self.settings.load().loopback && !self.auth.has_declared()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+}
