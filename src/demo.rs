@@ -7,9 +7,10 @@ use rmcp::handler::server::router::prompt::PromptRouter;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
-    CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, ErrorData, Implementation, ListResourceTemplatesResult,
-    ListResourcesResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role, ServerCapabilities, ServerConfig,
+    CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, ErrorData, Implementation,
+    ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler, ServiceExt as _, prompt, prompt_handler, prompt_router, schemars, tool, tool_handler, tool_router};
@@ -67,6 +68,7 @@ struct Greeting {
     name: String,
 }
 
+#[allow(clippy::unused_self)] // The router calls methods.
 #[tool_router]
 impl Demo {
     fn new() -> Self {
@@ -104,6 +106,7 @@ impl Demo {
     }
 }
 
+#[allow(clippy::unused_self)] // The router calls methods.
 #[prompt_router]
 impl Demo {
     #[prompt(description = "Asks for a greeting.")]
@@ -122,7 +125,11 @@ impl ServerHandler for Demo {
         config
     }
 
-    async fn list_resources(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListResourcesResult, ErrorData> {
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
         let notes = Resource::new(NOTES, "notes").with_description("A few notes.").with_mime_type("text/plain");
         Ok(ListResourcesResult::with_all_items(vec![notes]))
     }
@@ -136,7 +143,11 @@ impl ServerHandler for Demo {
         Ok(ListResourceTemplatesResult::with_all_items(vec![template]))
     }
 
-    async fn read_resource(&self, request: ReadResourceRequestParams, _: RequestContext<RoleServer>) -> Result<ReadResourceResponse, ErrorData> {
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
         let text = if request.uri == NOTES {
             "The harbour opens at six.\nThe pilot boat answers on channel 12.".to_owned()
         } else if let Some(name) = request.uri.strip_prefix(GREETING) {

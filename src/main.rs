@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Without a command it serves. All commands but `serve`, `check`, `config` and `demo-server` talk to a
 /// running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
 #[derive(Parser)]
-#[command(name = "portolan", version, args_conflicts_with_subcommands = true)]
+#[command(name = "portolan", version)]
 struct Arguments {
     #[command(flatten)]
     connection: Connection,
@@ -31,22 +31,19 @@ struct Arguments {
 #[derive(Args, Default)]
 struct Serve {
     /// The configuration file [default: ./portolan.yaml if it is there, else built-in defaults]
-    #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "PORTOLAN_CONFIG", value_name = "FILE", help_heading = "Serving")]
     config: Option<PathBuf>,
     /// Where to listen, instead of what the configuration says
-    #[arg(long, env = "PORTOLAN_LISTEN", value_name = "ADDR")]
+    #[arg(long, global = true, env = "PORTOLAN_LISTEN", value_name = "ADDR", help_heading = "Serving")]
     listen: Option<SocketAddr>,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Start the gateway
-    Serve(Serve),
+    Serve,
     /// Read a configuration as a start would, and try its providers and servers
     Check {
-        /// The configuration file
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
         /// Only read the file
         #[arg(long)]
         offline: bool,
@@ -84,9 +81,8 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> ExitCode {
     let Arguments { connection, serve, command } = arguments;
     let outcome = match command {
-        None => start(connection, serve).await,
-        Some(Command::Serve(serve)) => start(connection, serve).await,
-        Some(Command::Check { config, offline }) => return check(config, offline, connection.json).await,
+        None | Some(Command::Serve) => start(connection, serve).await,
+        Some(Command::Check { offline }) => return check(serve.config, offline, connection.json).await,
         Some(Command::Config { command: ConfigCommand::Schema }) => {
             cli::print(&format!("{:#}\n", portolan::config_schema()));
             Ok(())

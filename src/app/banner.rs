@@ -18,7 +18,14 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     line("config", &config);
     line("owner key", &live.auth.owner_file().display().to_string());
     let providers: Vec<String> = live.found.iter().map(|(name, from)| format!("{name} ({from})")).collect();
-    line("providers", &if providers.is_empty() { "none found; the built-in model portolan/echo answers without one".to_owned() } else { providers.join(", ") });
+    line(
+        "providers",
+        &if providers.is_empty() {
+            "none found; the built-in model portolan/echo answers without one".to_owned()
+        } else {
+            providers.join(", ")
+        },
+    );
     let catalog = live.registry.catalog();
     let servers: Vec<String> = catalog.servers.keys().map(ToString::to_string).collect();
     line("servers", &if servers.is_empty() { "none yet".to_owned() } else { servers.join(", ") });

@@ -119,7 +119,9 @@ impl Client {
                 serde_json::from_str(result.get()).map_err(|error| Error::failed(format!("the gateway's answer cannot be read: {error}")))
             }
             Ok(Incoming::Response { outcome: Err(_), .. }) if status == reqwest::StatusCode::UNAUTHORIZED => Err(Error::Unauthorized),
-            Ok(Incoming::Response { outcome: Err(error), .. }) => Err(Error::Failed { code: error.code.to_string(), message: error.message }),
+            Ok(Incoming::Response { outcome: Err(error), .. }) => {
+                Err(Error::Failed { code: error.code.to_string(), message: error.message })
+            }
             _ => Err(Error::failed(format!("what answers at {} is not a Portolan gateway (HTTP {status})", self.base))),
         }
     }

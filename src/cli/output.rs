@@ -66,7 +66,8 @@ pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let line = |cells: Vec<&str>| {
         let last = cells.len().saturating_sub(1);
         let cells = cells.iter().zip(&widths).enumerate();
-        let text: String = cells.map(|(at, (cell, width))| if at == last { (*cell).to_owned() } else { format!("{cell:<width$}  ") }).collect();
+        let text: String =
+            cells.map(|(at, (cell, width))| if at == last { (*cell).to_owned() } else { format!("{cell:<width$}  ") }).collect();
         format!("{}\n", text.trim_end())
     };
     let mut out = line(head.to_vec());

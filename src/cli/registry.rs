@@ -85,7 +85,8 @@ fn show_diff(server: &str, diff: &Value) {
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
     for difference in list(diff, "differences") {
         let reasons: Vec<&str> = list(difference, "reasons").iter().filter_map(Value::as_str).collect();
-        let title = format!("{} {}: {} ({})", text(difference, "kind"), text(difference, "name"), text(difference, "class"), reasons.join("; "));
+        let title =
+            format!("{} {}: {} ({})", text(difference, "kind"), text(difference, "name"), text(difference, "class"), reasons.join("; "));
         print(&paint("1", &printable(&title)));
         let pretty = |key: &str| difference.get(key).map(|value| format!("{value:#}")).unwrap_or_default();
         let (old, new) = (pretty("approved"), pretty("live"));

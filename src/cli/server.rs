@@ -14,7 +14,7 @@ pub enum Command {
         /// Its name: lower-case letters, digits and `-`
         name: String,
         /// The address of its streamable HTTP endpoint
-        #[arg(long, conflicts_with = "command")]
+        #[arg(long, conflicts_with = "program")]
         url: Option<String>,
         /// Let the URL lead to a private address
         #[arg(long, requires = "url")]
@@ -32,8 +32,8 @@ pub enum Command {
         #[arg(long)]
         protocol: Option<String>,
         /// The program and its arguments
-        #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<String>,
+        #[arg(last = true, num_args = 1.., value_name = "COMMAND")]
+        program: Vec<String>,
     },
     /// All servers with their state
     #[command(visible_alias = "ls")]
@@ -68,17 +68,17 @@ pub enum Command {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result {
     match command {
-        Command::Add { name, url, allow_private, headers, env, isolation, protocol, command } => {
+        Command::Add { name, url, allow_private, headers, env, isolation, protocol, program } => {
             let mut arguments = Map::new();
             arguments.insert("name".into(), name.clone().into());
-            match (url, command.is_empty()) {
+            match (url, program.is_empty()) {
                 (Some(url), true) => {
                     arguments.insert("url".into(), url.into());
                     arguments.insert("headers".into(), pairs(&headers)?);
                     arguments.insert("allow_private".into(), allow_private.into());
                 }
                 (None, false) => {
-                    arguments.insert("command".into(), command.into());
+                    arguments.insert("command".into(), program.into());
                     arguments.insert("env".into(), pairs(&env)?);
                 }
                 _ => return Err(Error::Usage(format!("say how `{name}` is reached: --url URL, or -- COMMAND ARGS…"))),
@@ -112,7 +112,14 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                         "-" => text(server, "target"),
                         error => error.to_owned(),
                     };
-                    vec![text(server, "name"), text(server, "state"), text(server, "era"), text(server, "release"), text(server, "tools"), note]
+                    vec![
+                        text(server, "name"),
+                        text(server, "state"),
+                        text(server, "era"),
+                        text(server, "release"),
+                        text(server, "tools"),
+                        note,
+                    ]
                 };
                 table(&["NAME", "STATE", "ERA", "RELEASE", "TOOLS", ""], list(&servers, "servers").iter().map(row));
             }

@@ -16,8 +16,8 @@ use super::client::{Client, Error, Result};
 use crate::domain::RawObject;
 use crate::net::{self, Splitter};
 use crate::protocol::{
-    HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, RpcError, client_meta, encoded,
-    named_by,
+    HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, RpcError, client_meta,
+    encoded, named_by,
 };
 
 /// Largest message, in bytes.
@@ -148,7 +148,9 @@ impl Bridge<'_> {
         };
         let session = response.headers().get(HEADER_SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = whole(response).await?;
-        let version = serde_json::from_str::<Value>(&body).ok().and_then(|value| value.pointer("/result/protocolVersion")?.as_str().map(str::to_owned));
+        let version = serde_json::from_str::<Value>(&body)
+            .ok()
+            .and_then(|value| value.pointer("/result/protocolVersion")?.as_str().map(str::to_owned));
         if let (Some(session), Some(version)) = (session, version) {
             let listen = self.client.request(reqwest::Method::GET, &self.path)?.header(ACCEPT, "text/event-stream");
             let listen = listen.header(HEADER_SESSION, &session).header(HEADER_VERSION, &version);

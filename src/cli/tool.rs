@@ -35,7 +35,7 @@ pub enum Command {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result {
     match command {
-        Command::List => show_list(client, all(client).await?),
+        Command::List => show_list(client, &all(client).await?),
         Command::Search { words } => {
             let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
             let mut tools = all(client).await?;
@@ -43,7 +43,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 let text = format!("{} {}", text(tool, "name"), text(tool, "description")).to_lowercase();
                 words.iter().all(|word| text.contains(word))
             });
-            show_list(client, tools);
+            show_list(client, &tools);
         }
         Command::Show { name } => {
             let tool = all(client).await?.into_iter().find(|tool| text(tool, "name") == name);
@@ -85,7 +85,7 @@ async fn all(client: &Client) -> Result<Vec<Value>> {
     }
 }
 
-fn show_list(client: &Client, tools: Vec<Value>) {
+fn show_list(client: &Client, tools: &[Value]) {
     if client.json {
         as_json(&json!({ "tools": tools }));
     } else if tools.is_empty() {

@@ -52,7 +52,8 @@ impl Asked {
     /// Takes what is the gateway's out of a request's body; it never reaches a provider.
     pub(super) fn take_from(&mut self, request: &mut ChatRequest) -> Result<(), Error> {
         if let Some(field) = request.remove("portolan") {
-            let field: Portolan = serde_json::from_str(field.get()).map_err(|error| Error::invalid(format!("`portolan`: {error}"), "portolan"))?;
+            let field: Portolan =
+                serde_json::from_str(field.get()).map_err(|error| Error::invalid(format!("`portolan`: {error}"), "portolan"))?;
             self.context.extend(field.context);
             self.tools.extend(field.tools);
             self.report |= field.report;
@@ -89,10 +90,13 @@ impl McpTool {
     fn read(tool: &RawValue) -> Result<Self, Error> {
         let invalid = |why: &str| Error::invalid(why, "tools");
         let tool = RawObject::parse(tool.get()).map_err(|error| invalid(&error.to_string()))?;
-        let server = tool.string("server_label").ok_or_else(|| invalid("an `mcp` tool needs `server_label`, the name of a server of this gateway"))?;
+        let server = tool
+            .string("server_label")
+            .ok_or_else(|| invalid("an `mcp` tool needs `server_label`, the name of a server of this gateway"))?;
         for field in ["server_url", "connector_id", "tunnel_id", "authorization", "headers"] {
             if tool.has(field) {
-                let why = format!("`{field}` is not taken from callers; register the server with the gateway and name it by `server_label`");
+                let why =
+                    format!("`{field}` is not taken from callers; register the server with the gateway and name it by `server_label`");
                 return Err(invalid(&why));
             }
         }

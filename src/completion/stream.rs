@@ -1,14 +1,14 @@
 //! A completion as one stream: one or many model turns, one end.
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::BoxStream;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 
-use super::tool_loop::Loop;
 use super::Error;
+use super::tool_loop::Loop;
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::{ChatRequest, Endpoint, Events, Reply, Route, ToolCall};
 use crate::net::Event;
@@ -66,15 +66,12 @@ impl Loop {
                     return;
                 }
                 number += 1;
-                let results = match tokio::time::timeout_at(deadline, self.execute(&calls)).await {
-                    Ok(results) => results,
-                    Err(_) => {
-                        yield Err(Error::Deadline(limit));
-                        return;
-                    }
+                let Ok(results) = tokio::time::timeout_at(deadline, self.execute(&calls)).await else {
+                    yield Err(Error::Deadline(limit));
+                    return;
                 };
                 let next = async {
-                    self.extend(&mut request, relay.message(), results)?;
+                    Self::extend(&mut request, relay.message(), results)?;
                     self.prepare(&mut request, number == most);
                     self.completions.first_answer(&route, Endpoint::Chat, &request).await
                 };
@@ -223,7 +220,7 @@ impl Relay {
             // Some providers give every call the index 0; a new id with a name is a new call all the same.
             let same = |partial: &Partial| {
                 let new_id = delta.id.as_deref().is_some_and(|id| !id.is_empty() && id != partial.call.id);
-                partial.index == delta.index && !(new_id && !name.is_empty())
+                partial.index == delta.index && (name.is_empty() || !new_id)
             };
             let at = match self.partials.iter().rposition(same) {
                 Some(at) => at,

@@ -33,7 +33,13 @@ pub(super) struct Tools {
 
 impl Tools {
     /// Collects the tools and puts them into the request as functions.
-    pub(super) fn gather(federation: &Federation, principal: &Principal, route: &Route, asked: &Asked, request: &mut ChatRequest) -> Result<Self, Error> {
+    pub(super) fn gather(
+        federation: &Federation,
+        principal: &Principal,
+        route: &Route,
+        asked: &Asked,
+        request: &mut ChatRequest,
+    ) -> Result<Self, Error> {
         let mut tools = Self::default();
         let mut functions: Vec<OfferedTool> = Vec::new();
         let mut offer = |tool: OfferedTool, principal: &Principal, run: bool| {
@@ -141,9 +147,8 @@ impl Loop {
             let events = futures::stream::iter([Ok(first)]).chain(rest).boxed();
             return Ok(Answer::Stream(meta, self.stream(route, request, events)));
         }
-        let whole = async {
-            if self.tools.is_empty() { self.relay(&route, &request).await } else { self.turns(&route, &mut request).await }
-        };
+        let whole =
+            async { if self.tools.is_empty() { self.relay(&route, &request).await } else { self.turns(&route, &mut request).await } };
         tokio::time::timeout_at(deadline, whole).await.map_err(late)?
     }
 
@@ -183,7 +188,7 @@ impl Loop {
             if let Some(turn) = turn.as_ref().filter(|turn| self.all_ours(&turn.calls)) {
                 if number < most {
                     let results = self.execute(&turn.calls).await;
-                    self.extend(request, turn.message.clone(), results)?;
+                    Self::extend(request, turn.message.clone(), results)?;
                 }
                 continue;
             }
@@ -224,7 +229,7 @@ impl Loop {
     }
 
     /// Adds what the model said and what its tools answered. A forced `tool_choice` holds for the first turn only.
-    pub(super) fn extend(&self, request: &mut ChatRequest, message: Box<RawValue>, results: Vec<Box<RawValue>>) -> Result<(), Error> {
+    pub(super) fn extend(request: &mut ChatRequest, message: Box<RawValue>, results: Vec<Box<RawValue>>) -> Result<(), Error> {
         let wrong = || Error::invalid("`messages` must be a list of messages", "messages");
         let mut messages = request.list("messages").map_err(|()| wrong())?.ok_or_else(wrong)?;
         messages.push(message);
@@ -239,12 +244,11 @@ impl Loop {
     /// Runs calls side by side; the results are tool messages in the order of the calls.
     pub(super) async fn execute(&mut self, calls: &[ToolCall]) -> Vec<Box<RawValue>> {
         let this = &*self;
-        let running = calls.to_vec().into_iter().enumerate().map(|(at, call)| {
-            async move {
-                let start = Instant::now();
-                let outcome = if at < MAX_CALLS { this.one(&call).await } else { Err(format!("at most {MAX_CALLS} calls are run in one turn")) };
-                (outcome, start.elapsed().as_millis())
-            }
+        let running = calls.iter().cloned().enumerate().map(|(at, call)| async move {
+            let start = Instant::now();
+            let outcome =
+                if at < MAX_CALLS { this.one(&call).await } else { Err(format!("at most {MAX_CALLS} calls are run in one turn")) };
+            (outcome, start.elapsed().as_millis())
         });
         let outcomes: Vec<_> = futures::stream::iter(running).buffered(PARALLEL).collect().await;
         let mut messages = Vec::with_capacity(calls.len());

@@ -58,12 +58,8 @@ impl Auth {
 impl DeclaredKey {
     /// The grants this key stands for.
     pub fn grants(&self, id: &str) -> Result<Grants, Error> {
-        let mut grants = Grants {
-            servers: self.servers.clone(),
-            tools: self.tools.clone(),
-            model_names: self.models.clone(),
-            ..Grants::default()
-        };
+        let mut grants =
+            Grants { servers: self.servers.clone(), tools: self.tools.clone(), model_names: self.models.clone(), ..Grants::default() };
         for name in &self.grants {
             if !grants.allow(name) {
                 let why = format!("`{name}` is not a grant; use any of {}", Grants::NAMES.join(", "));

@@ -66,18 +66,11 @@ impl Server {
 
     /// The same, as the floors above know it.
     pub fn spec(&self, name: &ServerName) -> ServerSpec {
-        let reveal = |map: &BTreeMap<String, SecretText>| {
-            map.iter().map(|(key, value)| (key.clone(), value.secret().reveal().to_owned())).collect()
-        };
+        let reveal =
+            |map: &BTreeMap<String, SecretText>| map.iter().map(|(key, value)| (key.clone(), value.secret().reveal().to_owned())).collect();
         let transport = match (&self.command, &self.url) {
-            (Some(command), _) => Transport::Stdio {
-                command: command.iter().map(ToString::to_string).collect(),
-                env: reveal(&self.env),
-            },
-            (None, url) => Transport::Http {
-                url: url.as_deref().unwrap_or_default().to_owned(),
-                headers: reveal(&self.headers),
-            },
+            (Some(command), _) => Transport::Stdio { command: command.iter().map(ToString::to_string).collect(), env: reveal(&self.env) },
+            (None, url) => Transport::Http { url: url.as_deref().unwrap_or_default().to_owned(), headers: reveal(&self.headers) },
         };
         ServerSpec {
             name: name.clone(),

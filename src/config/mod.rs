@@ -25,14 +25,14 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use auth::{Auth, DeclaredKey};
-pub use data_dir::data_dir;
+pub use auth::Auth;
 pub use context::{Context, OnError, Source};
+pub use data_dir::data_dir;
 pub use error::Error;
 pub use limits::Limits;
-pub use mcp::{Mcp, Server as McpServer};
+pub use mcp::Mcp;
 pub use models::{Model, Target};
-pub use providers::{BUILT_IN, Discovered, Kind, Provider};
+pub use providers::{BUILT_IN, Kind, Provider};
 pub use registry::Registry;
 pub use server::Server;
 pub use storage::Storage;

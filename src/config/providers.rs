@@ -107,12 +107,8 @@ impl Provider {
         let address = SocketAddr::from((OLLAMA, OLLAMA_PORT));
         if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
             let base = format!("http://{OLLAMA}:{OLLAMA_PORT}/v1");
-            let provider = Self {
-                kind: Kind::OpenaiCompatible,
-                base_url: Some(base.as_str().into()),
-                api_key: None,
-                headers: BTreeMap::new(),
-            };
+            let provider =
+                Self { kind: Kind::OpenaiCompatible, base_url: Some(base.as_str().into()), api_key: None, headers: BTreeMap::new() };
             found.insert("ollama".to_owned(), (provider, "a local Ollama"));
         }
         found

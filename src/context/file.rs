@@ -14,7 +14,9 @@ pub(super) async fn read(path: &Path, max: usize) -> Result<String, String> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         // The limit may have cut the last character.
-        Err(error) if error.utf8_error().error_len().is_none() => Ok(String::from_utf8_lossy(error.as_bytes()).trim_end_matches('\u{fffd}').to_owned()),
+        Err(error) if error.utf8_error().error_len().is_none() => {
+            Ok(String::from_utf8_lossy(error.as_bytes()).trim_end_matches('\u{fffd}').to_owned())
+        }
         Err(_) => Err(format!("the file {name} is not UTF-8 text")),
     }
 }

@@ -12,7 +12,12 @@ use crate::domain::{Globs, Grants, Principal, clip};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
-        Tool::new::<Create, _, _>("keys_create", Class::Weaken, "Makes an API key. The key is in the answer and cannot be shown again.", create),
+        Tool::new::<Create, _, _>(
+            "keys_create",
+            Class::Weaken,
+            "Makes an API key. The key is in the answer and cannot be shown again.",
+            create,
+        ),
         Tool::new::<Nothing, _, _>("keys_list", Class::Read, "Lists the API keys made at run time, without their secrets.", list),
         Tool::new::<Id, _, _>("keys_revoke", Class::Weaken, "Revokes an API key at once.", revoke),
     ]
@@ -48,12 +53,8 @@ struct Id {
 
 async fn create(parts: Arc<Parts>, _: Principal, create: Create) -> Result<Value, Error> {
     let globs = |patterns| Globs::new(patterns).map_err(Error::Arguments);
-    let mut grants = Grants {
-        servers: globs(create.servers)?,
-        tools: globs(create.tools)?,
-        model_names: globs(create.models)?,
-        ..Grants::default()
-    };
+    let mut grants =
+        Grants { servers: globs(create.servers)?, tools: globs(create.tools)?, model_names: globs(create.models)?, ..Grants::default() };
     if create.grants.is_empty() {
         return Err(Error::Arguments(format!("give at least one of the grants {}", Grants::NAMES.join(", "))));
     }

@@ -19,8 +19,6 @@ use arc_swap::ArcSwap;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-pub use tool::Class;
-
 use crate::auth::Auth;
 use crate::completion::Completions;
 use crate::domain::{Principal, RawObject, raw};
@@ -28,7 +26,7 @@ use crate::protocol::RpcError;
 use crate::registry::Registry;
 use crate::schema::Strict;
 use crate::upstream::Upstreams;
-use tool::{Error, Tool};
+use tool::{Class, Error, Tool};
 
 /// What the tools work on.
 pub struct Parts {
@@ -60,13 +58,8 @@ impl Control {
         Self(Arc::new(Inner { parts: Arc::new(parts), tools: tools.into_iter().flatten().collect() }))
     }
 
-    /// The name of every tool with its class.
-    pub fn names(&self) -> impl Iterator<Item = (&'static str, Class)> {
-        self.0.tools.iter().map(|tool| (tool.name, tool.class))
-    }
-
     /// What the control server can do, in the words of `initialize` and `server/discover`.
-    pub fn capabilities(&self) -> serde_json::Value {
+    pub fn capabilities() -> serde_json::Value {
         json!({ "tools": {} })
     }
 
@@ -104,7 +97,11 @@ impl Control {
         if tool.class != Class::Read {
             tracing::info!(control.tool = %name, principal.id = %principal.id(), failed, "`{name}` was asked for by {}", principal.id());
         }
-        let text = if failed { value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned() } else { value.to_string() };
+        let text = if failed {
+            value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned()
+        } else {
+            value.to_string()
+        };
         Ok(raw(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": failed })))
     }
 }

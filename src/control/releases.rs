@@ -11,10 +11,30 @@ use crate::store::ReleaseState;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
-        Tool::new::<Server, _, _>("releases_list", Class::Read, "Lists the releases of a server: version, digest, state, when and by whom.", list),
-        Tool::new::<Server, _, _>("releases_diff", Class::Read, "Shows what differs between the served release of a server and the change that is held.", diff),
-        Tool::new::<Server, _, _>("releases_approve", Class::Weaken, "Approves the held change of a server: callers see it from now on.", approve),
-        Tool::new::<Server, _, _>("releases_reject", Class::Add, "Rejects the held change of a server: the approved release goes on being served.", reject),
+        Tool::new::<Server, _, _>(
+            "releases_list",
+            Class::Read,
+            "Lists the releases of a server: version, digest, state, when and by whom.",
+            list,
+        ),
+        Tool::new::<Server, _, _>(
+            "releases_diff",
+            Class::Read,
+            "Shows what differs between the served release of a server and the change that is held.",
+            diff,
+        ),
+        Tool::new::<Server, _, _>(
+            "releases_approve",
+            Class::Weaken,
+            "Approves the held change of a server: callers see it from now on.",
+            approve,
+        ),
+        Tool::new::<Server, _, _>(
+            "releases_reject",
+            Class::Add,
+            "Rejects the held change of a server: the approved release goes on being served.",
+            reject,
+        ),
     ]
 }
 

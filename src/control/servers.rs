@@ -15,12 +15,29 @@ use crate::upstream::{self, State};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
-        Tool::new::<Add, _, _>("servers_add", Class::Add, "Registers an MCP server by URL, or by a command to start (owner only). Its definitions are read and pinned as release 1.0.0.", add),
+        Tool::new::<Add, _, _>(
+            "servers_add",
+            Class::Add,
+            "Registers an MCP server by URL, or by a command to start (owner only). Its definitions are read and pinned as release 1.0.0.",
+            add,
+        ),
         Tool::new::<Nothing, _, _>("servers_list", Class::Read, "Lists the MCP servers with their state, era and release.", list),
-        Tool::new::<Server, _, _>("servers_show", Class::Read, "Shows one MCP server: how it is reached, what it offers, what was left out and why, and what its process last wrote to standard error.", show),
+        Tool::new::<Server, _, _>(
+            "servers_show",
+            Class::Read,
+            "Shows one MCP server: how it is reached, what it offers, what was left out and why, and what its process last wrote to standard error.",
+            show,
+        ),
         Tool::new::<Server, _, _>("servers_refresh", Class::Read, "Looks at a server now and says whether it changed.", refresh),
-        Tool::new::<Server, _, _>("servers_enable", Class::Weaken, "Enables a server that was disabled.", |parts, _, server| enable(parts, server, true)),
-        Tool::new::<Server, _, _>("servers_disable", Class::Weaken, "Disables a server: callers no longer see it, and its process ends.", |parts, _, server| enable(parts, server, false)),
+        Tool::new::<Server, _, _>("servers_enable", Class::Weaken, "Enables a server that was disabled.", |parts, _, server| {
+            enable(parts, server, true)
+        }),
+        Tool::new::<Server, _, _>(
+            "servers_disable",
+            Class::Weaken,
+            "Disables a server: callers no longer see it, and its process ends.",
+            |parts, _, server| enable(parts, server, false),
+        ),
         Tool::new::<Server, _, _>("servers_remove", Class::Weaken, "Removes a server with its releases.", remove),
     ]
 }
@@ -146,7 +163,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "name": entry.spec.name,
         "state": word,
         "error": error.map(|error| printable(&error)),
-        "era": entry.era.map(|era| era.as_str()),
+        "era": entry.era.map(crate::protocol::Era::as_str),
         "release": entry.release.as_ref().map(|release| release.version.to_string()),
         "digest": entry.release.as_ref().map(|release| release.digest.to_string()),
         "tools": count(Kind::Tool),

@@ -52,15 +52,13 @@ impl Error {
             Self::Arguments(_) => "invalid_arguments",
             Self::OwnerOnly(_) => "owner_only",
             Self::Address(_) => "url_not_allowed",
-            Self::NotAdded { .. } => "server_unusable",
-            Self::Missing(..) | Self::Registry(registry::Error::NoServer(_)) => "not_found",
+            Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
+            Self::Missing(..) | Self::Registry(registry::Error::NoServer(_)) | Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Registry(registry::Error::Exists(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
-            Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
-            Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Context(_) => "context_failed",
         }
     }

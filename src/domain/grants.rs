@@ -34,11 +34,6 @@ impl Globs {
     pub fn is_all(&self) -> bool {
         self.set.is_none()
     }
-
-    /// The patterns as they were written.
-    pub fn patterns(&self) -> &[String] {
-        &self.patterns
-    }
 }
 
 impl<'de> Deserialize<'de> for Globs {
@@ -54,6 +49,7 @@ impl Serialize for Globs {
 }
 
 /// The four grants and their narrowing. Nothing is granted by default.
+#[allow(clippy::struct_excessive_bools)] // Four grants are four answers to four questions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Grants {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Token counts in OpenAI's words; input includes cached tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names)] // The names on the wire.
 pub struct Usage {
     /// Tokens of the request.
     pub prompt_tokens: u64,

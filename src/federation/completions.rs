@@ -10,7 +10,13 @@ use crate::protocol::RpcError;
 
 impl Road {
     /// `completion/complete`: asked of the server that has the prompt or the template.
-    pub(super) async fn complete(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn complete(
+        &self,
+        view: &View,
+        caller: &Caller<'_>,
+        scope: Scope<'_>,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let text = params.map_or("{}", RawValue::get);
         let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
         let bad = || RpcError::params("`params.ref` must name a prompt or a resource template of this endpoint");

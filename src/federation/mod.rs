@@ -122,13 +122,20 @@ impl Federation {
             Scope::One(_) => {
                 let view = self.view();
                 let info = view.releases(scope).next().map(|(_, release)| release.manifest.info.clone());
-                info.filter(|info| RawObject::parse(info.get()).is_ok_and(|info| info.has("name") && info.has("version"))).unwrap_or_else(own)
+                info.filter(|info| RawObject::parse(info.get()).is_ok_and(|info| info.has("name") && info.has("version")))
+                    .unwrap_or_else(own)
             }
         }
     }
 
     /// Answers one MCP request, whatever era it came in.
-    pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub async fn request(
+        &self,
+        caller: &Caller<'_>,
+        scope: Scope<'_>,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let view = self.view();
         match method {
             "tools/list" => view.tools(caller.principal, scope, params),
@@ -145,7 +152,12 @@ impl Federation {
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
-    pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: Option<&RawValue>, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
+    pub fn header_contradiction<'h>(
+        &self,
+        scope: Scope<'_>,
+        params: Option<&RawValue>,
+        header: &dyn Fn(&str) -> Option<&'h str>,
+    ) -> Option<String> {
         let params = RawObject::parse(params?.get()).ok()?;
         let view = self.view();
         let (release, tool) = view.tool(scope, &params.string("name")?)?;

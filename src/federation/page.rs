@@ -1,5 +1,7 @@
 //! Lists in pages. A page is large: many clients read only the first one.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
@@ -11,7 +13,12 @@ use crate::protocol::RpcError;
 const PAGE: usize = 1000;
 
 /// One page of `items` as a result with the member `member`.
-pub(super) fn page<T: AsRef<str>>(member: &str, items: &[T], params: Option<&RawValue>, meta: Option<serde_json::Value>) -> Result<Box<RawValue>, RpcError> {
+pub(super) fn page<T: AsRef<str>>(
+    member: &str,
+    items: &[T],
+    params: Option<&RawValue>,
+    meta: Option<serde_json::Value>,
+) -> Result<Box<RawValue>, RpcError> {
     let start = start(params)?;
     if start > 0 && start >= items.len() {
         return Err(bad_cursor());
@@ -30,10 +37,10 @@ pub(super) fn page<T: AsRef<str>>(member: &str, items: &[T], params: Option<&Raw
     }
     text.push(']');
     if end < items.len() {
-        text.push_str(&format!(",\"nextCursor\":\"{}\"", URL_SAFE_NO_PAD.encode(format!("from:{end}"))));
+        let _ = write!(text, ",\"nextCursor\":\"{}\"", URL_SAFE_NO_PAD.encode(format!("from:{end}")));
     }
     if let Some(meta) = meta {
-        text.push_str(&format!(",\"_meta\":{meta}"));
+        let _ = write!(text, ",\"_meta\":{meta}");
     }
     text.push('}');
     RawValue::from_string(text).map_err(|_| RpcError::new(RpcError::INTERNAL, "a definition is not JSON"))

@@ -35,7 +35,14 @@ impl Default for Resources {
 
 impl Resources {
     /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
-    pub(super) async fn list(&self, road: &Road, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn list(
+        &self,
+        road: &Road,
+        view: &View,
+        caller: &Caller<'_>,
+        scope: Scope<'_>,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let offers = |entry: &Entry| {
             let visible = caller.principal.grants().server(entry.spec.name.as_str());
             visible && entry.release.as_ref().is_some_and(|release| release.manifest.has("resources"))
@@ -85,11 +92,18 @@ fn renamed(server: &str, item: &RawValue) -> String {
 
 impl Road {
     /// `resources/read`.
-    pub(super) async fn read(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn read(
+        &self,
+        view: &View,
+        caller: &Caller<'_>,
+        scope: Scope<'_>,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let text = params.map_or("{}", RawValue::get);
         let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
         let uri = object.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
-        let unknown = || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));
+        let unknown =
+            || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));
         let (server, own) = match scope {
             Scope::One(server) => (server, uri.clone()),
             Scope::All => parted_uri(&uri).ok_or_else(unknown)?,

@@ -43,14 +43,20 @@ impl OfferedTool {
 
 impl Road {
     /// `tools/call`. Arguments that do not fit are a result with `isError`, so that a model can mend its call.
-    pub(super) async fn call(&self, view: &View, caller: &Caller<'_>, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn call(
+        &self,
+        view: &View,
+        caller: &Caller<'_>,
+        scope: Scope<'_>,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let start = std::time::Instant::now();
         let text = params.map_or("{}", RawValue::get);
         let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
         let name = object.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
         let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));
         let (release, own) = view.tool(scope, &name).ok_or_else(unknown)?;
-        let entry = self.entry(view, caller, release).ok_or_else(unknown)?;
+        let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         let public = super::name::public(release.server.as_str(), &own);
         if !caller.principal.grants().tool(release.server.as_str(), &public) {
             return Err(unknown());

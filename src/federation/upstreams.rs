@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::view::View;
 use crate::domain::Principal;
 use crate::protocol::RpcError;
-use crate::registry::{Entry, Registry, Release};
+use crate::registry::{Entry, Registry};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
 
 /// Who asks, and who hears of progress.
@@ -38,11 +37,6 @@ pub(super) struct Road {
 }
 
 impl Road {
-    /// The entry of a release's server, for a caller who may see it.
-    pub(super) fn entry<'v>(&self, view: &'v View, caller: &Caller<'_>, release: &Release) -> Option<&'v Entry> {
-        view.catalog().usable(release.server.as_str()).filter(|entry| caller.principal.grants().server(entry.spec.name.as_str()))
-    }
-
     /// Sends one request to a server. It is sent again only when it certainly did nothing.
     pub(super) async fn send(
         &self,

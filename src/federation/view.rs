@@ -97,6 +97,11 @@ impl View {
         self.find(scope, name, &self.tools, &self.tool_by_public)
     }
 
+    /// The entry of a release's server, for a caller who may see it.
+    pub(super) fn entry(&self, principal: &Principal, release: &Release) -> Option<&Entry> {
+        self.catalog.usable(release.server.as_str()).filter(|entry| principal.grants().server(entry.spec.name.as_str()))
+    }
+
     /// The release and own name of a prompt, by its name at a scope.
     pub(super) fn prompt(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, String)> {
         self.find(scope, name, &self.prompts, &self.prompt_by_public)
@@ -115,7 +120,11 @@ impl View {
         let chosen = |shown: &&Shown| {
             (selected.matches(&shown.server) || selected.matches(&shown.public)) && grants.tool(&shown.server, &shown.public)
         };
-        self.tools.iter().filter(chosen).filter_map(|shown| OfferedTool::read(&shown.server, &shown.own, &shown.public, &shown.body)).collect()
+        self.tools
+            .iter()
+            .filter(chosen)
+            .filter_map(|shown| OfferedTool::read(&shown.server, &shown.own, &shown.public, &shown.body))
+            .collect()
     }
 }
 

@@ -21,7 +21,12 @@ use crate::domain::{RawObject, Usage};
 use crate::llm::{ChatRequest, error_event};
 
 /// Answers a chat completion, whole or streamed.
-pub(super) async fn chat(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+pub(super) async fn chat(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let start = Instant::now();
     let request = read(&state, &headers, body).await?;
     let names = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(split_names).unwrap_or_default();

@@ -13,7 +13,12 @@ use super::error::ApiError;
 use super::state::State;
 
 /// Relays an embeddings request.
-pub(super) async fn embed(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+pub(super) async fn embed(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let start = Instant::now();
     let request = read(&state, &headers, body).await?;
     let completions = state.completions.load_full();

@@ -110,13 +110,12 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
             let code = refusal.code.clone().unwrap_or_else(|| "upstream_refused".to_owned());
             ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
         }
-        Failed(_) => gateway("upstream_error"),
+        Failed(_) | InStream(_) => gateway("upstream_error"),
         Unreachable => gateway("upstream_unreachable"),
         Protocol(_) => gateway("upstream_protocol"),
         TooLarge => gateway("upstream_too_large"),
         Truncated => gateway("upstream_truncated"),
         Idle(_) => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
-        InStream(_) => gateway("upstream_error"),
         NotOffered(_) => ApiError::new(StatusCode::BAD_REQUEST, "endpoint_not_offered", message).about("model"),
     }
 }
@@ -132,6 +131,7 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
+#[allow(clippy::needless_pass_by_value)] // The layer's signature.
 /// A handler that panicked: this request fails, and no other.
 pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let what = panic.downcast_ref::<&str>().copied().map(str::to_owned).or_else(|| panic.downcast_ref::<String>().cloned());

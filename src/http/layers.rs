@@ -56,20 +56,21 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
         allow(headers, origin);
     }
     counter!("portolan_http_requests_total", "route" => route, "status" => status.as_u16().to_string()).increment(1);
-    let _in = span.enter();
+    let entered = span.enter();
     if status.is_server_error() {
         tracing::warn!("{method} {} answered {status} in {took:?}", clip(&path, 200));
     } else {
         tracing::debug!("{method} {} answered {status} in {took:?}", clip(&path, 200));
     }
-    drop(_in);
+    drop(entered);
     response
 }
 
 /// The caller's own id where it is fit to be written into logs, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let fit = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+    let fit =
+        |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
     given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }
 

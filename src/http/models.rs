@@ -17,7 +17,11 @@ pub(super) async fn list(Shared(state): Shared<State>, ModelCaller(principal): M
 }
 
 /// One model.
-pub(super) async fn show(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn show(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let completions = state.completions.load_full();
     let route = completions.router().resolve(&principal, &id).await.map_err(completion::Error::Model)?;
     let owner = route.targets.first().map_or("portolan", |target| target.provider.as_str());

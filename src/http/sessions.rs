@@ -67,7 +67,13 @@ pub(super) struct Sessions(Cache<String, Arc<Session>>);
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(MOST).time_to_idle(SILENCE).eviction_listener(|_, session: Arc<Session>, _| session.ended.cancel()).build())
+        Self(
+            Cache::builder()
+                .max_capacity(MOST)
+                .time_to_idle(SILENCE)
+                .eviction_listener(|_, session: Arc<Session>, _| session.ended.cancel())
+                .build(),
+        )
     }
 }
 

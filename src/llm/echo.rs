@@ -129,7 +129,8 @@ fn stream(id: &str, saying: Saying, usage: Option<Value>) -> Vec<Event> {
         }
     }
     if let Some(usage) = usage {
-        let last = json!({ "id": id, "object": "chat.completion.chunk", "created": created, "model": MODEL, "choices": [], "usage": usage });
+        let last =
+            json!({ "id": id, "object": "chat.completion.chunk", "created": created, "model": MODEL, "choices": [], "usage": usage });
         events.push(event(&last));
     }
     events

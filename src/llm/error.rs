@@ -7,8 +7,6 @@ use std::time::Duration;
 pub struct Refusal {
     /// In its words, with secrets taken out.
     pub message: String,
-    /// OpenAI's `type`.
-    pub kind: Option<String>,
     /// OpenAI's `code`.
     pub code: Option<String>,
     /// OpenAI's `param`.

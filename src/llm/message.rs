@@ -123,7 +123,7 @@ pub fn stream_error(event: &Event) -> Option<Refusal> {
     let error: serde_json::Value = serde_json::from_str(error.get()).ok()?;
     let text = |key: &str| error.get(key).and_then(|value| value.as_str()).map(|text| crate::domain::clip(text, 500));
     let message = text("message").or_else(|| error.as_str().map(str::to_owned)).unwrap_or_else(|| "it gave no reason".to_owned());
-    Some(Refusal { message, kind: text("type"), code: text("code"), param: None })
+    Some(Refusal { message, code: text("code"), param: None })
 }
 
 /// The reason a chunk gives for the answer's end.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 pub use error::Error;
-pub use message::{ChatRequest, ToolCall, answer_calls, error_event, stream_error};
+pub use message::{ChatRequest, ToolCall, answer_calls, error_event};
 pub use provider::{Endpoint, Events, Reply};
 pub use route::{Route, Router, Target, Unknown};
 

@@ -63,7 +63,8 @@ impl Router {
     pub async fn resolve(&self, principal: &Principal, model: &str) -> Result<Route, Unknown> {
         if principal.grants().model(model) {
             if let Some(named) = self.models.get(model) {
-                let target = |target: &crate::config::Target| Target { provider: target.provider.to_string(), model: target.model.to_string() };
+                let target =
+                    |target: &crate::config::Target| Target { provider: target.provider.to_string(), model: target.model.to_string() };
                 return Ok(Route {
                     targets: named.targets.iter().map(target).collect(),
                     context: named.context.iter().map(ToString::to_string).collect(),

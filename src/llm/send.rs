@@ -102,12 +102,7 @@ impl Remote {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = body.get("error").unwrap_or(&body);
         let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| self.clean(text));
-        Refusal {
-            message: text("message").unwrap_or_else(|| "it gave no reason".to_owned()),
-            kind: text("type"),
-            code: text("code"),
-            param: text("param"),
-        }
+        Refusal { message: text("message").unwrap_or_else(|| "it gave no reason".to_owned()), code: text("code"), param: text("param") }
     }
 
     fn clean(&self, text: &str) -> String {

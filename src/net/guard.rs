@@ -45,7 +45,7 @@ pub(super) fn check(url: &Url, reach: Reach) -> Result<(), Refusal> {
         return Err(refuse("a URL with a user name or password is not called"));
     }
     if reach == Reach::Public && url.scheme() != "https" {
-        return Err(refuse("an address added at run time must use https"));
+        return Err(refuse("an address added at run time must use https; the owner may say `--allow-private`"));
     }
     match url.host() {
         Some(Host::Ipv4(ip)) => check_ip(IpAddr::V4(ip), reach),
@@ -79,6 +79,7 @@ fn check_ip(ip: IpAddr, reach: Reach) -> Result<(), Refusal> {
 }
 
 /// The IPv4 address inside mapped, compatible, NAT64, 6to4 and Teredo forms, else the address itself.
+#[allow(clippy::many_single_char_names)] // Eight groups, as RFC 4291 letters them.
 fn embedded(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let [a, b, c, d, e, f, g, h] = v6.segments();
@@ -115,9 +116,19 @@ fn global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
-            let special = matches!((a, b, c),
-                (0 | 10 | 127 | 224.., ..) | (100, 64..=127, _) | (169, 254, _) | (172, 16..=31, _)
-                | (192, 0, 0 | 2) | (192, 88, 99) | (192, 168, _) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113));
+            let special = matches!(
+                (a, b, c),
+                (0 | 10 | 127 | 224.., ..)
+                    | (100, 64..=127, _)
+                    | (169, 254, _)
+                    | (172, 16..=31, _)
+                    | (192, 0, 0 | 2)
+                    | (192, 88, 99)
+                    | (192, 168, _)
+                    | (198, 18..=19, _)
+                    | (198, 51, 100)
+                    | (203, 0, 113)
+            );
             !special
         }
         IpAddr::V6(v6) => {
@@ -152,13 +163,37 @@ mod tests {
     #[test]
     fn no_hostile_spelling_of_an_address_is_dialled() {
         let hostile = [
-            "https://127.0.0.1/", "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/", "https://127.1/",
-            "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
-            "https://[fc00::1]/", "https://[fe80::1]/", "https://[fec0::1]/", "https://10.0.0.1/", "https://172.16.0.1/",
-            "https://192.168.1.1/", "https://100.64.0.1/", "https://169.254.169.254/", "https://168.63.129.16/",
-            "https://localhost/", "https://localhost./", "https://a.internal/", "https://u:p@example.com/",
-            "http://example.com/", "ftp://example.com/", "https://0/", "https://[::]/", "https://224.0.0.1/",
-            "https://198.18.0.1/", "https://192.0.2.1/", "https://metadata.google.internal/", "https://①②⑦.0.0.1/",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://[2002:7f00:1::]/",
+            "https://[fc00::1]/",
+            "https://[fe80::1]/",
+            "https://[fec0::1]/",
+            "https://10.0.0.1/",
+            "https://172.16.0.1/",
+            "https://192.168.1.1/",
+            "https://100.64.0.1/",
+            "https://169.254.169.254/",
+            "https://168.63.129.16/",
+            "https://localhost/",
+            "https://localhost./",
+            "https://a.internal/",
+            "https://u:p@example.com/",
+            "http://example.com/",
+            "ftp://example.com/",
+            "https://0/",
+            "https://[::]/",
+            "https://224.0.0.1/",
+            "https://198.18.0.1/",
+            "https://192.0.2.1/",
+            "https://metadata.google.internal/",
+            "https://①②⑦.0.0.1/",
         ];
         for url in hostile {
             let url = Url::parse(url).unwrap();

@@ -14,7 +14,7 @@ use reqwest::redirect;
 use url::{Host, Url};
 
 pub use guard::Reach;
-pub use sse::{Event, Splitter, TooLarge};
+pub use sse::{Event, Splitter};
 
 /// Why a request could not be sent or answered.
 #[derive(Debug, thiserror::Error)]

@@ -115,9 +115,9 @@ impl HeaderRules {
         let wanted = self.values(arguments);
         let differs = |name: &str, value: &str| {
             let given = header(&format!("{HEADER_PARAM}{}", name.to_ascii_lowercase())).and_then(decoded);
-            let same = given.as_deref().is_some_and(|given| {
-                given == value || matches!((given.parse::<i64>(), value.parse::<i64>()), (Ok(a), Ok(b)) if a == b)
-            });
+            let same = given
+                .as_deref()
+                .is_some_and(|given| given == value || matches!((given.parse::<i64>(), value.parse::<i64>()), (Ok(a), Ok(b)) if a == b));
             !same
         };
         wanted.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| (*name).to_owned())

@@ -17,7 +17,7 @@ pub use dialect::Dialect;
 pub use envelope::{Id, Incoming, Outgoing};
 pub use era::{Era, Revision};
 pub use error::RpcError;
-pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, decoded, encoded, named_by};
+pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, encoded, named_by};
 pub use meta::{client_meta, progress_token, with_progress_token, without_modern_meta};
 pub use modern::{Opening, Refusal, classify, stamp};
 

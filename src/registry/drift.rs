@@ -77,16 +77,21 @@ fn compare(before: &Definition, after: &Definition) -> (Class, Vec<String>) {
     let mut worst = Class::Patch;
     let mut reasons = Vec::new();
     for name in names {
-        let canonical = |object: &RawObject<'_>| {
-            object.get(name).map(|value| crate::schema::canonical(value.get(), &|_| false).unwrap_or_default())
-        };
+        let canonical =
+            |object: &RawObject<'_>| object.get(name).map(|value| crate::schema::canonical(value.get(), &|_| false).unwrap_or_default());
         if canonical(&old) == canonical(&new) {
             continue;
         }
         let class = match name {
             _ if HARMLESS.contains(&name) => Class::Patch,
             // A schema also holds words; until they are told apart, its change counts as both.
-            _ if SHAPES.contains(&name) => if words(&old, name) == words(&new, name) { Class::Breaking } else { Class::Steering },
+            _ if SHAPES.contains(&name) => {
+                if words(&old, name) == words(&new, name) {
+                    Class::Breaking
+                } else {
+                    Class::Steering
+                }
+            }
             _ => Class::Steering,
         };
         worst = worst.max(class);
@@ -132,9 +137,8 @@ mod tests {
     use crate::domain::raw;
 
     fn manifest(tools: &[serde_json::Value]) -> Manifest {
-        let definition = |tool: &serde_json::Value| {
-            Definition::new(Kind::Tool, tool["name"].as_str().unwrap().to_owned(), raw(tool)).unwrap()
-        };
+        let definition =
+            |tool: &serde_json::Value| Definition::new(Kind::Tool, tool["name"].as_str().unwrap().to_owned(), raw(tool)).unwrap();
         Manifest {
             definitions: tools.iter().map(definition).collect(),
             dropped: Vec::new(),

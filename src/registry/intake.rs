@@ -20,12 +20,8 @@ const MAX_DEFINITION: usize = 512 << 10;
 /// Reads all definitions over a connection.
 pub(super) async fn read(connection: &Connection, validators: &Validators) -> Result<Manifest, Error> {
     let peer = connection.peer();
-    let mut manifest = Manifest {
-        definitions: Vec::new(),
-        dropped: Vec::new(),
-        info: peer.info.clone(),
-        capabilities: peer.capabilities.clone(),
-    };
+    let mut manifest =
+        Manifest { definitions: Vec::new(), dropped: Vec::new(), info: peer.info.clone(), capabilities: peer.capabilities.clone() };
     let lists = [
         (Kind::Tool, "tools", "tools/list", "tools", "name"),
         (Kind::Prompt, "prompts", "prompts/list", "prompts", "name"),

@@ -80,7 +80,11 @@ impl Keeper {
                 let reply: oneshot::Sender<_> = reply;
                 let _ = reply.send(outcome.clone());
             }
-            let pause = if outcome.is_ok() { self.refresh } else { Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(6) - 1)) };
+            let pause = if outcome.is_ok() {
+                self.refresh
+            } else {
+                Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(6) - 1))
+            };
             let ended = async {
                 match &connection {
                     Some(connection) => connection.ended().await,
@@ -116,8 +120,7 @@ impl Keeper {
             warn!(server.name = %self.spec.name, "the {} `{}` of `{}` is left out: {}", dropped.kind.as_str(), dropped.name, self.spec.name, dropped.reason);
         }
         let look = self.records.saw(&self.spec, connection.peer().era, manifest).await;
-        look.map(|look| (look, connection)).map_err(|error| {
-            Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}")))
-        })
+        look.map(|look| (look, connection))
+            .map_err(|error| Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}"))))
     }
 }

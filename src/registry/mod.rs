@@ -22,11 +22,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
-pub use definition::{Definition, Dropped, Kind, Manifest};
-pub use drift::{Class, Difference, differences};
+pub use definition::{Definition, Kind, Manifest};
+pub use drift::{Difference, differences};
 pub use error::Error;
 pub use keeper::Look;
-pub use release::{Held, Refused, Release};
+pub use release::{Refused, Release};
 
 use crate::domain::{ServerName, ServerSpec};
 use crate::schema::Validators;
@@ -81,7 +81,9 @@ impl Registry {
         for row in self.0.store.servers().await? {
             match serde_json::from_str::<ServerSpec>(&row.spec) {
                 Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled).await?,
-                Ok(spec) => tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name),
+                Ok(spec) => {
+                    tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name);
+                }
                 Err(error) => tracing::error!("the server `{}` cannot be read from the database: {error}", row.name),
             }
         }

@@ -131,7 +131,8 @@ impl Records {
             None => self.write(name, &manifest, "", ReleaseState::Held, None).await?,
         };
         let held = Held::new(manifest, since);
-        let news = self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.as_ref().map(|held| held.digest) != Some(held.digest));
+        let news =
+            self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.as_ref().map(|held| held.digest) != Some(held.digest));
         if news {
             self.edit(name, |entry| entry.held = Some(held.clone()));
         }
@@ -172,7 +173,14 @@ impl Records {
         Ok((entry.spec.name.clone(), entry.clone(), held))
     }
 
-    async fn write(&self, name: &ServerName, manifest: &Manifest, version: &str, state: ReleaseState, by: Option<&str>) -> Result<i64, Error> {
+    async fn write(
+        &self,
+        name: &ServerName,
+        manifest: &Manifest,
+        version: &str,
+        state: ReleaseState,
+        by: Option<&str>,
+    ) -> Result<i64, Error> {
         let now = now_ms();
         let row = ReleaseRow {
             server: name.to_string(),

@@ -163,11 +163,17 @@ impl Graph {
         Ok(at)
     }
 
-    fn below(&mut self, edge: Edge, keyword: &str, value: &Value, pointer: &mut String, nesting: usize, node: &mut Node) -> Result<(), Unsound> {
-        let map_of_schemas = matches!(
-            keyword,
-            "properties" | "patternProperties" | "dependentSchemas" | "dependencies" | "$defs" | "definitions"
-        );
+    fn below(
+        &mut self,
+        edge: Edge,
+        keyword: &str,
+        value: &Value,
+        pointer: &mut String,
+        nesting: usize,
+        node: &mut Node,
+    ) -> Result<(), Unsound> {
+        let map_of_schemas =
+            matches!(keyword, "properties" | "patternProperties" | "dependentSchemas" | "dependencies" | "$defs" | "definitions");
         let children: Vec<(Option<String>, &Value)> = match value {
             Value::Object(map) if map_of_schemas => map.iter().map(|(key, value)| (Some(key.clone()), value)).collect(),
             Value::Array(list) => list.iter().enumerate().map(|(at, value)| (Some(at.to_string()), value)).collect(),
@@ -286,9 +292,7 @@ impl Graph {
         }
         let mut work = own.clone();
         for depth in 1..=MAX_DEPTH {
-            let cost = |targets: &Vec<usize>| {
-                targets.iter().fold(0_u64, |sum, at| sum.saturating_add(work.get(*at).copied().unwrap_or(0)))
-            };
+            let cost = |targets: &Vec<usize>| targets.iter().fold(0_u64, |sum, at| sum.saturating_add(work.get(*at).copied().unwrap_or(0)));
             let worst = |below: &Vec<Vec<usize>>| below.iter().map(cost).max().unwrap_or(0);
             let next: Vec<u64> = own.iter().zip(&parts).map(|(own, below)| own.saturating_add(worst(below))).collect();
             if next.first().is_some_and(|work| *work > MAX_WORK) {

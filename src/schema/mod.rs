@@ -5,7 +5,7 @@ mod digest;
 mod strict;
 mod validate;
 
-pub use check::{Bounds, Unsound, check};
+pub use check::{Bounds, check};
 pub use digest::canonical;
-pub use strict::{MAX_DEPTH, Strict};
+pub use strict::Strict;
 pub use validate::{Misfit, Validators};

@@ -51,9 +51,8 @@ impl Validators {
         if validator.is_valid(value) {
             return Vec::new();
         }
-        let misfit = |error: jsonschema::ValidationError<'_>| {
-            Misfit { path: error.instance_path().to_string(), why: clip(&error.to_string(), 300) }
-        };
+        let misfit =
+            |error: jsonschema::ValidationError<'_>| Misfit { path: error.instance_path().to_string(), why: clip(&error.to_string(), 300) };
         validator.iter_errors(value).take(REPORTED).map(misfit).collect()
     }
 }
@@ -63,7 +62,9 @@ impl Validators {
 fn build(schema: &Value) -> Result<Validator, Unsound> {
     let draft = match schema.get("$schema").and_then(Value::as_str) {
         None => Draft::Draft202012,
-        Some(uri) => known(uri).ok_or_else(|| Unsound::new("/$schema", format!("`{}` is not a dialect this gateway knows", clip(uri, 120))))?,
+        Some(uri) => {
+            known(uri).ok_or_else(|| Unsound::new("/$schema", format!("`{}` is not a dialect this gateway knows", clip(uri, 120))))?
+        }
     };
     let patterns = PatternOptions::regex().size_limit(1 << 20).dfa_size_limit(1 << 20);
     let built = jsonschema::options().with_draft(draft).offline().with_pattern_options(patterns).build(schema);

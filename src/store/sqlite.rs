@@ -48,9 +48,7 @@ impl From<sqlx::Error> for Error {
 impl Contract for Sqlite {
     async fn servers(&self) -> Result<Vec<ServerRow>, Error> {
         let rows = query("SELECT name, spec, enabled FROM servers ORDER BY name").fetch_all(&self.readers).await?;
-        let row = |row: SqliteRow| {
-            Ok(ServerRow { name: row.try_get(0)?, spec: row.try_get(1)?, enabled: row.try_get::<i64, _>(2)? != 0 })
-        };
+        let row = |row: SqliteRow| Ok(ServerRow { name: row.try_get(0)?, spec: row.try_get(1)?, enabled: row.try_get::<i64, _>(2)? != 0 });
         rows.into_iter().map(row).collect()
     }
 
@@ -100,7 +98,7 @@ impl Contract for Sqlite {
         .bind(server)
         .fetch_all(&self.readers)
         .await?;
-        rows.into_iter().map(release).collect()
+        rows.iter().map(release).collect()
     }
 
     async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error> {
@@ -174,7 +172,7 @@ fn state_name(state: ReleaseState) -> &'static str {
     }
 }
 
-fn release(row: SqliteRow) -> Result<ReleaseRow, Error> {
+fn release(row: &SqliteRow) -> Result<ReleaseRow, Error> {
     let state = match row.try_get::<String, _>(3)?.as_str() {
         "approved" => ReleaseState::Approved,
         "held" => ReleaseState::Held,

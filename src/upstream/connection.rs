@@ -67,13 +67,12 @@ impl Peer {
     /// Reads the answer to `initialize` or `server/discover`.
     pub(super) fn read(era: Era, result: &RawValue) -> Result<Self, Error> {
         let object = RawObject::parse(result.get()).map_err(|_| Error::NotMcp("its greeting is not an object".into()))?;
-        let from_meta = || object.get("_meta").and_then(|meta| {
-            RawObject::parse(meta.get()).ok()?.remove("io.modelcontextprotocol/serverInfo")
-        });
+        let from_meta =
+            || object.get("_meta").and_then(|meta| RawObject::parse(meta.get()).ok()?.remove("io.modelcontextprotocol/serverInfo"));
         Ok(Self {
             era,
             info: object.get("serverInfo").map(ToOwned::to_owned).or_else(from_meta).unwrap_or_else(|| raw(&serde_json::json!({}))),
-            capabilities: object.get("capabilities").map(ToOwned::to_owned).unwrap_or_else(|| raw(&serde_json::json!({}))),
+            capabilities: object.get("capabilities").map_or_else(|| raw(&serde_json::json!({})), ToOwned::to_owned),
             instructions: object.string("instructions"),
         })
     }
@@ -81,11 +80,6 @@ impl Peer {
     /// Whether the server declared a capability.
     pub fn has(&self, capability: &str) -> bool {
         RawObject::parse(self.capabilities.get()).is_ok_and(|all| all.has(capability))
-    }
-
-    /// A member of its self-description (`name`, `version`).
-    pub fn info(&self, key: &str) -> Option<String> {
-        RawObject::parse(self.info.get()).ok()?.string(key)
     }
 }
 

@@ -229,9 +229,7 @@ async fn close_all(slots: impl Iterator<Item = Slot> + Send) {
 
 /// Lets go of callers' connections that nobody has used for a while.
 fn retire(of_server: &mut HashMap<String, Slot>, wanted: &str) {
-    let idle = |key: &String, slot: &mut Slot| {
-        !key.is_empty() && key != wanted && slot.connecting.is_none() && slot.used.elapsed() >= IDLE
-    };
+    let idle = |key: &String, slot: &mut Slot| !key.is_empty() && key != wanted && slot.connecting.is_none() && slot.used.elapsed() >= IDLE;
     let gone: Vec<Slot> = of_server.extract_if(idle).map(|(_, slot)| slot).collect();
     if !gone.is_empty() {
         tokio::spawn(close_all(gone.into_iter()));

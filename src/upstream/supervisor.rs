@@ -71,7 +71,9 @@ pub fn supervise(mut command: impl Iterator<Item = std::ffi::OsString>) -> ExitC
     // What the program started and left behind goes with it.
     end(group, Signal::KILL);
     match status {
-        Some(status) => ExitCode::from(status.code().or_else(|| Some(128 + status.signal()?)).and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
+        Some(status) => {
+            ExitCode::from(status.code().or_else(|| Some(128 + status.signal()?)).and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        }
         None => ExitCode::from(137),
     }
 }

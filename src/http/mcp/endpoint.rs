@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::control::Control;
 use crate::domain::Principal;
 use crate::federation::{Caller, Scope};
 use crate::http::state::State;
@@ -46,7 +47,7 @@ impl Endpoint {
 
     pub(super) fn capabilities(&self, state: &State) -> serde_json::Value {
         match self {
-            Self::Control => state.control.capabilities(),
+            Self::Control => Control::capabilities(),
             Self::All | Self::One(_) => state.federation.capabilities(self.scope()),
         }
     }
@@ -60,7 +61,9 @@ impl Endpoint {
 
     pub(super) fn instructions(&self, state: &State, principal: &Principal) -> Option<String> {
         match self {
-            Self::Control => Some("Administers this Portolan gateway: servers, releases of their definitions, API keys, context.".to_owned()),
+            Self::Control => {
+                Some("Administers this Portolan gateway: servers, releases of their definitions, API keys, context.".to_owned())
+            }
             Self::All | Self::One(_) => state.federation.instructions(principal, self.scope()),
         }
     }
@@ -85,7 +88,12 @@ impl Endpoint {
     }
 
     /// The header that contradicts an argument of a stateless `tools/call`.
-    pub(super) fn header_contradiction<'h>(&self, state: &State, params: Option<&RawValue>, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
+    pub(super) fn header_contradiction<'h>(
+        &self,
+        state: &State,
+        params: Option<&RawValue>,
+        header: &dyn Fn(&str) -> Option<&'h str>,
+    ) -> Option<String> {
         match self {
             Self::Control => None,
             Self::All | Self::One(_) => state.federation.header_contradiction(self.scope(), params, header),

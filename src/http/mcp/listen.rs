@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::endpoint::Endpoint;
 use super::Visit;
+use super::endpoint::Endpoint;
 use crate::domain::{Principal, RawObject, raw};
 use crate::http::sessions::Session;
 use crate::http::sse;
@@ -58,7 +58,9 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: Option<&RawValue>)
     let flag = |key: &str| asked.get(key).and_then(serde_json::Value::as_bool) == Some(true);
     let wanted = Wanted { tools: flag("toolsListChanged"), prompts: flag("promptsListChanged"), resources: flag("resourcesListChanged") };
     let mut accepted = serde_json::Map::new();
-    for (key, on) in [("toolsListChanged", wanted.tools), ("promptsListChanged", wanted.prompts), ("resourcesListChanged", wanted.resources)] {
+    for (key, on) in
+        [("toolsListChanged", wanted.tools), ("promptsListChanged", wanted.prompts), ("resourcesListChanged", wanted.resources)]
+    {
         if on {
             accepted.insert(key.to_owned(), true.into());
         }

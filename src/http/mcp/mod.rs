@@ -28,7 +28,12 @@ pub(super) async fn aggregate(Shared(state): Shared<State>, Caller(principal): C
 }
 
 /// `/mcp/{server}`, and the control server.
-pub(super) async fn target(Shared(state): Shared<State>, Caller(principal): Caller, Path(name): Path<String>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn target(
+    Shared(state): Shared<State>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let endpoint = if name == "portolan" { Endpoint::Control } else { Endpoint::One(name) };
     handle(state, principal, endpoint, request).await
 }

@@ -51,7 +51,9 @@ fn find(visit: &Visit) -> Result<Arc<Session>, ApiError> {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "unsupported_version", message));
     }
     let session = visit.state.sessions.get(id, visit.principal.id(), visit.endpoint.path());
-    session.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; open a new one with `initialize`"))
+    session.ok_or_else(|| {
+        ApiError::new(StatusCode::NOT_FOUND, "session_not_found", "there is no such session; open a new one with `initialize`")
+    })
 }
 
 /// Answers one message of a session.
@@ -89,7 +91,8 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             let asked = method.clone();
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
             let work = tokio::spawn(async move {
-                let request = visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params.as_deref());
+                let request =
+                    visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params.as_deref());
                 tokio::select! {
                     outcome = request => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),

@@ -44,9 +44,10 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             let streams = visit.accepts("text/event-stream");
             let (listener, notes) = progress(progress_token(params.as_deref()), streams);
             let asked = method.clone();
-            let work = Box::pin(async move {
-                visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params.as_deref()).await
-            });
+            let work =
+                Box::pin(
+                    async move { visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params.as_deref()).await },
+                );
             deliver(Era::Modern, id, method, work, notes).await
         }
     }

@@ -14,9 +14,30 @@ use crate::upstream::supervisor::SUPERVISE;
 
 /// Variables a child inherits, by exact name; everything else, provider keys above all, stays here.
 const INHERITED: [&str; 24] = [
-    "PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy",
-    "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "PIP_CERT", "UV_NATIVE_TLS", "SYSTEMROOT", "APPDATA", "LOCALAPPDATA",
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "UV_NATIVE_TLS",
+    "SYSTEMROOT",
+    "APPDATA",
+    "LOCALAPPDATA",
 ];
 /// Variables a child inherits, by prefix.
 const INHERITED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];

@@ -177,7 +177,7 @@ impl Shared {
         match (Incoming::parse(&body), status.as_u16()) {
             (Ok(Incoming::Response { outcome: Err(error), .. }), _) => Err(Error::Rpc(error)),
             (_, status @ (401 | 403 | 407)) => Err(Error::Credentials(status)),
-            (_, 300..400) => Err(Error::Net(net::Error::Redirect)),
+            (_, 300..=399) => Err(Error::Net(net::Error::Redirect)),
             (_, status) => Err(Error::Status(status)),
         }
     }
@@ -264,7 +264,7 @@ impl Wire for Http {
 
     async fn ended(&self) {
         // Nothing tells that an HTTP server is gone; a request that fails does.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn stderr(&self) -> Option<String> {

@@ -24,7 +24,10 @@ type Answer = Result<Box<RawValue>, Error>;
 
 /// The waiting requests of one connection, by our own ids.
 #[derive(Default)]
-pub(super) struct Pending(Mutex<HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>>);
+pub(super) struct Pending(Mutex<Waiting>);
+
+/// Where each answer goes, and who hears of progress meanwhile.
+type Waiting = HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>;
 
 impl Pending {
     /// Waits for the answer to `id`.
@@ -63,17 +66,17 @@ impl Pending {
                 }
                 Arrival::Done
             }
-            Incoming::Notification { method, params } => self.note(method, params),
+            Incoming::Notification { method, params } => self.note(method, params.as_deref()),
             Incoming::Request { id, method, .. } => Arrival::Reply(reply(&id, &method)),
         }
     }
 
-    fn note(&self, method: String, params: Option<Box<RawValue>>) -> Arrival {
+    fn note(&self, method: String, params: Option<&RawValue>) -> Arrival {
         match method.as_str() {
             "notifications/tools/list_changed" | "notifications/prompts/list_changed" => Arrival::Changed(Change::Definitions),
             "notifications/resources/list_changed" => Arrival::Changed(Change::Resources),
             "notifications/progress" => {
-                let Some(Ok(mut object)) = params.as_ref().map(|params| RawObject::parse(params.get())) else { return Arrival::Done };
+                let Some(Ok(mut object)) = params.map(|params| RawObject::parse(params.get())) else { return Arrival::Done };
                 let token: Option<u64> = object.read("progressToken");
                 let listener = token.and_then(|token| self.lock().get(&token)?.1.clone());
                 if let Some(listener) = listener {
@@ -86,18 +89,14 @@ impl Pending {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What a server that asks us something hears. We declared no capabilities, so only `ping` is answered.
 fn reply(id: &Id, method: &str) -> String {
-    if method == "ping" {
-        Outgoing::result(id, &raw(&serde_json::json!({})))
-    } else {
-        Outgoing::error(Some(id), &RpcError::method(method))
-    }
+    if method == "ping" { Outgoing::result(id, &raw(&serde_json::json!({}))) } else { Outgoing::error(Some(id), &RpcError::method(method)) }
 }
 
 /// The params with the request's own id as progress token, where one is wanted.

@@ -22,13 +22,17 @@ use crate::upstream::{Call, Change, Error};
 /// Messages that may wait for a child that reads slowly.
 const QUEUE: usize = 64;
 
+/// How a child ended: its exit code, unless a signal did it.
+#[derive(Clone, Copy)]
+struct Ended(Option<i32>);
+
 /// A running child.
 pub(in crate::upstream) struct Stdio {
     lines: Mutex<Option<mpsc::Sender<String>>>,
     pending: Arc<Pending>,
     next_id: AtomicU64,
     stderr: Stderr,
-    ended: watch::Receiver<Option<Option<i32>>>,
+    ended: watch::Receiver<Option<Ended>>,
 }
 
 impl Stdio {
@@ -57,7 +61,7 @@ impl Stdio {
 #[async_trait]
 impl Wire for Stdio {
     async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
-        if let Some(code) = *self.ended.borrow() {
+        if let Some(Ended(code)) = *self.ended.borrow() {
             return Err(self.exited(code));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +88,7 @@ impl Wire for Stdio {
     fn broken(&self) -> Option<Error> {
         let ended = *self.ended.borrow();
         match ended {
-            Some(code) => Some(self.exited(code)),
+            Some(Ended(code)) => Some(self.exited(code)),
             None => self.sender().err(),
         }
     }
@@ -165,10 +169,10 @@ async fn reap(
     reader: tokio::task::JoinHandle<()>,
     pending: Arc<Pending>,
     stderr: Stderr,
-    end: watch::Sender<Option<Option<i32>>>,
+    end: watch::Sender<Option<Ended>>,
 ) {
     let code = child.wait().await.ok().and_then(|status| status.code());
     let _ = tokio::time::timeout(Duration::from_millis(500), reader).await;
-    end.send_replace(Some(code));
+    end.send_replace(Some(Ended(code)));
     pending.fail_all(|| Error::Exited { code, stderr: stderr.text() });
 }
