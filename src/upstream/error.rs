@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the server wants credentials (HTTP {0}); add them with a header")]
     Credentials(u16),
     /// It answered with a status that means nothing in MCP.
-    #[error("the server answered with HTTP status {0}")]
+    #[error("the server answered with HTTP status {0}, which no MCP endpoint does; is the URL right?")]
     Status(u16),
     /// It does not speak MCP.
     #[error("this is not an MCP server: {0}")]

@@ -56,6 +56,8 @@ pub fn supervise(mut command: impl Iterator<Item = std::ffi::OsString>) -> ExitC
     let status = match happened.recv() {
         Ok(Happened::Exited(status)) => Some(status),
         Ok(Happened::InputClosed) => {
+            // A killed parent closes its pipes a moment before we are handed to another one.
+            thread::sleep(Duration::from_millis(50));
             // Whoever asked in an orderly way waits for us; nobody waits once the gateway is dead.
             let grace = Duration::from_millis(if getppid() == parent { 2_000 } else { 400 });
             [Signal::TERM, Signal::KILL].into_iter().find_map(|signal| match happened.recv_timeout(grace) {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -122,6 +123,11 @@ impl Stderr {
                 kept.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 let excess = kept.len().saturating_sub(STDERR_KEPT);
                 kept.drain(..excess);
+                drop(kept);
+                // A full buffer means a flood: read it slowly, so that it costs the child its time and not ours.
+                if read == buffer.len() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
         });
         kept

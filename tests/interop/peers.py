@@ -1,0 +1,101 @@
+"""Where the real peers lie, which of them are there, and how to run one."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = Path(os.environ.get("PORTOLAN_PEERS_DIR") or Path.home() / ".cache/portolan/peers")
+PYTHON = ROOT / "python/bin/python"
+NODE_BIN = ROOT / "node/node_modules/.bin"
+
+# What a person's shell would find first: the peers' own programs, `node` and `uvx` among them.
+PATH = os.pathsep.join([str(NODE_BIN), str(ROOT / "python/bin"), os.environ["PATH"]])
+# A case that waits longer than this hangs.
+TIMEOUT = 90
+
+# Kept of our own environment: what a download or a certificate check needs. No provider key gets to a gateway by this.
+KEPT = ("LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+
+
+def missing(kinds):
+    """Says which of the wanted kinds of peer ("python", "node") is not installed."""
+    there = {"python": PYTHON.exists(), "node": (NODE_BIN / "mcp-inspector").exists()}
+    return [kind for kind in kinds if not there[kind]]
+
+
+def environment(home, **extra):
+    """The environment of someone new to the machine, who has used `uvx` before."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    used_before = {"XDG_CACHE_HOME": str(ROOT / "cache"), "XDG_CONFIG_HOME": str(ROOT / "config")}
+    return {**kept, "PATH": PATH, "HOME": str(home), **used_before, **extra}
+
+
+def run(command, home, stdin=None, **extra):
+    """Runs a peer to its end and gives what it printed; an exit code other than 0 fails the case."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        cwd=home,
+        env=environment(home, **extra),
+    )
+    if done.returncode != 0:
+        words = " ".join(str(part) for part in command)
+        raise AssertionError(f"`{words}` exited {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def run_plan(language, script, plan, home, **extra):
+    """Runs one of the plan-driven clients beside this file: `python` or `node`."""
+    if language == "python":
+        command = [PYTHON, HERE / "python" / f"{script}.py"]
+    else:
+        # An ES module finds its packages beside itself and nowhere else.
+        copy = shutil.copy(HERE / "node" / f"{script}.mjs", ROOT / "node" / f"{script}.mjs")
+        command = [NODE_BIN / "node" if (NODE_BIN / "node").exists() else "node", copy]
+    return json.loads(run(command, home, stdin=json.dumps(plan), **extra), object_hook=Answer)
+
+
+class Answer(dict):
+    """An object of an answer: where a key is missing, the case fails and shows what came instead."""
+
+    def __missing__(self, key):
+        raise AssertionError(f"expected {key!r} in {dict(self)}")
+
+
+# The steps of a plan; python/mcp_client.py and python/openai_client.py say what each answers.
+
+
+def tools():
+    return {"list": "tools"}
+
+
+def resources():
+    return {"list": "resources"}
+
+
+def prompts():
+    return {"list": "prompts"}
+
+
+def call(tool, /, **arguments):
+    return {"call": tool, "arguments": arguments}
+
+
+def read(uri):
+    return {"read": uri}
+
+
+def prompt(name, /, **arguments):
+    return {"prompt": name, "arguments": arguments}
+
+
+def ask(text, /, model="portolan/echo", stream=False, **body):
+    messages = [{"role": "user", "content": text}]
+    return {"chat": {"model": model, "messages": messages, **body}, "stream": stream}
