@@ -3,10 +3,17 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export PORTOLAN_BIN ?= $(abspath $(TARGET))/debug/portolan
 
-.PHONY: run test test-full interop peers check fmt clippy deny advisories clean
+.PHONY: run bench test test-full interop peers check fmt clippy deny advisories clean
 
 run:
 	cargo run --locked --release
+
+# Direct, nginx, a bare relay and Portolan side by side: CPU per request, and its ratio to nginx.
+bench:
+	@command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light; }
+	cargo build --locked --profile dist
+	cargo build --release --manifest-path benches/load/Cargo.toml --target-dir $(TARGET)/loadkit
+	LOADKIT=$(abspath $(TARGET))/loadkit/release/loadkit PORTOLAN_BIN=$(abspath $(TARGET))/dist/portolan python3 benches/load/bench.py
 
 # Everything: the Rust tests, and then the gateway among real peers, which are installed first.
 test:

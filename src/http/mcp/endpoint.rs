@@ -1,5 +1,7 @@
 //! What stands behind a path: all servers, one server, or the control server.
 
+use std::time::Instant;
+
 use serde_json::value::RawValue;
 
 use crate::control::Control;
@@ -8,6 +10,19 @@ use crate::federation::{Caller, Scope};
 use crate::http::state::State;
 use crate::protocol::RpcError;
 use crate::upstream::Listener;
+
+/// The methods that are measured by name.
+const METHODS: [&str; 9] = [
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "completion/complete",
+    "ping",
+];
 
 /// An MCP endpoint of the gateway.
 #[derive(Clone, Debug)]
@@ -78,13 +93,20 @@ impl Endpoint {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, RpcError> {
-        match self {
+        let start = Instant::now();
+        let outcome = match self {
             Self::Control => state.control.request(principal, method, params).await,
             Self::All | Self::One(_) => {
                 let caller = Caller { principal, session, listener };
                 state.federation.request(&caller, self.scope(), method, params).await
             }
-        }
+        };
+        // What is not a method of ours is counted together: callers must not be able to make up labels.
+        let known = METHODS.iter().find(|known| **known == method).copied().unwrap_or("other");
+        let error = if outcome.is_err() { "true" } else { "false" };
+        metrics::histogram!("mcp_server_operation_duration_seconds", "mcp_method_name" => known, "error" => error)
+            .record(start.elapsed().as_secs_f64());
+        outcome
     }
 
     /// The header that contradicts an argument of a stateless `tools/call`.

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""Measures Portolan beside a direct call, nginx and a bare relay, in one run on one machine.
+
+Usage: bench.py [--only a,b] [--work chat32,...] [--rounds 3] [--seconds 3] [--out results.json]
+
+The server under test is pinned to one processor, the stub upstreams and the load generator to
+another. The robust figure is CPU microseconds per request; its ratio to nginx, on the same work in
+the same run, is what the targets speak of. All traffic stays on 127.0.0.1, every run is bounded, and
+only processes that this script started are ended.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# name: (kind, options of the load generator, upstream family, target ratio to nginx)
+WORK = {
+    "chat32": ("chat", ["--conns", "32"], "llm", 1.6),
+    "chat20k": ("chat", ["--conns", "32", "--prompt-bytes", "20000"], "llm", 1.6),
+    "stream100": ("chat-stream", ["--conns", "32"], "llm", 1.4),
+    "embed32": ("embeddings", ["--conns", "32"], "llm", 1.4),
+    "chat-rate": ("chat", ["--conns", "16", "--rate", "100"], "llm", None),
+    "mcp-call32": ("mcp-call", ["--conns", "32"], "mcp", 2.0),
+    "mcp-list32": ("mcp-list", ["--conns", "32"], "mcp", 0.6),
+    "mcp-call32-stateless": ("mcp-call", ["--conns", "32", "--mcp", "stateless"], "mcp", 2.0),
+}
+
+NGINX = """
+worker_processes 1;
+daemon off;
+error_log stderr error;
+pid {run}/nginx.pid;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    client_body_temp_path {run}/body;
+    proxy_temp_path {run}/proxy;
+    fastcgi_temp_path {run}/fcgi;
+    uwsgi_temp_path {run}/uwsgi;
+    scgi_temp_path {run}/scgi;
+    client_body_buffer_size 64k;
+    keepalive_requests 1000000000;
+    upstream llm {{ server 127.0.0.1:18080; keepalive 256; keepalive_requests 1000000000; }}
+    upstream mcp {{ server 127.0.0.1:18090; keepalive 256; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:18101;
+        tcp_nodelay on;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_buffer_size 16k;
+        proxy_buffers 8 32k;
+        location / {{ proxy_pass http://llm; proxy_buffering off; }}
+        location /v1/embeddings {{ proxy_pass http://llm; }}
+        location /mcp {{ proxy_pass http://mcp; }}
+    }}
+}}
+"""
+
+PORTOLAN = """
+providers:
+  stub: { kind: openai-compatible, base_url: "http://127.0.0.1:18080/v1", api_key: sk-stub }
+models:
+  mock: { targets: [{ provider: stub, model: mock }] }
+mcp:
+  servers:
+    up: { url: "http://127.0.0.1:18090/mcp" }
+auth:
+  keys:
+    bench: { key: bench-key-for-loopback, grants: [mcp, models] }
+telemetry: { log: warn }
+"""
+
+
+def spawn(command, cpu, log=None):
+    out = open(log, "ab") if log else subprocess.DEVNULL
+    return subprocess.Popen(["taskset", "-c", str(cpu)] + command, stdout=out, stderr=out, start_new_session=True)
+
+
+def stop(process):
+    """Ends the process group that this script started, and nothing else."""
+    if process and process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(8)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def peers(loadkit, portolan, run):
+    key = ["authorization: Bearer bench-key-for-loopback"]
+    return {
+        "direct": {"llm": 18080, "mcp": 18090},
+        "nginx": {"llm": 18101, "mcp": 18101, "command": ["nginx", "-c", f"{run}/nginx.conf"]},
+        "relay": {"llm": 18103, "command": [loadkit, "passthrough", "--listen", "127.0.0.1:18103", "--upstream", "127.0.0.1:18080"]},
+        "portolan": {
+            "llm": 18120, "mcp": 18120, "headers": key, "path": {"mcp": "/mcp/up"},
+            "command": [portolan, "serve", "--listen", "127.0.0.1:18120", "--data-dir", f"{run}/data", "--config", f"{run}/portolan.yaml"],
+        },
+        "portolan-aggregate": {
+            "mcp": 18121, "headers": key, "tool": "up__echo",
+            "command": [portolan, "serve", "--listen", "127.0.0.1:18121", "--data-dir", f"{run}/data2", "--config", f"{run}/portolan.yaml"],
+        },
+    }
+
+
+def load(loadkit, peer, work, seconds, pid, cpu):
+    kind, options, family, _ = WORK[work]
+    command = ["taskset", "-c", str(cpu), loadkit, "load", "--target", f"127.0.0.1:{peer[family]}", "--kind", kind,
+               "--model", "mock", "--seconds", str(seconds), "--warmup", "1"] + options
+    if pid:
+        command += ["--pid", str(pid)]
+    for header in peer.get("headers", []):
+        command += ["--header", header]
+    if family == "mcp" and "tool" in peer:
+        command += ["--tool", peer["tool"]]
+    if path := peer.get("path", {}).get(family):
+        command += ["--path", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return {"errors": 1, "first_error": (done.stderr or done.stdout)[:300]}
+
+
+def start(loadkit, name, peer, cpu, run):
+    if "command" not in peer:
+        return None
+    process = spawn(peer["command"], cpu, f"{run}/{name}.log")
+    family = "llm" if "llm" in peer else "mcp"
+    probe = {**peer}
+    for _ in range(200):
+        kind = "chat" if family == "llm" else "mcp-call"
+        command = [loadkit, "load", "--target", f"127.0.0.1:{probe[family]}", "--kind", kind, "--conns", "1", "--count", "1", "--model", "mock",
+                   "--timeout-ms", "3000"]
+        for header in peer.get("headers", []):
+            command += ["--header", header]
+        if family == "mcp" and "tool" in peer:
+            command += ["--tool", peer["tool"]]
+        if path := peer.get("path", {}).get(family):
+            command += ["--path", path]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            time.sleep(1)
+            return process
+        time.sleep(0.05)
+    stop(process)
+    sys.exit(f"{name} did not start; see {run}/{name}.log")
+
+
+def dig(value, *keys):
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def median(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def table(raw):
+    def figure(name, work, *keys):
+        return median([dig(one, *keys) for one in raw.get(name, {}).get(work, [])])
+
+    lines = ["work | peer | CPU µs/request | × nginx | target | requests/s | p50 µs | peak MB | errors", "---|---|---|---|---|---|---|---|---"]
+    for work, (_, _, _, target) in WORK.items():
+        floor = figure("nginx", work, "server", "cpu_us_per_req")
+        for name in raw:
+            if work not in raw[name]:
+                continue
+            cpu = figure(name, work, "server", "cpu_us_per_req")
+            ratio = cpu / floor if cpu and floor else None
+            ours = name.startswith("portolan")
+            missed = " MISSED" if ours and target and ratio and ratio > target else ""
+            peak = figure(name, work, "server", "rss_peak_kb")
+            errors = sum(one.get("errors", 0) for one in raw[name][work])
+            cell = lambda value, digits=0: "-" if value is None else f"{value:.{digits}f}"
+            lines.append(f"{work} | {name} | {cell(cpu, 1)} | {cell(ratio, 2)}{missed} | {target if ours and target else '-'} | "
+                         f"{cell(figure(name, work, 'rps'))} | {cell(figure(name, work, 'latency_us', 'p50'))} | "
+                         f"{cell(peak / 1024 if peak else None, 1)} | {errors}")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="results.json")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--work", default="")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3)
+    options = parser.parse_args()
+    loadkit, portolan = os.environ["LOADKIT"], os.environ["PORTOLAN_BIN"]
+    run = tempfile.mkdtemp(prefix="portolan-bench-")
+    with open(f"{run}/nginx.conf", "w") as file:
+        file.write(NGINX.format(run=run))
+    with open(f"{run}/portolan.yaml", "w") as file:
+        file.write(PORTOLAN)
+    servers = [spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1),
+               spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)]
+    raw = {}
+    try:
+        time.sleep(0.5)
+        for number in range(options.rounds):
+            for name, peer in peers(loadkit, portolan, run).items():
+                if options.only and name not in options.only.split(","):
+                    continue
+                todo = [work for work in WORK if WORK[work][2] in peer and (not options.work or work in options.work.split(","))]
+                process = start(loadkit, name, peer, 0, run) if todo else None
+                try:
+                    for work in todo:
+                        result = load(loadkit, peer, work, options.seconds, process.pid if process else 0, 1)
+                        raw.setdefault(name, {}).setdefault(work, []).append(result)
+                        print(f"round {number + 1}: {name} {work}: {dig(result, 'server', 'cpu_us_per_req')} µs/request, "
+                              f"{result.get('errors')} errors {result.get('first_error', '')[:160]}", file=sys.stderr, flush=True)
+                finally:
+                    stop(process)
+    finally:
+        for server in servers:
+            stop(server)
+        shutil.rmtree(run, ignore_errors=True)
+    with open(options.out, "w") as file:
+        json.dump(raw, file)
+    print(table(raw))
+
+
+if __name__ == "__main__":
+    main()
