@@ -175,4 +175,45 @@ mod tests {
     fn an_empty_file_is_the_defaults() {
         assert_eq!(parse("# nothing\n").unwrap().server.listen.to_string(), "127.0.0.1:8484");
     }
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[test]
+    fn the_published_schema_is_current() {
+        let path = root().join("schemas/portolan.schema.json");
+        let current = format!("{:#}\n", Config::schema());
+        if std::env::var_os("PORTOLAN_RENEW").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap();
+        assert!(published == current, "run the tests with PORTOLAN_RENEW=1 and commit {}", path.display());
+    }
+
+    #[test]
+    fn every_example_is_a_good_configuration() {
+        let mut seen = 0;
+        for file in std::fs::read_dir(root().join("examples")).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+                seen += 1;
+            }
+        }
+        assert!(seen > 0);
+    }
+
+    #[test]
+    fn every_example_fits_the_published_schema() {
+        let schema = jsonschema::validator_for(&Config::schema()).unwrap();
+        for file in std::fs::read_dir(root().join("examples")).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let value: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                let misfits: Vec<String> = schema.iter_errors(&value).map(|error| error.to_string()).collect();
+                assert!(misfits.is_empty(), "{}: {misfits:?}", path.display());
+            }
+        }
+    }
 }

@@ -119,11 +119,7 @@ impl Stderr {
         tokio::spawn(async move {
             let mut buffer = vec![0; 8 << 10];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-                let mut kept = out.0.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(buffer.get(..read).unwrap_or_default());
-                let excess = kept.len().saturating_sub(STDERR_KEPT);
-                kept.drain(..excess);
-                drop(kept);
+                out.keep(buffer.get(..read).unwrap_or_default());
                 // A full buffer means a flood: read it slowly, so that it costs the child its time and not ours.
                 if read == buffer.len() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -131,6 +127,13 @@ impl Stderr {
             }
         });
         kept
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+        let excess = kept.len().saturating_sub(STDERR_KEPT);
+        kept.drain(..excess);
     }
 
     /// What is kept, as text.
