@@ -59,7 +59,7 @@ impl Auth {
         let inner = Inner { store, owner: pepper.hash(&owner), pepper, owner_file, known: ArcSwap::default() };
         let auth = Self(Arc::new(inner));
         auth.declare(declared)?;
-        auth.reload().await?;
+        auth.load().await?;
         Ok((auth, made.then_some(owner)))
     }
 
@@ -85,7 +85,7 @@ impl Auth {
         !self.0.known.load().declared.is_empty()
     }
 
-    async fn reload(&self) -> Result<(), store::Error> {
+    async fn load(&self) -> Result<(), store::Error> {
         let mut made = HashMap::new();
         for row in self.0.store.keys().await?.into_iter().filter(|row| row.revoked_ms.is_none()) {
             let grants: Result<Grants, _> = serde_json::from_str(&row.grants);
@@ -128,9 +128,18 @@ impl Auth {
             created_ms: now_ms(),
             revoked_ms: None,
         };
-        self.0.store.add_key(&row).await?;
-        self.reload().await?;
-        Ok(key)
+        let (this, grants) = (self.clone(), grants.clone());
+        // In a task of its own: once it is written, the key is known, whether or not the caller waits.
+        let written = tokio::spawn(async move {
+            this.0.store.add_key(&row).await?;
+            let (id, hash) = (row.id, this.0.pepper.hash(key.reveal()));
+            let principal = Principal::key(&id, grants, BTreeMap::new());
+            this.edit(|made| {
+                made.insert(id.clone(), (hash, principal.clone()));
+            });
+            Ok(key)
+        });
+        written.await.unwrap_or_else(|_| Err(store::Error::Unavailable("the gateway is stopping".to_owned())))
     }
 
     /// All keys, newest first.
@@ -140,8 +149,23 @@ impl Auth {
 
     /// Revokes a key; false when there is no such valid key.
     pub async fn revoke(&self, id: &str) -> Result<bool, store::Error> {
-        let done = self.0.store.revoke_key(id, now_ms()).await?;
-        self.reload().await?;
-        Ok(done)
+        let (this, id) = (self.clone(), id.to_owned());
+        let written = tokio::spawn(async move {
+            let done = this.0.store.revoke_key(&id, now_ms()).await?;
+            this.edit(|made| {
+                made.remove(&id);
+            });
+            Ok(done)
+        });
+        written.await.unwrap_or_else(|_| Err(store::Error::Unavailable("the gateway is stopping".to_owned())))
+    }
+
+    /// Changes one key in what is known, so that two changes at the same time do not undo each other.
+    fn edit(&self, change: impl Fn(&mut HashMap<String, ([u8; 32], Principal)>)) {
+        self.0.known.rcu(|known| {
+            let mut next = Known::clone(known);
+            change(&mut next.made);
+            next
+        });
     }
 }

@@ -115,7 +115,10 @@ impl Config {
         }
         for (name, model) in &self.models {
             let providers = self.providers.as_ref();
-            let known = |provider: &str| provider == BUILT_IN || providers.is_none_or(|all| all.contains_key(provider));
+            let known = |provider: &str| {
+                let found = || providers.map_or_else(|| Provider::discoverable(provider), |all| all.contains_key(provider));
+                provider == BUILT_IN || found()
+            };
             if model.targets.is_empty() {
                 return Err(Error::wrong(format!("models.{name}.targets"), "needs at least one target"));
             }

@@ -87,8 +87,14 @@ const KNOWN: [(&str, &str, &str); 9] = [
 
 const OLLAMA: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const OLLAMA_PORT: u16 = 11434;
+const OLLAMA_NAME: &str = "ollama";
 
 impl Provider {
+    /// Whether a provider of that name may be found without a file.
+    pub(super) fn discoverable(name: &str) -> bool {
+        name == OLLAMA_NAME || KNOWN.iter().any(|(known, _, _)| *known == name)
+    }
+
     /// Looks for providers in the environment, and for an Ollama on this machine.
     pub fn discover() -> Discovered {
         let mut found = Discovered::new();
@@ -109,7 +115,7 @@ impl Provider {
             let base = format!("http://{OLLAMA}:{OLLAMA_PORT}/v1");
             let provider =
                 Self { kind: Kind::OpenaiCompatible, base_url: Some(base.as_str().into()), api_key: None, headers: BTreeMap::new() };
-            found.insert("ollama".to_owned(), (provider, "a local Ollama"));
+            found.insert(OLLAMA_NAME.to_owned(), (provider, "a local Ollama"));
         }
         found
     }

@@ -90,8 +90,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'a>, A::Error> {
                 let mut object = RawObject::default();
+                // A few keys are compared one by one; many would cost their square.
+                let mut seen = std::collections::HashSet::new();
                 while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
-                    if object.has(&key) {
+                    if object.members.len() == FEW {
+                        seen.extend(object.members.iter().map(|(key, _)| key.to_string()));
+                    }
+                    let twice = if object.members.len() < FEW { object.has(&key) } else { !seen.insert(key.to_string()) };
+                    if twice {
                         return Err(A::Error::custom(format_args!("the key `{}` stands twice", super::clip(&key, 80))));
                     }
                     object.members.push((key, Cow::Borrowed(map.next_value::<&'de RawValue>()?)));
@@ -102,6 +108,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
         deserializer.deserialize_map(Members(std::marker::PhantomData))
     }
 }
+
+/// How many keys are few.
+const FEW: usize = 32;
 
 /// A key, borrowed where it holds no escape.
 struct Key<'a>(Cow<'a, str>);
@@ -162,5 +171,8 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_refused_also_when_it_is_escaped() {
         assert!(RawObject::parse(r#"{"a":1,"\u0061":2}"#).is_err());
+        let many: Vec<String> = (0..100).map(|n| format!("\"k{n}\":{n}")).collect();
+        assert!(RawObject::parse(&format!("{{{}}}", many.join(","))).is_ok());
+        assert!(RawObject::parse(&format!("{{{},\"k7\":0}}", many.join(","))).is_err());
     }
 }

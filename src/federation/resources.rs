@@ -13,7 +13,7 @@ use super::tools::rewrite_content;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
 use crate::domain::{RawObject, clip, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Era, RpcError};
 use crate::registry::{Changes, Entry};
 use crate::upstream::Identity;
 
@@ -112,7 +112,12 @@ impl Road {
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
         object.set("uri", raw(&own));
         let forwarded = if scope == Scope::All { Some(object.to_raw()) } else { None };
-        let result = self.send(entry, caller, "resources/read", forwarded.as_deref().or(params), Vec::new()).await?;
+        let result = self.send(entry, caller, "resources/read", forwarded.as_deref().or(params), Vec::new()).await;
+        // A stateless server has no code of its own for this; the dialects give it the one each client knows.
+        let result = result.map_err(|error| match error.code {
+            RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },
+            _ => error,
+        })?;
         Ok(if scope == Scope::All { rewrite_content(server, result) } else { result })
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawVal
         for member in ["content", "contents", "messages"] {
             let Some(list) = object.get(member) else { continue };
             let items: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
-            let items: Vec<Box<RawValue>> = items.into_iter().map(|item| rewrite_item(server, item)).collect();
+            let items: Vec<Box<RawValue>> = items.into_iter().map(|item| rewrite_item(server, item, 2)).collect();
             let items = raw(&items);
             object.set(member, items);
         }
@@ -126,14 +126,16 @@ pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawVal
     rewritten().unwrap_or(result)
 }
 
-fn rewrite_item(server: &str, item: &RawValue) -> Box<RawValue> {
+/// An item holds its resource directly, or a message holds the item: two levels, whatever else is sent.
+fn rewrite_item(server: &str, item: &RawValue, levels: u8) -> Box<RawValue> {
     let Ok(mut object) = RawObject::parse(item.get()) else { return item.to_owned() };
     if let Some(uri) = object.string("uri") {
         object.set("uri", raw(&public_uri(server, &uri)));
     }
+    let Some(below) = levels.checked_sub(1) else { return object.to_raw() };
     for member in ["resource", "content"] {
         if let Some(inner) = object.get(member).filter(|inner| inner.get().starts_with('{')) {
-            let inner = rewrite_item(server, inner);
+            let inner = rewrite_item(server, inner, below);
             object.set(member, inner);
         }
     }

@@ -1,5 +1,6 @@
 //! The one sender: credential, time, size, and streams that tell the truth about their end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ pub(super) struct Remote {
     net: Net,
     base: String,
     headers: HeaderMap,
-    secrets: Vec<Secret>,
+    secrets: Arc<[Secret]>,
     idle: Duration,
 }
 
@@ -52,7 +53,7 @@ impl Remote {
                 Err(_) => tracing::error!("provider `{name}`: `{header}` is not a header name; it is left out"),
             }
         }
-        Self { net, base: provider.base().to_owned(), headers, secrets, idle }
+        Self { net, base: provider.base().to_owned(), headers, secrets: secrets.into(), idle }
     }
 
     async fn request(&self, method: reqwest::Method, path: &str, body: Option<Bytes>, accept: &'static str) -> Result<Response, Error> {
@@ -101,14 +102,8 @@ impl Remote {
     fn refusal(&self, body: &[u8]) -> Refusal {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = body.get("error").unwrap_or(&body);
-        let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| self.clean(text));
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| clean(&self.secrets, text));
         Refusal { message: text("message").unwrap_or_else(|| "it gave no reason".to_owned()), code: text("code"), param: text("param") }
-    }
-
-    fn clean(&self, text: &str) -> String {
-        let known = self.secrets.iter().filter(|secret| !secret.reveal().is_empty());
-        let text = known.fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "•••"));
-        printable(&clip(&text, 2_000))
     }
 
     /// A whole JSON answer; its bytes are not touched.
@@ -133,7 +128,9 @@ impl Remote {
             net::Error::Timeout => Error::Idle(PATIENCE),
             _ => Error::Truncated,
         })?;
-        if body.trim_ascii().first() != Some(&b'{') {
+        // Its two ends tell a whole object from half a one; the rest is the caller's to read.
+        let ends = (body.trim_ascii().first(), body.trim_ascii().last());
+        if ends != (Some(&b'{'), Some(&b'}')) {
             return Err(Error::Protocol("it is not a JSON object"));
         }
         Ok(body.into())
@@ -146,12 +143,13 @@ impl Remote {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(response).await?;
             let event = Event { raw: Bytes::new(), data: Some(String::from_utf8_lossy(&body).into_owned()), ..Event::default() };
-            return Err(stream_error(&event).map_or(Error::Protocol("it is not a stream"), Error::InStream));
+            return Err(stream_error(&event)
+                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, refusal))));
         }
         if !is(&response, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
         }
-        let mut events = events(response, self.idle);
+        let mut events = events(response, self.idle, self.secrets.clone());
         loop {
             match events.next().await {
                 Some(Ok(first)) if first.iter().any(|event| event.data.is_some()) => return Ok(Reply::Stream(first, events)),
@@ -161,6 +159,18 @@ impl Remote {
             }
         }
     }
+}
+
+/// A provider's words without anything that is ours to keep.
+fn clean(secrets: &[Secret], text: &str) -> String {
+    let known = secrets.iter().filter(|secret| !secret.reveal().is_empty());
+    let text = known.fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "•••"));
+    printable(&clip(&text, 2_000))
+}
+
+fn cleaned(secrets: &[Secret], refusal: Refusal) -> Refusal {
+    let clean = |text: &String| clean(secrets, text);
+    Refusal { message: clean(&refusal.message), code: refusal.code.as_ref().map(clean), param: refusal.param.as_ref().map(clean) }
 }
 
 const JSON: &str = "application/json";
@@ -173,7 +183,7 @@ fn is(response: &Response, wanted: &str) -> bool {
 
 /// Reads events to the end. The end is true when `[DONE]` came, or when the connection closed in
 /// order after a `finish_reason`; anything else is an answer that was cut off.
-fn events(mut response: Response, idle: Duration) -> Events {
+fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>) -> Events {
     Box::pin(async_stream::stream! {
         let mut splitter = Splitter::default();
         let mut finished = false;
@@ -205,7 +215,7 @@ fn events(mut response: Response, idle: Duration) -> Events {
                     break;
                 }
                 if let Some(error) = stream_error(&event) {
-                    verdict = Some(Err(Error::InStream(error)));
+                    verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
                     break;
                 }
                 if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {

@@ -38,9 +38,12 @@ pub struct Splitter {
 impl Splitter {
     /// Takes more bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
+        // Whoever pushes has taken all whole events before, so what is left is one without an end.
+        if self.buffer.len() > MAX_EVENT {
+            return Err(TooLarge);
+        }
         self.buffer.extend_from_slice(bytes);
-        // Whole events still waiting to be taken do not count; one without an end does.
-        if self.buffer.len() - self.line > MAX_EVENT { Err(TooLarge) } else { Ok(()) }
+        Ok(())
     }
 
     /// The next whole event, if its end has come.
@@ -74,11 +77,13 @@ impl Splitter {
     }
 
     fn take(&mut self, end: usize) -> Event {
-        let raw = self.buffer.split_to(end).freeze();
+        let mut raw = self.buffer.split_to(end).freeze();
         (self.scanned, self.line) = (0, 0);
+        // A byte order mark belongs to the stream and not to its first event.
+        if !std::mem::replace(&mut self.started, true) && raw.starts_with(b"\xef\xbb\xbf") {
+            raw = raw.slice(3..);
+        }
         let text = String::from_utf8_lossy(&raw);
-        let text = if self.started { &text } else { text.strip_prefix('\u{feff}').unwrap_or(&text) };
-        self.started = true;
         let mut event = Event { raw: raw.clone(), ..Event::default() };
         for line in text.split(['\n', '\r']) {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -137,6 +142,14 @@ mod tests {
         let mut splitter = Splitter::default();
         let piece = vec![b'x'; 1 << 20];
         assert!((0..6).any(|_| splitter.push(&piece).is_err()));
+        let mut splitter = Splitter::default();
+        let lines = b"data: x\n".repeat(100_000);
+        let refused = (0..12).any(|_| {
+            let refused = splitter.push(&lines).is_err();
+            assert_eq!(splitter.next_event(), None);
+            refused
+        });
+        assert!(refused, "also when it comes in lines");
     }
 
     proptest! {

@@ -63,6 +63,8 @@ fn take(kind: Kind, key: &str, items: Vec<Box<RawValue>>, validators: &Validator
 }
 
 fn accept(kind: Kind, name: &str, body: &RawValue, validators: &Validators) -> Result<(), String> {
+    // The whole item, unknown members included: it is walked and digested later on.
+    serde_json::from_str::<schema::Strict>(body.get()).map_err(|error| error.to_string())?;
     let object = RawObject::parse(body.get()).map_err(|error| error.to_string())?;
     if name.is_empty() {
         return Err("has no name".into());

@@ -4,20 +4,25 @@
 //! written: a definition that changed the spelling of a number did change.
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::domain::RawObject;
+
+/// Deepest nesting that is walked: each level costs stack.
+const MAX_DEPTH: usize = 128;
 
 /// The canonical text of `json`, leaving out the members that `skip` names by their JSON Pointer.
 /// Fails on text that is not JSON and on a key that stands twice.
 pub fn canonical(json: &str, skip: &dyn Fn(&str) -> bool) -> serde_json::Result<String> {
     let mut out = String::with_capacity(json.len());
-    write(json, &mut String::new(), skip, &mut out)?;
+    write(json, MAX_DEPTH, &mut String::new(), skip, &mut out)?;
     Ok(out)
 }
 
-fn write(json: &str, path: &mut String, skip: &dyn Fn(&str) -> bool, out: &mut String) -> serde_json::Result<()> {
+fn write(json: &str, depth: usize, path: &mut String, skip: &dyn Fn(&str) -> bool, out: &mut String) -> serde_json::Result<()> {
     let json = json.trim();
+    let Some(below) = depth.checked_sub(1) else { return Err(serde_json::Error::custom("it is nested too deeply")) };
     match json.as_bytes().first() {
         Some(b'{') => {
             let object = RawObject::parse(json)?;
@@ -35,7 +40,7 @@ fn write(json: &str, path: &mut String, skip: &dyn Fn(&str) -> bool, out: &mut S
                     }
                     out.push_str(&serde_json::to_string(key)?);
                     out.push(':');
-                    write(value.get(), path, skip, out)?;
+                    write(value.get(), below, path, skip, out)?;
                 }
                 path.truncate(length);
             }
@@ -48,7 +53,7 @@ fn write(json: &str, path: &mut String, skip: &dyn Fn(&str) -> bool, out: &mut S
                 if at > 0 {
                     out.push(',');
                 }
-                write(item.get(), path, skip, out)?;
+                write(item.get(), below, path, skip, out)?;
             }
             out.push(']');
         }

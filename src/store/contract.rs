@@ -83,7 +83,7 @@ pub struct KeyRow {
 pub trait Contract: Send + Sync {
     /// Servers added at run time, by name.
     async fn servers(&self) -> Result<Vec<ServerRow>, Error>;
-    /// Adds a server; [`Error::Exists`] when the name is taken.
+    /// Adds a server, and forgets what is known of an earlier one of that name; [`Error::Exists`] when the name is taken.
     async fn add_server(&self, row: &ServerRow) -> Result<(), Error>;
     /// Enables or disables a server; false when there is none of that name.
     async fn enable_server(&self, name: &str, enabled: bool) -> Result<bool, Error>;

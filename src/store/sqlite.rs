@@ -53,12 +53,17 @@ impl Contract for Sqlite {
     }
 
     async fn add_server(&self, row: &ServerRow) -> Result<(), Error> {
+        let mut all = self.writer.begin().await?;
+        // Nothing of another server that once had this name is handed on.
+        query("DELETE FROM releases WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
+        query("DELETE FROM eras WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
         query("INSERT INTO servers (name, spec, enabled) VALUES ($1, $2, $3)")
             .bind(&row.name)
             .bind(&row.spec)
             .bind(i64::from(row.enabled))
-            .execute(&self.writer)
+            .execute(&mut *all)
             .await?;
+        all.commit().await?;
         Ok(())
     }
 

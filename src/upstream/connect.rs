@@ -33,7 +33,10 @@ pub(super) async fn connect(net: &Net, spec: &ServerSpec, known: Option<Era>, on
     };
     match first {
         // What was true at the last start need not be true any more.
-        Err(error) if pinned.is_none() && matches!(error, Error::Rpc(_) | Error::Status(_) | Error::NotMcp(_) | Error::Timeout(_)) => {
+        Err(error)
+            if pinned.is_none()
+                && matches!(error, Error::Rpc(_) | Error::Status(_) | Error::NotMcp(_) | Error::Timeout(_) | Error::Exited { .. }) =>
+        {
             debug!(server.name = %spec.name, "`{}` does not greet as it did before: {error}", spec.name);
             greet(net, spec, None, on_change).await
         }
@@ -121,6 +124,7 @@ async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> R
         .and_then(|version| version.parse().ok())
         .ok_or_else(|| Error::NotMcp("it chose a protocol revision that we do not know".into()))?;
     let peer = Peer::read(Era::Legacy(revision), &result)?;
+    wire.speak(peer.era);
     wire.notify("notifications/initialized").await?;
     Ok(peer)
 }

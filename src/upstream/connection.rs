@@ -88,6 +88,8 @@ impl Peer {
 pub(super) trait Wire: Send + Sync {
     /// Sends a request whose params are ready, and waits for its result. Dropping the future cancels the request.
     async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error>;
+    /// Learns which revision was agreed on.
+    fn speak(&self, _era: Era) {}
     /// Sends a notification.
     async fn notify(&self, method: &str) -> Result<(), Error>;
     /// Whether it broke.

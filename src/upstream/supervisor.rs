@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, getppid, kill_process_group};
 
 /// The word that makes the binary a supervisor.
@@ -35,8 +36,15 @@ pub fn supervise(mut command: impl Iterator<Item = std::ffi::OsString>) -> ExitC
     };
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (out, happened) = mpsc::channel();
+    let closed = out.clone();
+    thread::spawn(move || {
+        // Also seen while the copying below is held up by a program that does not read.
+        let stdin = std::io::stdin();
+        let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
+        while poll(&mut watched, None).is_err() {}
+        let _ = closed.send(Happened::InputClosed);
+    });
     if let Some(mut input) = child.stdin.take() {
-        let out = out.clone();
         thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
             let mut stdin = std::io::stdin().lock();
@@ -44,8 +52,6 @@ pub fn supervise(mut command: impl Iterator<Item = std::ffi::OsString>) -> ExitC
                 // A program that closed its input may still be at work: keep watching ours.
                 let _ = input.write_all(buffer.get(..read).unwrap_or_default()).and_then(|()| input.flush());
             }
-            drop(input);
-            let _ = out.send(Happened::InputClosed);
         });
     }
     thread::spawn(move || {

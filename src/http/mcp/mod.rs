@@ -100,7 +100,7 @@ impl Visit {
         }
         let limit = self.state.settings.load().body.min(MAX_BODY);
         let bytes = read_json(&self.headers, body, limit).await?;
-        let message = match Incoming::parse(&bytes) {
+        let message = match Incoming::parse_shallow(&bytes) {
             Ok(message) => message,
             Err(error) => return Ok(json(400, Outgoing::error(None, &error))),
         };

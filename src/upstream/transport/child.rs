@@ -117,12 +117,12 @@ impl Stderr {
         let kept = Self::default();
         let out = kept.clone();
         tokio::spawn(async move {
-            let mut buffer = vec![0; 8 << 10];
+            let mut buffer = vec![0; STDERR_KEPT];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 out.keep(buffer.get(..read).unwrap_or_default());
-                // A full buffer means a flood: read it slowly, so that it costs the child its time and not ours.
-                if read == buffer.len() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                // Much at once means a flood: read it in few large pieces, so that it costs the child its time and not ours.
+                if read >= 4 << 10 {
+                    tokio::time::sleep(Duration::from_millis(4)).await;
                 }
             }
         });

@@ -15,7 +15,8 @@ use super::pending::{Arrival, Pending, with_token};
 use crate::domain::{RawObject, clip, raw};
 use crate::net::{self, Net, Reach, Splitter};
 use crate::protocol::{
-    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, encoded, named_by, stamp,
+    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError, encoded,
+    named_by, stamp,
 };
 use crate::upstream::connection::Wire;
 use crate::upstream::{Call, Change, Error};
@@ -72,11 +73,6 @@ impl Http {
         Ok(Self { shared: Arc::new(shared), listener: Mutex::default() })
     }
 
-    /// Says which era the server was found to speak.
-    pub(in crate::upstream) fn speak(&self, era: Era) {
-        *self.shared.era.lock().unwrap_or_else(PoisonError::into_inner) = era;
-    }
-
     /// Listens for changes of the server's lists, as far as it offers that.
     pub(in crate::upstream) fn listen(&self, changed: impl Fn(Change) + Send + Sync + 'static) {
         let shared = self.shared.clone();
@@ -104,9 +100,13 @@ impl Shared {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn bare(&self, method: reqwest::Method) -> RequestBuilder {
+        self.client.request(method, self.url.clone()).headers(self.headers.clone())
+    }
+
     /// A request with the headers that every request of this era carries.
     fn request(&self, method: reqwest::Method) -> RequestBuilder {
-        let mut request = self.client.request(method, self.url.clone()).headers(self.headers.clone());
+        let mut request = self.bare(method);
         let era = self.era();
         // The header came with 2025-06-18; older servers may choke on a value they do not know.
         if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
@@ -119,13 +119,18 @@ impl Shared {
     }
 
     fn post(&self, body: String) -> RequestBuilder {
-        let request = self.request(reqwest::Method::POST);
+        Self::json(self.request(reqwest::Method::POST), body)
+    }
+
+    fn json(request: RequestBuilder, body: String) -> RequestBuilder {
         request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream").body(body)
     }
 
     async fn call(&self, id: u64, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let params = with_token(call.params, call.listener.is_some(), id);
-        let mut request = self.post(Outgoing::request(id, call.method, &params));
+        let body = Outgoing::request(id, call.method, &params);
+        // Nothing is agreed on yet when a session is asked for.
+        let mut request = if call.method == "initialize" { Self::json(self.bare(reqwest::Method::POST), body) } else { self.post(body) };
         if self.era() == Era::Modern {
             request = request.header(HEADER_METHOD, call.method);
             let name = named_by(call.method).and_then(|key| RawObject::parse(params.get()).ok()?.string(key));
@@ -174,7 +179,18 @@ impl Shared {
         }
         let json = media_type(&response) == "application/json";
         let body = if json { net::read(response, 64 << 10).await.unwrap_or_default() } else { Vec::new() };
-        match (Incoming::parse(&body), status.as_u16()) {
+        let parsed = Incoming::parse(&body);
+        // Some servers do not say 404 of a session they forgot, but that the request is wrong.
+        let forgotten = match &parsed {
+            Ok(Incoming::Response { outcome: Err(error), .. }) => {
+                matches!(error.code, -32000 | RpcError::INVALID_REQUEST | RpcError::NO_SESSION)
+            }
+            _ => true,
+        };
+        if status == StatusCode::BAD_REQUEST && self.session().is_some() && forgotten {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        match (parsed, status.as_u16()) {
             (Ok(Incoming::Response { outcome: Err(error), .. }), _) => Err(Error::Rpc(error)),
             (_, status @ (401 | 403 | 407)) => Err(Error::Credentials(status)),
             (_, 300..=399) => Err(Error::Net(net::Error::Redirect)),
@@ -247,6 +263,10 @@ impl Wire for Http {
             cancel.id = None;
         }
         outcome.unwrap_or(Err(Error::Timeout(timeout)))
+    }
+
+    fn speak(&self, era: Era) {
+        *self.shared.era.lock().unwrap_or_else(PoisonError::into_inner) = era;
     }
 
     async fn notify(&self, method: &str) -> Result<(), Error> {

@@ -1,0 +1,121 @@
+//! SIGKILL at any moment: what was acknowledged is there afterwards, and what is there is whole.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{McpUpstream, Modern, Speaks, TestGateway, http, modern, names, tool};
+
+const ROUNDS: u64 = 20;
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
+    let upstream = McpUpstream::start(Speaks::Stateless, [tool("find", "Finds.", json!({ "type": "object" }))]).await;
+    let mut gateway = TestGateway::start().await;
+    let mut servers: Vec<String> = Vec::new();
+    let mut keys: Vec<String> = Vec::new();
+    let mut revoked: Vec<String> = Vec::new();
+    for round in 0..ROUNDS {
+        let acknowledged: Arc<Mutex<Vec<String>>> = Arc::default();
+        let writing = {
+            let (control, key, url, acknowledged) =
+                (gateway.url("/mcp/portolan"), gateway.owner_key(), upstream.url(), acknowledged.clone());
+            tokio::spawn(async move {
+                let client = Modern::new(&control).with_key(&key);
+                for at in 0.. {
+                    let name = format!("s{round}-{at}");
+                    let add = json!({ "name": "servers_add", "arguments": { "name": name, "url": url, "allow_private": true } });
+                    let Some(added) = attempt(&client, add).await else { return };
+                    assert_eq!(added["release"], "1.0.0", "{added}");
+                    acknowledged.lock().unwrap().push(name);
+                }
+            })
+        };
+        let mut made = Vec::new();
+        let client = Modern::new(&gateway.url("/mcp/portolan")).with_key(&gateway.owner_key());
+        let making = async {
+            loop {
+                let create = json!({ "name": "keys_create", "arguments": { "grants": ["models"] } });
+                let Some(key) = attempt(&client, create).await else { return };
+                made.push((key["key"].as_str().unwrap().to_owned(), key["id"].as_str().unwrap().to_owned()));
+            }
+        };
+        // Each round is cut off a little later than the one before.
+        let _ = tokio::time::timeout(Duration::from_millis(40 + 23 * round), making).await;
+        gateway.kill().await;
+        writing.abort();
+        let _ = writing.await;
+        servers.append(&mut acknowledged.lock().unwrap());
+        gateway.start_again().await;
+
+        let listed = gateway.control("servers_list", json!({})).await;
+        let there = listed["servers"].as_array().unwrap();
+        for name in &servers {
+            let server = there.iter().find(|server| server["name"] == name.as_str());
+            assert_eq!(server.map(|server| server["release"].as_str()), Some(Some("1.0.0")), "round {round}: `{name}` was acknowledged");
+        }
+        // Every key works that was made, but the one that is now revoked, and stays so.
+        if let Some((key, id)) = made.pop() {
+            gateway.control("keys_revoke", json!({ "id": id })).await;
+            revoked.push(key);
+        }
+        keys.extend(made.into_iter().map(|(key, _)| key).take(3));
+        for (expected, keys) in [(200, &keys), (401, &revoked)] {
+            for key in keys {
+                let status = http().get(gateway.url("/v1/models")).bearer_auth(key).send().await.unwrap().status();
+                assert_eq!(status, expected, "round {round}");
+            }
+        }
+    }
+    assert!(servers.len() >= 20 && keys.len() >= 20, "enough was at stake: {} servers, {} keys", servers.len(), keys.len());
+    assert!(modern(&gateway.url("/mcp")).tools().await.len() >= servers.len());
+}
+
+/// A control tool's structured result; none when the gateway was gone before it was acknowledged.
+async fn attempt(client: &Modern, params: serde_json::Value) -> Option<serde_json::Value> {
+    let (_, request) = client.prepare("tools/call", params);
+    let text = request.send().await.ok()?.text().await.ok()?;
+    let answer: serde_json::Value = serde_json::from_str(&text).ok()?;
+    assert_ne!(answer["result"]["isError"], true, "{answer}");
+    Some(answer["result"]["structuredContent"].clone())
+}
+
+#[tokio::test]
+async fn what_was_removed_and_decided_stays_so_after_a_kill() {
+    let upstream = McpUpstream::start(Speaks::Sessions, [tool("find", "Finds.", json!({ "type": "object" }))]).await;
+    let mut gateway = TestGateway::start().await;
+    for name in ["gone", "off", "kept"] {
+        gateway.add_url(name, &upstream.url()).await;
+    }
+    upstream.set_tools([tool("find", "Finds more.", json!({ "type": "object" }))]);
+    gateway.control("servers_refresh", json!({ "name": "kept" })).await;
+    gateway.control("releases_approve", json!({ "server": "kept" })).await;
+    gateway.control("servers_disable", json!({ "name": "off" })).await;
+    gateway.control("servers_remove", json!({ "name": "gone" })).await;
+    gateway.kill().await;
+    gateway.start_again().await;
+    let listed = gateway.control("servers_list", json!({})).await;
+    assert_eq!(names(listed["servers"].as_array().unwrap()), ["kept", "off"]);
+    assert_eq!(gateway.server("off").await["state"], "disabled");
+    assert_eq!(modern(&gateway.url("/mcp")).tools().await[0]["description"], "Finds more.");
+}
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_data_does_no_harm() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    let data = gateway.data_dir();
+    let mut second = tokio::process::Command::new(env!("CARGO_BIN_EXE_portolan"));
+    second
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(&data)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    let mut second = second.kill_on_drop(true).spawn().unwrap();
+    let _ = tokio::time::timeout(Duration::from_secs(2), second.wait()).await;
+    gateway.key(json!({ "grants": ["models"] })).await;
+    assert_eq!(gateway.server("demo").await["state"], "ready");
+    second.kill().await.unwrap();
+    gateway.key(json!({ "grants": ["models"] })).await;
+}

@@ -1,0 +1,26 @@
+//! The gateway from outside: every test starts the real binary and meets it over HTTP, over MCP and by
+//! the command line. One file per door, one test per promise; `support/` is what they stand on.
+
+// A test may stop at the first surprise; its helpers are part of it.
+#![allow(clippy::needless_pass_by_value)] // What a test writes down with `json!` it hands over.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod architecture;
+mod completions;
+mod context;
+mod durability;
+mod faults;
+mod guard;
+mod journeys;
+mod keys;
+mod mcp_sessions;
+mod mcp_stateless;
+mod net;
+mod processes;
+mod registry;
+mod schemas;
+mod start;
+mod stop;
+mod support;
+mod tool_loop;
+mod upstreams;

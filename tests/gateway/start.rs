@@ -1,0 +1,230 @@
+//! Starting, being configured, and being configured anew.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, DEMO, TestGateway, chat, http, post, settles, until};
+
+async fn get(url: &str) -> Answer {
+    Answer::read(http().get(url).send().await.unwrap()).await
+}
+
+/// The ids of `GET /v1/models`.
+async fn models(gateway: &TestGateway) -> Vec<String> {
+    let answer = get(&gateway.url("/v1/models")).await;
+    answer.body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn named(model: &str) -> String {
+    format!("providers: {{}}\nmodels:\n  {model}: {{ targets: [{{ provider: portolan, model: echo }}] }}\n")
+}
+
+#[tokio::test]
+async fn the_banner_says_where_things_are_and_what_to_do_next() {
+    let gateway = TestGateway::start().await;
+    let banner = gateway.banner();
+    for word in ["/mcp", "/v1", "owner.key", "portolan/echo", "portolan server add"] {
+        assert!(banner.contains(word), "`{word}` is in:\n{banner}");
+    }
+    assert!(!banner.contains(&gateway.owner_key()), "on loopback the key stays in its file");
+    assert_eq!(get(&gateway.url("/readyz")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_start_without_a_file_can_be_used_at_once() {
+    let gateway = TestGateway::start().await;
+    let answer = post(&gateway.url("/v1/chat/completions"), &chat("portolan/echo", "ahoy")).await;
+    assert_eq!(answer.body["choices"][0]["message"]["content"], "ahoy");
+}
+
+#[tokio::test]
+async fn a_provider_in_the_environment_is_found_and_its_key_is_not_shown() {
+    let gateway = TestGateway::launch(None, "127.0.0.1:0", &[("MISTRAL_API_KEY", "sk-CANARY-7f3a9c")]).await;
+    assert!(gateway.banner().contains("mistral"), "{}", gateway.banner());
+    assert!(!(gateway.banner() + &gateway.log()).contains("CANARY"));
+}
+
+#[tokio::test]
+async fn secrets_are_readable_by_their_owner_only() {
+    let gateway = TestGateway::start().await;
+    let mode = |name: &str| std::fs::metadata(gateway.data_dir().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("owner.key"), 0o600);
+    assert_eq!(mode(""), 0o700);
+    assert!(gateway.owner_key().starts_with("ptl_"));
+}
+
+#[tokio::test]
+async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
+    let cases = [
+        ("server:\n  listen: 127.0.0.1:0\n  lisen: x\n", vec!["line 3", "column", "lisen"]),
+        ("limits:\n  body: [\n", vec!["line", "column"]),
+        ("limits:\n  tool_turns: 0\n", vec!["line 2", "column"]),
+        ("limits:\n  drain: soon\n", vec!["line 2", "column", "soon"]),
+        (
+            "providers:\n  a: { kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1', api_key: '${NOT_SET_ANYWHERE}' }\n",
+            vec!["line 2", "NOT_SET_ANYWHERE"],
+        ),
+        ("providers:\n  a: { kind: openai-compatible }\n", vec!["providers.a.base_url"]),
+        ("mcp:\n  servers:\n    a: {}\n", vec!["mcp.servers.a", "command", "url"]),
+        ("mcp:\n  servers:\n    A__b: { command: [x] }\n", vec!["line 3", "A__b"]),
+        ("auth:\n  keys:\n    a: { key: 'file:nowhere.txt', grants: [mcp] }\n", vec!["auth.keys.a.key", "nowhere.txt"]),
+        ("auth:\n  keys:\n    a: { key: 0123456789abcdef, grants: [everything] }\n", vec!["auth.keys.a", "everything"]),
+        ("models:\n  m: { targets: [{ provider: nobody, model: x }] }\n", vec!["models.m", "nobody"]),
+        ("models:\n  m: { targets: [{ provider: portolan, model: echo }], context: [nothing] }\n", vec!["models.m", "nothing"]),
+        ("context:\n  sources:\n    a: { file: a.md, resource: 'x://y', server: b }\n", vec!["context.sources.a"]),
+        ("storage: { url: 'mysql://x' }\n", vec!["storage.url"]),
+    ];
+    for (config, words) in cases {
+        let complaint = TestGateway::refused(config, &[]).await.failed(1);
+        for word in words {
+            assert!(complaint.contains(word), "`{word}` is said of\n{config}\nin: {complaint}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_complaint_about_a_file_does_not_show_the_secrets_in_it() {
+    let config = "auth:\n  keys:\n    a: { key: CANARY-7f3a9c-0123456789, grants: [mcp], nonsense: 1 }\n";
+    let cli = TestGateway::refused(config, &[]).await;
+    let said = cli.stdout.clone() + &cli.stderr;
+    assert!(cli.failed(1).contains("line 3"));
+    assert!(!said.contains("CANARY"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_stops_the_start() {
+    let complaint = TestGateway::plain_cli(&[], &["serve", "--listen", "127.0.0.1:0", "--config", "nowhere.yaml"]).await.failed(1);
+    assert!(complaint.contains("nowhere.yaml"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_stops_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let complaint = TestGateway::plain_cli(&[], &["serve", "--listen", &address]).await.failed(1);
+    assert!(complaint.contains(&address), "{complaint}");
+}
+
+#[tokio::test]
+async fn wrong_usage_and_an_absent_gateway_have_exit_codes_of_their_own() {
+    TestGateway::plain_cli(&[], &["no-such-command"]).await.failed(2);
+    TestGateway::plain_cli(&[], &["server", "add"]).await.failed(2);
+    let complaint = TestGateway::plain_cli(&[("PORTOLAN_URL", "http://127.0.0.1:1")], &["server", "list"]).await.failed(3);
+    assert!(complaint.contains("http://127.0.0.1:1"), "{complaint}");
+}
+
+#[tokio::test]
+async fn check_tries_what_a_file_names() {
+    let gateway = TestGateway::start().await;
+    let check = async |text: &str, more: &[&str]| {
+        let path = gateway.file("checked.yaml");
+        std::fs::write(&path, text).unwrap();
+        gateway.cli(&[&["check", "--config", path.to_str().unwrap()], more].concat()).await
+    };
+
+    check("limits: { drain: 1s }\n", &["--offline"]).await.ok();
+    assert!(check("limitz: {}\n", &["--offline"]).await.failed(1).contains("limitz"));
+
+    let good = check(&format!("mcp: {{ servers: {{ demo: {{ command: {DEMO} }} }} }}\n"), &["--json"]).await.json();
+    assert_eq!((&good["ok"], &good["checked"][0]["name"]), (&json!(true), &json!("demo")));
+
+    let broken = "mcp: { servers: { gone: { command: [/no/such/program] } } }\nproviders: { dead: { kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1' } }\n";
+    let cli = check(broken, &["--json"]).await;
+    assert_eq!(cli.code, 1, "{cli:#?}");
+    let said: Value = serde_json::from_str(&cli.stdout).unwrap();
+    let failed: Vec<&str> =
+        said["checked"].as_array().unwrap().iter().filter(|one| one["ok"] == false).filter_map(|one| one["name"].as_str()).collect();
+    assert!(failed.contains(&"gone") && failed.contains(&"dead"), "{said}");
+    check(broken, &["--offline"]).await.ok();
+}
+
+#[tokio::test]
+async fn a_changed_file_is_taken_over_without_a_restart() {
+    let gateway = TestGateway::with_config(&named("first")).await;
+    assert!(models(&gateway).await.contains(&"first".to_owned()));
+    gateway.write_config(&(named("second") + &format!("mcp: {{ servers: {{ demo: {{ command: {DEMO} }} }} }}\n")));
+    settles("the second model is there", async || models(&gateway).await.contains(&"second".to_owned())).await;
+    assert!(!models(&gateway).await.contains(&"first".to_owned()));
+    gateway.wait_for_server("demo", "ready").await;
+}
+
+#[tokio::test]
+async fn a_bad_file_never_replaces_a_good_one() {
+    let gateway = TestGateway::with_config(&named("first")).await;
+    gateway.write_config(&(named("second") + "nonsense: true\n"));
+    let complaint =
+        until("the refusal is logged", async || gateway.log().lines().find(|line| line.contains("nonsense")).map(str::to_owned));
+    let complaint = complaint.await;
+    assert!(complaint.contains("line 4") && complaint.contains("column"), "{complaint}");
+    let now = models(&gateway).await;
+    assert!(now.contains(&"first".to_owned()) && !now.contains(&"second".to_owned()), "{now:?}");
+
+    gateway.write_config(&named("third"));
+    settles("the mended file is in use", async || models(&gateway).await.contains(&"third".to_owned())).await;
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_file_and_its_secrets_again() {
+    let gateway = TestGateway::with_config(&named("first")).await;
+    // A secret beside the file changes nothing in the file itself, so nobody but the signal tells of it.
+    let secret = gateway.file("key.txt");
+    std::fs::write(&secret, "first-secret-0123456789").unwrap();
+    gateway.write_config("auth:\n  keys:\n    a: { key: 'file:key.txt', grants: [models] }\n");
+    let status = async |key: &str| http().get(gateway.url("/v1/models")).bearer_auth(key).send().await.unwrap().status().as_u16();
+    settles("the declared key is in use", async || status("nobody").await == 401 && status("first-secret-0123456789").await == 200).await;
+
+    std::fs::write(&secret, "second-secret-0123456789").unwrap();
+    gateway.signal(Signal::HUP);
+    settles("the second secret is in use", async || status("second-secret-0123456789").await == 200).await;
+    assert_eq!(status("first-secret-0123456789").await, 401);
+}
+
+#[tokio::test]
+async fn beyond_loopback_every_door_needs_a_key_and_the_first_start_shows_one() {
+    let mut gateway = TestGateway::launch(None, "0.0.0.0:0", &[]).await;
+    let key = gateway.owner_key();
+    assert!(gateway.banner().contains(&key), "{}", gateway.banner());
+
+    for path in ["/v1/models", "/mcp", "/mcp/portolan", "/metrics"] {
+        let answer = get(&gateway.url(path)).await;
+        assert_eq!(answer.status, 401, "{path}: {}", answer.text);
+        assert!(!answer.header("www-authenticate").is_empty(), "{path}");
+    }
+    assert_eq!(post(&gateway.url("/v1/chat/completions"), &chat("portolan/echo", "x")).await.status, 401);
+    assert_eq!(http().get(gateway.url("/v1/models")).bearer_auth("sk-foreign").send().await.unwrap().status(), 401);
+    assert_eq!(http().get(gateway.url("/v1/models")).bearer_auth(&key).send().await.unwrap().status(), 200);
+    assert_eq!(get(&gateway.url("/livez")).await.status, 200);
+
+    gateway.stop().await;
+    gateway.start_again().await;
+    assert_eq!(gateway.owner_key(), key, "the key is kept");
+    assert!(!gateway.banner().contains(&key), "and is shown only once");
+}
+
+#[tokio::test]
+async fn every_answer_carries_an_id_and_says_what_took_how_long() {
+    let gateway = TestGateway::start().await;
+    let asked = http().get(gateway.url("/v1/models")).header("x-request-id", "mine-42").send().await.unwrap();
+    let asked = Answer::read(asked).await;
+    assert_eq!(asked.header("x-request-id"), "mine-42");
+    assert!(asked.header("server-timing").contains("dur="), "{:?}", asked.headers);
+    let first = get(&gateway.url("/livez")).await;
+    let second = get(&gateway.url("/livez")).await;
+    assert!(!first.header("x-request-id").is_empty());
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn what_happened_can_be_counted() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    post(&gateway.url("/v1/chat/completions"), &chat("portolan/echo", "one two three")).await;
+    gateway.cli(&["tool", "call", "demo__echo", "text=x"]).await.ok();
+    let metrics = get(&gateway.url("/metrics")).await.text;
+    let counted = |start: &str, label: &str| metrics.lines().any(|line| line.starts_with(start) && line.contains(label));
+    assert!(counted("gen_ai_client_token_usage", "input"), "{metrics}");
+    assert!(counted("gen_ai_client_operation_duration", "echo"), "{metrics}");
+    assert!(counted("mcp_client_operation_duration", "demo__echo"), "{metrics}");
+}

@@ -1,0 +1,41 @@
+//! What the tests stand on: a gateway that really runs, a provider and MCP servers that say what a
+//! test wants them to say, and a client so plain that it hides nothing.
+//!
+//! Everything talks over sockets and processes, as users do; nothing reaches into the library.
+
+mod gateway;
+mod mcp_client;
+mod mcp_upstream;
+mod provider;
+mod wait;
+
+pub use gateway::TestGateway;
+pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, initialize, modern, post, session};
+pub use mcp_upstream::{McpUpstream, Speaks, tool};
+pub use provider::{Reply, StubProvider};
+pub use wait::{PATIENCE, settles, until, within};
+
+/// The command of the demo server, as a configuration writes it.
+pub const DEMO: &str = "[portolan, demo-server]";
+
+/// The text of a tool result's first content block.
+pub fn text_of(result: &serde_json::Value) -> &str {
+    result.pointer("/content/0/text").and_then(serde_json::Value::as_str).unwrap_or_default()
+}
+
+/// The `name` of every item.
+pub fn names(items: &[serde_json::Value]) -> Vec<&str> {
+    items.iter().filter_map(|item| item.get("name")?.as_str()).collect()
+}
+
+/// The body of a chat completion with one user message.
+pub fn chat(model: &str, text: &str) -> serde_json::Value {
+    serde_json::json!({ "model": model, "messages": [{ "role": "user", "content": text }] })
+}
+
+/// The same, streamed.
+pub fn streamed(model: &str, text: &str) -> serde_json::Value {
+    let mut body = chat(model, text);
+    body["stream"] = true.into();
+    body
+}
