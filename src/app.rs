@@ -131,6 +131,13 @@ impl Gateway {
             let path = std::path::absolute(path)?;
             tokio::spawn(reload::keep(path, self.live.clone(), self.address, stop.clone()));
         }
+        let (metrics, ended) = (self.state.metrics.clone(), stop.clone());
+        tokio::spawn(async move {
+            // Histograms keep every sample until this is called, scraped or not.
+            while tokio::time::timeout(Duration::from_secs(5), ended.cancelled()).await.is_err() {
+                metrics.run_upkeep();
+            }
+        });
         self.state.ready.store(true, Ordering::Relaxed);
         let router = http::router(self.state.clone());
         http::serve(self.listener, router, self.state, stop, self.grace).await;

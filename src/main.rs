@@ -97,6 +97,9 @@ async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn start(connection: Connection, serve: Serve) -> anyhow::Result<()> {
+    // Children run as the same user; without this they could read our environment, keys and all.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let config = portolan::find_config(serve.config)?;
     portolan::run(Options { config, listen: serve.listen, data_dir: connection.data_dir }).await
 }

@@ -27,11 +27,17 @@ pub enum Command {
     Approve {
         /// The server
         server: String,
+        /// The digest that `diff` showed: refuse when the server changed once more since
+        #[arg(long)]
+        digest: Option<String>,
     },
     /// Reject the held change: the approved release goes on being served
     Reject {
         /// The server
         server: String,
+        /// The digest that `diff` showed
+        #[arg(long)]
+        digest: Option<String>,
     },
 }
 
@@ -60,16 +66,16 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 show_diff(&server, &diff);
             }
         }
-        Command::Approve { server } => {
-            let approved = client.control("releases_approve", json!({ "server": server })).await?;
+        Command::Approve { server, digest } => {
+            let approved = client.control("releases_approve", json!({ "server": server, "digest": digest })).await?;
             if client.json {
                 as_json(&approved);
             } else {
                 print(&format!("{server}@{} is approved and served.\n", text(&approved, "release")));
             }
         }
-        Command::Reject { server } => {
-            let rejected = client.control("releases_reject", json!({ "server": server })).await?;
+        Command::Reject { server, digest } => {
+            let rejected = client.control("releases_reject", json!({ "server": server, "digest": digest })).await?;
             if client.json {
                 as_json(&rejected);
             } else {
@@ -100,7 +106,10 @@ fn show_diff(server: &str, diff: &Value) {
         }
         print("\n");
     }
-    print(&format!("Approve: portolan registry approve {server}    Reject: portolan registry reject {server}\n"));
+    print(&format!(
+        "Approve: portolan registry approve {server} --digest {}\nReject:  portolan registry reject {server}\n",
+        text(diff, "digest")
+    ));
 }
 
 /// JSON may hide a character behind an escape; here people must see that it is there.

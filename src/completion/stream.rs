@@ -200,6 +200,11 @@ impl Relay {
         if let Some(content) = delta.as_ref().and_then(|delta| delta.content.as_deref()) {
             self.content.push_str(content);
         }
+        let silent = delta.as_ref().is_some_and(|delta| delta.content.as_deref().is_none_or(str::is_empty) && delta.tool_calls.is_none());
+        if self.turn > 1 && silent && choice.finish_reason.is_none() && only_role(choice) {
+            // The one answer that the client sees has begun already.
+            return;
+        }
         let calls = delta.and_then(|delta| delta.tool_calls).filter(|calls| !calls.is_empty());
         let shown = calls.as_ref().map(|calls| self.call_deltas(calls, runs));
         let changed = shown.is_some() || self.turn > 1;
@@ -304,6 +309,12 @@ impl Relay {
             write(out, chunk.to_raw().get());
         }
     }
+}
+
+/// Whether a delta says nothing but who speaks.
+fn only_role(choice: &Choice<'_>) -> bool {
+    let delta = choice.delta.and_then(|delta| RawObject::parse(delta.get()).ok()).unwrap_or_default();
+    delta.iter().all(|(key, value)| key == "role" || matches!(value.get(), "null" | "\"\""))
 }
 
 fn write(out: &mut BytesMut, data: &str) {

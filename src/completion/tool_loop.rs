@@ -137,7 +137,11 @@ impl Loop {
         let limit = self.completions.limits().completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         let late = |_| Error::Deadline(limit);
+        if !self.tools.is_empty() && request.get("n").is_some_and(|n| !matches!(n.get(), "1" | "null")) {
+            return Err(Error::invalid("with tools of the gateway joined in, `n` must be 1", "n"));
+        }
         if request.stream() {
+            self.prepare(&mut request, self.completions.limits().tool_turns.get() == 1);
             let first = self.completions.first_answer(&route, Endpoint::Chat, &request);
             let (target, reply, provider) = tokio::time::timeout_at(deadline, first).await.map_err(late)??;
             let Reply::Stream(first, rest) = reply else {
@@ -235,7 +239,11 @@ impl Loop {
         messages.push(message);
         messages.extend(results);
         request.set("messages", raw(&messages));
-        if request.get("tool_choice").is_some_and(|choice| !matches!(choice.get(), "\"auto\"" | "\"none\"")) {
+        let forced = |choice: &RawValue| {
+            let kind = RawObject::parse(choice.get()).ok().and_then(|choice| choice.string("type"));
+            choice.get() == "\"required\"" || kind.as_deref() == Some("function")
+        };
+        if request.get("tool_choice").is_some_and(forced) {
             request.set("tool_choice", raw("auto"));
         }
         Ok(())

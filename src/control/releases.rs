@@ -23,19 +23,30 @@ pub(super) fn tools() -> Vec<Tool> {
             "Shows what differs between the served release of a server and the change that is held.",
             diff,
         ),
-        Tool::new::<Server, _, _>(
+        Tool::new::<Decide, _, _>(
             "releases_approve",
             Class::Weaken,
             "Approves the held change of a server: callers see it from now on.",
             approve,
         ),
-        Tool::new::<Server, _, _>(
+        Tool::new::<Decide, _, _>(
             "releases_reject",
             Class::Add,
             "Rejects the held change of a server: the approved release goes on being served.",
             reject,
         ),
     ]
+}
+
+/// A held change to decide on.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    /// The server.
+    #[serde(alias = "name")]
+    server: String,
+    /// The digest of the change as `releases_diff` showed it: a later change is then not decided on by mistake.
+    digest: Option<String>,
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
@@ -67,16 +78,17 @@ async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
         "server": server,
         "release": entry.and_then(|entry| entry.release.as_ref()).map(|release| release.version.to_string()),
         "held_since_ms": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.since_ms),
+        "digest": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.digest.to_string()),
         "differences": differences,
     }))
 }
 
-async fn approve(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
-    let release = parts.registry.approve(&server, principal.id()).await?;
+async fn approve(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {
+    let release = parts.registry.approve(&server, digest.as_deref(), principal.id()).await?;
     Ok(json!({ "server": server, "release": release.version.to_string(), "digest": release.digest.to_string() }))
 }
 
-async fn reject(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
-    parts.registry.reject(&server, principal.id()).await?;
+async fn reject(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {
+    parts.registry.reject(&server, digest.as_deref(), principal.id()).await?;
     Ok(json!({ "server": server, "rejected": true }))
 }

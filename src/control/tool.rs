@@ -57,6 +57,7 @@ impl Error {
             Self::Registry(registry::Error::Exists(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
+            Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
             Self::Context(_) => "context_failed",

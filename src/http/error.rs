@@ -46,7 +46,7 @@ impl ApiError {
         } else if path == "/mcp" || path.starts_with("/mcp/") {
             let code = match self.status.as_u16() {
                 401 | 403 => RpcError::FORBIDDEN,
-                404 => RpcError::NO_SESSION,
+                404 => RpcError::NO_SERVER,
                 _ => RpcError::INVALID_REQUEST,
             };
             ("application/json", Outgoing::error(None, &RpcError::new(code, &self.message)))

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::State;
 
-/// The longest the head of a request may take to arrive.
-const HEAD: Duration = Duration::from_secs(5);
+/// The longest a connection may be idle, and the head of a request may take to arrive.
+const HEAD: Duration = Duration::from_secs(60);
 /// How long connections are still accepted once the gateway is told to stop.
 const LINGER: Duration = Duration::from_secs(1);
 /// Most connections at one time.
@@ -58,6 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
             () = accept() => {}
         }
     }
+    let told = tokio::time::Instant::now();
     state.ready.store(false, Ordering::Relaxed);
     state.closing.cancel();
     // Whoever balances load must be able to see that we are no longer ready.
@@ -70,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
         }
     }
     drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout_at(told + grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish within {grace:?}; they are cut off");
     }
 }

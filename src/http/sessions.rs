@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,7 @@ impl Default for Sessions {
     fn default() -> Self {
         Self(
             Cache::builder()
+                .eviction_policy(EvictionPolicy::lru())
                 .max_capacity(MOST)
                 .time_to_idle(SILENCE)
                 .eviction_listener(|_, session: Arc<Session>, _| session.ended.cancel())

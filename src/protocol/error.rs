@@ -40,6 +40,8 @@ impl RpcError {
     pub const UNSUPPORTED_VERSION: i64 = -32022;
     /// An upstream server could not be reached or did not answer. Ours: outside the reserved range.
     pub const UPSTREAM: i64 = -31001;
+    /// There is no such server here. Ours.
+    pub const NO_SERVER: i64 = -31004;
     /// The caller may not do this. Ours.
     pub const FORBIDDEN: i64 = -31003;
 

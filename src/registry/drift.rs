@@ -28,6 +28,8 @@ pub struct Difference {
     pub name: String,
     /// How much the change matters.
     pub class: Class,
+    /// Whether calls or answers may no longer fit, whatever else the change is.
+    pub breaking: bool,
     /// In words.
     pub reasons: Vec<String>,
     /// The approved definition.
@@ -39,7 +41,7 @@ pub struct Difference {
 }
 
 /// Members that neither models read nor calls depend on.
-const HARMLESS: [&str; 2] = ["icons", "_meta"];
+const HARMLESS: [&str; 1] = ["icons"];
 /// Members that decide what may be sent and what comes back.
 const SHAPES: [&str; 3] = ["inputSchema", "outputSchema", "arguments"];
 
@@ -54,27 +56,28 @@ pub fn differences(approved: &Manifest, live: &Manifest) -> Vec<Difference> {
     keys.dedup();
     let difference = |key: &(Kind, String)| {
         let (before, after) = (old.get(key), new.get(key));
-        let (class, reasons) = match (before, after) {
+        let (class, breaking, reasons) = match (before, after) {
             (Some(before), Some(after)) if before.digest() == after.digest() => return None,
             (Some(before), Some(after)) => compare(before, after),
-            (None, Some(_)) => (Class::Steering, vec!["is new, and its words have not been approved".to_owned()]),
-            (Some(_), None) => (Class::Breaking, vec!["is no longer offered".to_owned()]),
+            (None, Some(_)) => (Class::Steering, false, vec!["is new, and its words have not been approved".to_owned()]),
+            (Some(_), None) => (Class::Breaking, true, vec!["is no longer offered".to_owned()]),
             (None, None) => return None,
         };
         let body = |definition: Option<&Definition>| definition.map(|definition| definition.body.clone());
-        Some(Difference { kind: key.0, name: key.1.clone(), class, reasons, approved: body(before), live: body(after) })
+        Some(Difference { kind: key.0, name: key.1.clone(), class, breaking, reasons, approved: body(before), live: body(after) })
     };
     keys.into_iter().filter_map(difference).collect()
 }
 
-fn compare(before: &Definition, after: &Definition) -> (Class, Vec<String>) {
+fn compare(before: &Definition, after: &Definition) -> (Class, bool, Vec<String>) {
     let (Ok(old), Ok(new)) = (RawObject::parse(before.body.get()), RawObject::parse(after.body.get())) else {
-        return (Class::Steering, vec!["its words changed".to_owned()]);
+        return (Class::Steering, false, vec!["its words changed".to_owned()]);
     };
     let mut names: Vec<&str> = old.iter().chain(new.iter()).map(|(name, _)| name).collect();
     names.sort_unstable();
     names.dedup();
     let mut worst = Class::Patch;
+    let mut breaking = false;
     let mut reasons = Vec::new();
     for name in names {
         let canonical =
@@ -95,6 +98,7 @@ fn compare(before: &Definition, after: &Definition) -> (Class, Vec<String>) {
             _ => Class::Steering,
         };
         worst = worst.max(class);
+        breaking |= SHAPES.contains(&name);
         let verb = match (old.has(name), new.has(name)) {
             (false, _) => "was added",
             (_, false) => "was removed",
@@ -102,7 +106,7 @@ fn compare(before: &Definition, after: &Definition) -> (Class, Vec<String>) {
         };
         reasons.push(format!("`{name}` {verb}"));
     }
-    (worst, reasons)
+    (worst, breaking, reasons)
 }
 
 /// The texts in a schema that a model reads.

@@ -20,6 +20,9 @@ pub enum Error {
     /// There is no change to decide on.
     #[error("nothing is held for `{0}`")]
     NothingHeld(ServerName),
+    /// What is held is not what was decided on.
+    #[error("what `{0}` offers changed once more; look at `portolan registry diff {0}` again")]
+    ChangedAgain(ServerName),
     /// The server could not be looked at.
     #[error("{0}")]
     Upstream(Arc<upstream::Error>),

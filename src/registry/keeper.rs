@@ -27,10 +27,13 @@ pub enum Look {
     Rejected,
 }
 
+/// Someone who waits to hear what a look found.
+pub(super) type Waiter = oneshot::Sender<Result<Look, Arc<Error>>>;
+
 /// A request to look.
 pub(super) enum Ask {
     /// Now, and say what was found.
-    Now(oneshot::Sender<Result<Look, Arc<Error>>>),
+    Now(Waiter),
     /// Soon: the server told of a change.
     Soon,
 }
@@ -49,10 +52,10 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Looks at the server until told to stop.
-    pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
+    pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, first: Option<Waiter>, stop: CancellationToken) {
         let name = self.spec.name.clone();
         let mut failures = 0_u32;
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<Waiter> = first.into_iter().collect();
         loop {
             let looked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -77,7 +80,6 @@ impl Keeper {
             self.records.problem(&name, looked.as_ref().err().map(ToString::to_string));
             let outcome = looked.map(|(look, _)| look);
             for reply in waiting.drain(..) {
-                let reply: oneshot::Sender<_> = reply;
                 let _ = reply.send(outcome.clone());
             }
             let pause = if outcome.is_ok() {
@@ -115,7 +117,14 @@ impl Keeper {
     async fn look(&self) -> Result<(Look, Arc<Connection>), Arc<Error>> {
         let known = self.records.era(&self.spec.name).await;
         let connection = self.upstreams.connection(&self.spec, Identity::default(), known).await?;
-        let manifest: Manifest = intake::read(&connection, &self.validators).await.map_err(Arc::new)?;
+        let manifest: Manifest = match intake::read(&connection, &self.validators).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // A connection that only ever fails must not be kept.
+                self.upstreams.close(&self.spec.name).await;
+                return Err(Arc::new(error));
+            }
+        };
         for dropped in &manifest.dropped {
             warn!(server.name = %self.spec.name, "the {} `{}` of `{}` is left out: {}", dropped.kind.as_str(), dropped.name, self.spec.name, dropped.reason);
         }

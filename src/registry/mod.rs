@@ -80,7 +80,7 @@ impl Registry {
     pub async fn load(&self, declared: Vec<ServerSpec>) -> Result<(), Error> {
         for row in self.0.store.servers().await? {
             match serde_json::from_str::<ServerSpec>(&row.spec) {
-                Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled).await?,
+                Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled, None).await?,
                 Ok(spec) => {
                     tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name);
                 }
@@ -88,7 +88,7 @@ impl Registry {
             }
         }
         for spec in declared {
-            self.attach(spec, true).await?;
+            self.attach(spec, true, None).await?;
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Registry {
         for spec in declared {
             if self.catalog().servers.get(&spec.name).is_none_or(|entry| *entry.spec != spec) {
                 self.detach(&spec.name).await;
-                self.attach(spec, true).await?;
+                self.attach(spec, true, None).await?;
             }
         }
         Ok(())
@@ -112,6 +112,12 @@ impl Registry {
 
     /// Adds a server at run time and waits for the first look at it. One that cannot be looked at is not kept.
     pub async fn add(&self, spec: ServerSpec) -> Result<Look, Error> {
+        let this = self.clone();
+        // In a task of its own: whoever stops waiting must not leave it half done.
+        tokio::spawn(async move { this.add_and_look(spec).await }).await.unwrap_or(Err(Error::Stopping))
+    }
+
+    async fn add_and_look(&self, spec: ServerSpec) -> Result<Look, Error> {
         let name = spec.name.clone();
         if self.catalog().servers.contains_key(&name) {
             return Err(Error::Exists(name));
@@ -121,8 +127,9 @@ impl Registry {
             crate::store::Error::Exists => Error::Exists(name.clone()),
             other => Error::Store(other),
         })?;
-        self.attach(spec, true).await?;
-        let looked = self.refresh(name.as_str()).await;
+        let (first, found) = oneshot::channel();
+        self.attach(spec, true, Some(first)).await?;
+        let looked = found.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream);
         if looked.is_err() {
             self.detach(&name).await;
             self.0.store.remove_server(name.as_str()).await?;
@@ -133,8 +140,9 @@ impl Registry {
     /// Removes a server that was added at run time, with its releases.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         let name = self.at_run_time(name)?;
-        self.0.store.remove_server(name.as_str()).await?;
+        // First nobody looks at it any more, then it is forgotten: a late look must not write it back.
         self.detach(&name).await;
+        self.0.store.remove_server(name.as_str()).await?;
         Ok(())
     }
 
@@ -144,7 +152,7 @@ impl Registry {
         self.0.store.enable_server(name.as_str(), enabled).await?;
         let Some(entry) = self.catalog().servers.get(&name).cloned() else { return Err(Error::NoServer(name.to_string())) };
         self.detach(&name).await;
-        self.attach((*entry.spec).clone(), enabled).await
+        self.attach((*entry.spec).clone(), enabled, None).await
     }
 
     fn at_run_time(&self, name: &str) -> Result<ServerName, Error> {
@@ -187,13 +195,15 @@ impl Registry {
     }
 
     /// Approves what is held: it is served from now on.
-    pub async fn approve(&self, name: &str, by: &str) -> Result<Arc<Release>, Error> {
-        self.0.records.approve(name, by).await
+    ///
+    /// With a `digest`, only that very change: what a person has seen, and not what came after.
+    pub async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+        self.0.records.approve(name, digest, by).await
     }
 
     /// Refuses what is held: the approved release goes on being served, and that very change is not held again.
-    pub async fn reject(&self, name: &str, by: &str) -> Result<(), Error> {
-        self.0.records.reject(name, by).await
+    pub async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
+        self.0.records.reject(name, digest, by).await
     }
 
     /// All releases of a server, the latest decided first.
@@ -203,7 +213,7 @@ impl Registry {
         Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
     }
 
-    async fn attach(&self, spec: ServerSpec, enabled: bool) -> Result<(), Error> {
+    async fn attach(&self, spec: ServerSpec, enabled: bool, first: Option<keeper::Waiter>) -> Result<(), Error> {
         let name = spec.name.clone();
         let spec = Arc::new(spec);
         self.0.records.attach(spec.clone(), enabled).await?;
@@ -217,7 +227,7 @@ impl Registry {
                 validators: self.0.validators.clone(),
                 refresh: self.0.refresh,
             };
-            tokio::spawn(keeper.run(queue, stop.clone()));
+            tokio::spawn(keeper.run(queue, first, stop.clone()));
             self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (asks, stop));
         }
         Ok(())

@@ -22,11 +22,13 @@ pub(super) struct Records {
     store: Store,
     catalog: Arc<ArcSwap<Catalog>>,
     changed: watch::Sender<Changes>,
+    /// Looks and decisions follow each other: each must see what the one before it wrote. Off the request path.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Records {
     pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<Changes>) -> Self {
-        Self { store, catalog, changed }
+        Self { store, catalog, changed, turn: Arc::default() }
     }
 
     /// Shows a server with the release that was last approved.
@@ -73,6 +75,7 @@ impl Records {
 
     /// Compares what a server offers now with what was approved, and decides.
     pub(super) async fn saw(&self, spec: &ServerSpec, era: Era, manifest: Manifest) -> Result<Look, Error> {
+        let _turn = self.turn.lock().await;
         let name = &spec.name;
         if self.catalog.load().servers.get(name).is_some_and(|entry| entry.era != Some(era)) {
             self.store.set_era(name.as_str(), era.as_str()).await?;
@@ -106,7 +109,7 @@ impl Records {
                 let worst = differences(&approved, &manifest).iter().map(|difference| difference.class).max();
                 match worst {
                     None | Some(Class::Patch) => {
-                        let next = Release::next_version(&version(&current.version), Class::Patch);
+                        let next = Release::next_version(&version(&current.version), false);
                         self.accept(name, next, manifest, "policy").await
                     }
                     Some(Class::Breaking | Class::Steering) => self.hold(name, manifest, known).await,
@@ -140,13 +143,14 @@ impl Records {
     }
 
     /// Makes what is held the approved release.
-    pub(super) async fn approve(&self, name: &str, by: &str) -> Result<Arc<Release>, Error> {
-        let (name, entry, held) = self.held(name)?;
+    pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+        let _turn = self.turn.lock().await;
+        let (name, entry, held) = self.held(name, digest)?;
         let version = match &entry.release {
             None => FIRST,
             Some(release) => {
-                let worst = differences(&release.manifest, &held.manifest).iter().map(|difference| difference.class).max();
-                Release::next_version(&release.version, worst.unwrap_or(Class::Patch))
+                let breaks = differences(&release.manifest, &held.manifest).iter().any(|difference| difference.breaking);
+                Release::next_version(&release.version, breaks)
             }
         };
         let manifest = (*held.manifest).clone();
@@ -159,17 +163,21 @@ impl Records {
     }
 
     /// Refuses what is held.
-    pub(super) async fn reject(&self, name: &str, by: &str) -> Result<(), Error> {
-        let (name, _, held) = self.held(name)?;
+    pub(super) async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        let (name, _, held) = self.held(name, digest)?;
         self.write(&name, &held.manifest, "", ReleaseState::Rejected, Some(by)).await?;
         self.edit(&name, |entry| entry.held = None);
         Ok(())
     }
 
-    fn held(&self, name: &str) -> Result<(ServerName, Entry, Held), Error> {
+    fn held(&self, name: &str, digest: Option<&str>) -> Result<(ServerName, Entry, Held), Error> {
         let catalog = self.catalog.load_full();
         let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
         let held = entry.held.clone().ok_or_else(|| Error::NothingHeld(entry.spec.name.clone()))?;
+        if digest.is_some_and(|digest| digest != held.digest.to_string()) {
+            return Err(Error::ChangedAgain(entry.spec.name.clone()));
+        }
         Ok((entry.spec.name.clone(), entry.clone(), held))
     }
 
@@ -201,7 +209,10 @@ impl Records {
         let shown = self.catalog.load().servers.get(name).and_then(|entry| entry.release.clone());
         let leaves_out = |manifest: &Manifest| manifest.dropped.iter().map(|dropped| dropped.name.clone()).collect::<Vec<_>>();
         if shown.is_some_and(|release| {
-            release.version == version && release.digest == manifest.digest() && leaves_out(&release.manifest) == leaves_out(&manifest)
+            release.version == version
+                && release.digest == manifest.digest()
+                && release.manifest.capabilities.get() == manifest.capabilities.get()
+                && leaves_out(&release.manifest) == leaves_out(&manifest)
         }) {
             return;
         }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::definition::{Definition, Kind, Manifest};
-use super::drift::Class;
 use super::intake::schema_digest;
 use crate::domain::{Digest, RawObject, ServerName};
 use crate::protocol::HeaderRules;
@@ -88,12 +87,9 @@ impl Release {
         }
     }
 
-    /// The version the next release gets after a change of this class.
-    pub fn next_version(current: &Version, class: Class) -> Version {
-        match class {
-            Class::Breaking => Version::new(current.major + 1, 0, 0),
-            Class::Patch | Class::Steering => Version::new(current.major, current.minor, current.patch + 1),
-        }
+    /// The version of the next release: a change that breaks callers raises the major, any other the patch number.
+    pub fn next_version(current: &Version, breaks: bool) -> Version {
+        if breaks { Version::new(current.major + 1, 0, 0) } else { Version::new(current.major, current.minor, current.patch + 1) }
     }
 }
 

@@ -62,7 +62,14 @@ async fn greet(net: &Net, spec: &ServerSpec, era: Option<Era>, on_change: OnChan
                         wire = start()?;
                         initialize(&*wire, Revision::LATEST, GREETING).await?
                     }
-                    Err(_) => initialize(&*wire, Revision::LATEST, GREETING).await?,
+                    // A first start may have been slow, and the late question may then end the server.
+                    Err(_) => match initialize(&*wire, Revision::LATEST, GREETING).await {
+                        Err(Error::Exited { .. }) => {
+                            wire = start()?;
+                            initialize(&*wire, Revision::LATEST, GREETING).await?
+                        }
+                        other => other?,
+                    },
                 },
             };
             if peer.era == Era::Modern {
@@ -81,7 +88,14 @@ async fn greet(net: &Net, spec: &ServerSpec, era: Option<Era>, on_change: OnChan
                 }
                 None => match discover(&*wire, REMOTE_GREETING).await {
                     Ok(peer) => peer,
-                    Err(Error::Rpc(_) | Error::Status(_) | Error::NotMcp(_) | Error::SessionLost) => {
+                    Err(
+                        Error::Rpc(_)
+                        | Error::Status(_)
+                        | Error::NotMcp(_)
+                        | Error::SessionLost
+                        | Error::Timeout(_)
+                        | Error::Net(crate::net::Error::Failed(_)),
+                    ) => {
                         wire.speak(Era::Legacy(Revision::LATEST));
                         initialize(&*wire, Revision::LATEST, REMOTE_GREETING).await?
                     }

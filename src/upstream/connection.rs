@@ -129,7 +129,13 @@ impl Connection {
     pub async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let token = call.listener.as_ref().map(|_| 0);
         let params = dress(self.peer.era, call.params, token);
-        self.wire.call(Call { params: Some(&params), ..call }).await
+        let result = self.wire.call(Call { params: Some(&params), ..call }).await?;
+        // We declared no extension and no capability, so nothing but a complete result means anything.
+        let kind = result.get().contains("\"resultType\"").then(|| RawObject::parse(result.get()).ok()?.string("resultType")).flatten();
+        match kind.as_deref() {
+            None | Some("complete") => Ok(result),
+            Some(_) => Err(Error::NotMcp("it wants something of the client that it was not offered".into())),
+        }
     }
 
     /// All items of a paginated list, in order, each with its own bytes.
@@ -137,14 +143,18 @@ impl Connection {
         /// Most pages and items that are read of one list.
         const MAX_PAGES: usize = 200;
         const MAX_ITEMS: usize = 20_000;
+        /// Most bytes of one list.
+        const MAX_BYTES: usize = 32 << 20;
         let mut items: Vec<Box<RawValue>> = Vec::new();
         let mut cursor: Option<Box<RawValue>> = None;
+        let mut bytes = 0;
         for _ in 0..MAX_PAGES {
             let mut params = RawObject::default();
             if let Some(cursor) = cursor.take() {
                 params.set("cursor", cursor);
             }
             let result = self.call(Call::new(method, Some(&params.to_raw()), timeout)).await?;
+            bytes += result.get().len();
             let mut page = RawObject::parse(result.get()).map_err(|error| Error::NotMcp(format!("{method}: {error}")))?;
             let more: Option<Vec<Box<RawValue>>> = page.read(member);
             items.extend(more.ok_or_else(|| Error::NotMcp(format!("its answer to {method} has no list `{member}`")))?);
@@ -152,11 +162,11 @@ impl Connection {
             if cursor.is_none() {
                 return Ok(items);
             }
-            if items.len() > MAX_ITEMS {
+            if items.len() > MAX_ITEMS || bytes > MAX_BYTES {
                 break;
             }
         }
-        Err(Error::NotMcp(format!("its list of {member} does not end")))
+        Err(Error::NotMcp(format!("its list of {member} does not end, or is far too large")))
     }
 
     /// Whether the connection broke.

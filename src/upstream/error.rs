@@ -69,6 +69,10 @@ impl Error {
     /// What callers may hear of it: nothing of the server's process, address or standard error.
     pub fn public(&self) -> RpcError {
         match self {
+            // What is said of our own message is no concern of the caller's, whose message was another.
+            Self::Rpc(error) if matches!(error.code, RpcError::PARSE | RpcError::INVALID_REQUEST | -32022..=-32020) => {
+                RpcError::new(RpcError::UPSTREAM, "the server could not serve this request")
+            }
             Self::Rpc(error) => error.clone(),
             Self::Timeout(after) => RpcError::new(RpcError::UPSTREAM, format!("the server did not answer within {after:?}")),
             Self::Exited { .. } => RpcError::new(RpcError::UPSTREAM, "the server's process ended before it answered"),

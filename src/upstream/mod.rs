@@ -10,11 +10,13 @@ mod supervisor;
 mod transport;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use tokio::task::AbortHandle;
 
 pub use connection::{Call, Connection, Listener, Note, Peer};
 pub use error::Error;
@@ -53,6 +55,8 @@ struct Inner {
     net: Net,
     on_change: OnChange,
     slots: Mutex<HashMap<ServerName, HashMap<String, Slot>>>,
+    /// Numbers the ways to servers, so that one that was given up cannot end where it no longer belongs.
+    ways: AtomicU64,
 }
 
 type Connecting = Shared<BoxFuture<'static, Result<Arc<Connection>, Arc<Error>>>>;
@@ -60,6 +64,8 @@ type Connecting = Shared<BoxFuture<'static, Result<Arc<Connection>, Arc<Error>>>
 /// One connection, or the way to it.
 struct Slot {
     connecting: Option<Connecting>,
+    way: u64,
+    task: Option<AbortHandle>,
     live: Option<Arc<Connection>>,
     failures: u32,
     retry_at: Option<Instant>,
@@ -88,7 +94,7 @@ const IDLE: Duration = Duration::from_secs(600);
 impl Upstreams {
     /// No connections yet; `on_change` is told what servers say of their lists.
     pub fn new(net: Net, on_change: OnChange) -> Self {
-        Self(Arc::new(Inner { net, on_change, slots: Mutex::default() }))
+        Self(Arc::new(Inner { net, on_change, slots: Mutex::default(), ways: AtomicU64::new(1) }))
     }
 
     /// The connection for a caller: the live one, the one on its way, or a new one.
@@ -112,11 +118,9 @@ impl Upstreams {
             if let Some(live) = slot.live.as_ref().filter(|live| !live.is_closed()) {
                 return Ok(live.clone());
             }
-            if let (Some(at), Some(error)) = (slot.retry_at, &slot.error)
-                && Instant::now() < at
-                && slot.connecting.is_none()
-            {
-                return Err(error.clone());
+            if slot.connecting.is_none() && slot.retry_at.is_some_and(|at| Instant::now() < at) {
+                let died = slot.live.as_ref().map(|live| Arc::new(live.why_closed()));
+                return Err(slot.error.clone().or(died).unwrap_or_else(|| Arc::new(Error::Closed)));
             }
             match &slot.connecting {
                 Some(connecting) => connecting.clone(),
@@ -129,21 +133,25 @@ impl Upstreams {
     /// Begins to connect in a task of its own, so that a caller who leaves does not stop it for the others.
     fn start(&self, spec: ServerSpec, key: String, known: Option<Era>, slot: &mut Slot) -> Connecting {
         let this = self.clone();
+        let way = self.0.ways.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn(async move {
             let result = connect::connect(&this.0.net, &spec, known, this.0.on_change.clone()).await;
             let result = result.map(Arc::new).map_err(Arc::new);
-            this.settle(&spec.name, &key, &result);
+            this.settle(&spec.name, &key, way, &result);
             result
         });
+        slot.way = way;
+        slot.task = Some(task.abort_handle());
         let connecting = async move { task.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed))) }.boxed().shared();
         slot.connecting = Some(connecting.clone());
         connecting
     }
 
-    fn settle(&self, server: &ServerName, key: &str, result: &Result<Arc<Connection>, Arc<Error>>) {
+    fn settle(&self, server: &ServerName, key: &str, way: u64, result: &Result<Arc<Connection>, Arc<Error>>) {
         let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot) = slots.get_mut(server).and_then(|slots| slots.get_mut(key)) else {
-            // The server was closed while we were on the way to it.
+        let slot = slots.get_mut(server).and_then(|slots| slots.get_mut(key)).filter(|slot| slot.way == way);
+        let Some(slot) = slot else {
+            // The server was closed, or is another one now, while we were on the way to it.
             if let Ok(connection) = result {
                 let connection = connection.clone();
                 tokio::spawn(async move { connection.close().await });
@@ -215,12 +223,11 @@ impl Upstreams {
 
 async fn close_all(slots: impl Iterator<Item = Slot> + Send) {
     let closing = slots.map(|slot| async move {
-        let live = match (slot.live, slot.connecting) {
-            (Some(live), _) => Some(live),
-            (None, Some(connecting)) => tokio::time::timeout(Duration::from_millis(200), connecting).await.ok().and_then(Result::ok),
-            (None, None) => None,
-        };
-        if let Some(live) = live {
+        if let Some(task) = slot.task {
+            // Dropped half-way, a connection ends by itself.
+            task.abort();
+        }
+        if let Some(live) = slot.live {
             live.close().await;
         }
     });
@@ -243,6 +250,6 @@ fn pause(failures: u32) -> Duration {
 
 impl Slot {
     fn new() -> Self {
-        Self { connecting: None, live: None, failures: 0, retry_at: None, error: None, used: Instant::now() }
+        Self { connecting: None, way: 0, task: None, live: None, failures: 0, retry_at: None, error: None, used: Instant::now() }
     }
 }

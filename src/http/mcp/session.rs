@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use super::answer::{answer as deliver, progress};
 use super::{Visit, json as whole, listen as streams, refusal};
@@ -90,14 +91,16 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             let (listener, notes) = progress(progress_token(params.as_deref()), visit.accepts("text/event-stream"));
             let asked = method.clone();
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
-            let work = tokio::spawn(async move {
+            let span = tracing::Span::current();
+            let run = async move {
                 let request =
                     visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params.as_deref());
                 tokio::select! {
                     outcome = request => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
                 }
-            });
+            };
+            let work = tokio::spawn(run.instrument(span));
             let work = Box::pin(async move {
                 work.await.unwrap_or_else(|_| Err(RpcError::new(RpcError::INTERNAL, "the gateway failed on this request")))
             });
