@@ -3,9 +3,10 @@
 mod banner;
 mod check;
 mod data_dir;
+mod live;
+mod options;
 mod reload;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,31 +20,19 @@ use tokio_util::sync::CancellationToken;
 
 pub use check::{Checked, check};
 pub use data_dir::data_dir;
+pub use options::Options;
+
+use live::{Live, completions, declared, providers, settings};
 
 use crate::auth::Auth;
-use crate::completion::Completions;
-use crate::config::{Config, Provider};
-use crate::context::Context;
+use crate::config::Config;
 use crate::control::{Control, Parts};
-use crate::domain::ServerSpec;
 use crate::federation::Federation;
-use crate::http::{self, Settings, State};
-use crate::llm::{Providers, Router};
+use crate::http::{self, State};
 use crate::net::Net;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 use crate::{store, telemetry};
-
-/// How to start a gateway.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The configuration file; the embedded defaults without one.
-    pub config: Option<PathBuf>,
-    /// Where to listen, instead of what the configuration says.
-    pub listen: Option<SocketAddr>,
-    /// Where state is kept, instead of the platform's data directory.
-    pub data_dir: Option<PathBuf>,
-}
 
 /// A gateway that is built and listens, but does not serve yet.
 pub struct Gateway {
@@ -54,19 +43,6 @@ pub struct Gateway {
     options: Options,
     grace: Duration,
     made_owner_key: Option<String>,
-}
-
-/// The parts that a new configuration changes.
-#[derive(Clone)]
-struct Live {
-    net: Net,
-    auth: Auth,
-    registry: Registry,
-    upstreams: Upstreams,
-    federation: Federation,
-    completions: Arc<ArcSwap<Completions>>,
-    settings: Arc<ArcSwap<Settings>>,
-    found: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -149,37 +125,6 @@ impl Gateway {
     /// What a person at the terminal sees when the gateway starts.
     pub fn banner(&self) -> String {
         banner::banner(self.address, &self.options, &self.live, self.made_owner_key.as_deref())
-    }
-}
-
-fn declared(config: &Config) -> Vec<ServerSpec> {
-    config.mcp.servers.iter().map(|(name, server)| server.spec(name)).collect()
-}
-
-/// The providers of the file, or those found, with where each comes from.
-fn providers(config: &Config) -> (BTreeMap<String, Provider>, Vec<(String, String)>) {
-    if let Some(declared) = &config.providers {
-        let found = declared.keys().map(|name| (name.clone(), "the configuration".to_owned())).collect();
-        return (declared.clone(), found);
-    }
-    let discovered = Provider::discover();
-    let found = discovered.iter().map(|(name, (_, from))| (name.clone(), (*from).to_owned())).collect();
-    (discovered.into_iter().map(|(name, (provider, _))| (name, provider)).collect(), found)
-}
-
-fn completions(config: &Config, providers: &BTreeMap<String, Provider>, net: &Net, federation: &Federation) -> Completions {
-    let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
-    let router = Router::new(config.models.clone(), providers);
-    let context = Context::new(&config.context, federation.clone());
-    Completions::new(router, federation.clone(), context, config.limits.clone())
-}
-
-fn settings(config: &Config, address: SocketAddr) -> Settings {
-    Settings {
-        hosts: config.server.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-        origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
-        body: config.limits.body.0,
-        loopback: address.ip().is_loopback(),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::{Live, Options};
+use super::live::Live;
+use super::options::Options;
 
 /// The start-up text.
 pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_key: Option<&str>) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::providers;
+use super::live::{declared, providers};
 use crate::config::Config;
 use crate::domain::printable;
 use crate::llm::Providers;
@@ -45,7 +45,7 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
         };
         Checked { kind: "provider", name: name.clone(), outcome }
     }));
-    let specs = super::declared(&config);
+    let specs = declared(&config);
     let servers = futures::future::join_all(specs.iter().map(async |spec| {
         let opening = upstreams.connection(spec, Identity::default(), None);
         let outcome = match tokio::time::timeout(Duration::from_secs(120), opening).await {

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Live, completions, declared, providers, settings};
+use super::live::{Live, completions, declared, providers, settings};
 use crate::config::{Config, watch};
 
 /// Reads the file again when it changes and on SIGHUP, until `stop`.

@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::Connection;
+use super::connection::Connection;
 use crate::config::data_dir;
 use crate::domain::{Secret, raw};
 use crate::net::{self, Net, Reach};

@@ -19,8 +19,8 @@ impl Loop {
     /// Relays events; where the loop has tools, runs them between turns. Dropping the stream ends
     /// the provider's answer and the tools.
     pub(super) fn stream(mut self, route: Route, mut request: ChatRequest, mut events: Events) -> BoxStream<'static, Result<Bytes, Error>> {
-        let most = self.completions.limits().tool_turns.get();
-        let limit = self.completions.limits().completion.0;
+        let most = self.targets.limits.tool_turns.get();
+        let limit = self.targets.limits.completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
             let mut relay = Relay::default();
@@ -73,7 +73,7 @@ impl Loop {
                 let next = async {
                     Self::extend(&mut request, relay.message(), results)?;
                     self.prepare(&mut request, number == most);
-                    self.completions.first_answer(&route, Endpoint::Chat, &request).await
+                    self.targets.first_answer(&route, Endpoint::Chat, &request).await
                 };
                 events = match tokio::time::timeout_at(deadline, next).await {
                     Ok(Ok((_, Reply::Stream(first, rest), _))) => futures::stream::iter([Ok(first)]).chain(rest).boxed(),

@@ -11,9 +11,12 @@ use futures::StreamExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::answer::{Answer, Meta};
+use super::error::Error;
 use super::report::Report;
 use super::request::{Asked, McpTool};
-use super::{Answer, Completions, Error, Meta, turn};
+use super::targets::Targets;
+use super::turn;
 use crate::domain::{Grants, Principal, RawObject, Usage, clip, raw};
 use crate::federation::{Caller, Federation, OfferedTool, Scope};
 use crate::llm::{ChatRequest, Endpoint, Reply, Route, ToolCall};
@@ -123,7 +126,7 @@ fn function(tool: &OfferedTool) -> Box<RawValue> {
 
 /// One completion with all it needs.
 pub(super) struct Loop {
-    pub(super) completions: Completions,
+    pub(super) targets: Targets,
     pub(super) federation: Federation,
     pub(super) principal: Principal,
     pub(super) tools: Tools,
@@ -134,15 +137,15 @@ pub(super) struct Loop {
 impl Loop {
     /// Runs to the answer, or to the beginning of its stream.
     pub(super) async fn run(mut self, route: Route, mut request: ChatRequest) -> Result<Answer, Error> {
-        let limit = self.completions.limits().completion.0;
+        let limit = self.targets.limits.completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         let late = |_| Error::Deadline(limit);
         if !self.tools.is_empty() && request.get("n").is_some_and(|n| !matches!(n.get(), "1" | "null")) {
             return Err(Error::invalid("with tools of the gateway joined in, `n` must be 1", "n"));
         }
         if request.stream() {
-            self.prepare(&mut request, self.completions.limits().tool_turns.get() == 1);
-            let first = self.completions.first_answer(&route, Endpoint::Chat, &request);
+            self.prepare(&mut request, self.targets.limits.tool_turns.get() == 1);
+            let first = self.targets.first_answer(&route, Endpoint::Chat, &request);
             let (target, reply, provider) = tokio::time::timeout_at(deadline, first).await.map_err(late)??;
             let Reply::Stream(first, rest) = reply else {
                 return Err(Error::Provider(crate::llm::Error::Protocol("a stream was asked for and none came")));
@@ -162,7 +165,7 @@ impl Loop {
 
     /// One turn whose answer nobody opens.
     async fn relay(&self, route: &Route, request: &ChatRequest) -> Result<Answer, Error> {
-        let (target, reply, provider) = self.completions.first_answer(route, Endpoint::Chat, request).await?;
+        let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Chat, request).await?;
         let Reply::Json(body) = reply else {
             return Err(Error::Provider(crate::llm::Error::Protocol("a stream came although none was asked for")));
         };
@@ -175,12 +178,12 @@ impl Loop {
     }
 
     async fn turns(&mut self, route: &Route, request: &mut ChatRequest) -> Result<Answer, Error> {
-        let most = self.completions.limits().tool_turns.get();
+        let most = self.targets.limits.tool_turns.get();
         let mut usage = Usage::default();
         let mut waited = std::time::Duration::ZERO;
         for number in 1..=most {
             self.prepare(request, number == most);
-            let (target, reply, provider) = self.completions.first_answer(route, Endpoint::Chat, request).await?;
+            let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Chat, request).await?;
             waited += provider;
             let Reply::Json(bytes) = reply else {
                 return Err(Error::Provider(crate::llm::Error::Protocol("a stream came although none was asked for")));

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Parts;
+use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
 use crate::domain::Principal;
 

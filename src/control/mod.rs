@@ -7,40 +7,23 @@
 mod context;
 mod keys;
 mod models;
+mod parts;
 mod releases;
 mod servers;
 mod status;
 mod tool;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::auth::Auth;
-use crate::completion::Completions;
 use crate::domain::{Principal, RawObject, raw};
 use crate::protocol::RpcError;
-use crate::registry::Registry;
 use crate::schema::Strict;
-use crate::upstream::Upstreams;
-use tool::{Class, Error, Tool};
+pub use parts::Parts;
 
-/// What the tools work on.
-pub struct Parts {
-    /// Servers and releases.
-    pub registry: Registry,
-    /// Live connections.
-    pub upstreams: Upstreams,
-    /// Keys.
-    pub auth: Auth,
-    /// Models and context, as the configuration of this moment has them.
-    pub completions: Arc<ArcSwap<Completions>>,
-    /// When the gateway started.
-    pub started: Instant,
-}
+use tool::{Class, Error, Tool};
 
 /// The control server. Cheap to clone.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Parts;
+use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
 use crate::domain::Principal;
 

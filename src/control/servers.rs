@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Parts;
+use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
 use crate::domain::{Isolation, Pin, Principal, ServerName, ServerSpec, Transport, clip, printable};
 use crate::registry::{self, Entry, Kind, Look};
@@ -148,6 +148,8 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
     let word = match &state {
         _ if !entry.enabled => "disabled",
         _ if entry.release.is_none() && entry.held.is_some() => "held",
+        // Connected, but its definitions are not read yet.
+        State::Ready(_) if entry.release.is_none() => "connecting",
         State::Ready(_) => "ready",
         State::Connecting => "connecting",
         State::Failed(_) => "failed",

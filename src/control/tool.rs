@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Parts;
+use super::parts::Parts;
 use crate::domain::Principal;
 use crate::{context, registry, store};
 

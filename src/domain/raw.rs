@@ -157,6 +157,28 @@ pub fn raw_string(text: String) -> serde_json::Result<Box<RawValue>> {
     RawValue::from_string(text)
 }
 
+/// Deepest nesting taken from a caller. What is only passed on is never parsed here, but others will parse it.
+const MAX_DEPTH: usize = 128;
+
+/// Whether a JSON text is nested deeper than anything honest is, found without building anything.
+pub fn is_deep(bytes: &[u8]) -> bool {
+    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b'}' | b']' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most > MAX_DEPTH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::Refusal;
-use crate::domain::{RawObject, raw};
+use crate::domain::{RawObject, is_deep, raw};
 use crate::net::Event;
 
 /// A request body: the fields we touch can be changed, all others keep their bytes.
@@ -19,6 +19,9 @@ pub struct ChatRequest {
 impl ChatRequest {
     /// Reads a body; the error says what is wrong with it, and which field.
     pub fn parse(body: &[u8]) -> Result<Self, (String, Option<&'static str>)> {
+        if is_deep(body) {
+            return Err(("the body is nested too deeply".to_owned(), None));
+        }
         let text = std::str::from_utf8(body).map_err(|_| ("the body is not UTF-8".to_owned(), None))?;
         let members = RawObject::parse(text).map_err(|error| (format!("the body is not a JSON object: {error}"), None))?;
         let model = members.string("model").filter(|model| !model.is_empty());

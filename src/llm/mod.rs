@@ -1,80 +1,21 @@
 //! LLM providers: who they are, which of them answers, and how bytes get there and back.
 //!
 //! A provider translates and never sends; `send.rs` sends for all. To add one: `llm/<name>.rs` and one
-//! arm in [`Providers::new`], or one line of data in `config/providers.rs` if it speaks OpenAI's dialect.
+//! arm in `providers.rs`, or one line of data in `config/providers.rs` if it speaks OpenAI's dialect.
 
 mod echo;
 mod error;
 mod message;
 mod openai;
 mod provider;
+mod providers;
 mod route;
 mod send;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use moka::future::Cache;
+mod target;
 
 pub use error::Error;
 pub use message::{ChatRequest, ToolCall, answer_calls, error_event};
 pub use provider::{Endpoint, Events, Reply};
-pub use route::{Route, Router, Target, Unknown};
-
-use crate::config::{self, BUILT_IN};
-use crate::net::Net;
-use provider::Provider;
-use send::Remote;
-
-/// All providers of a configuration. Cheap to clone.
-#[derive(Clone)]
-pub struct Providers(Arc<Inner>);
-
-struct Inner {
-    all: BTreeMap<String, Box<dyn Provider>>,
-    lists: Cache<String, Arc<Vec<String>>>,
-}
-
-impl Providers {
-    /// The built-in provider and those of the configuration.
-    pub fn new<'a>(net: &Net, declared: impl Iterator<Item = (&'a String, &'a config::Provider)>, idle: Duration) -> Self {
-        let mut all: BTreeMap<String, Box<dyn Provider>> = BTreeMap::new();
-        all.insert(BUILT_IN.to_owned(), Box::new(echo::Echo));
-        for (name, provider) in declared {
-            let remote = Remote::new(net.clone(), name, provider, idle);
-            let provider: Box<dyn Provider> = match provider.kind {
-                config::Kind::Openai | config::Kind::OpenaiCompatible => Box::new(openai::OpenAi(remote)),
-            };
-            all.insert(name.clone(), provider);
-        }
-        let lists = Cache::builder().max_capacity(256).time_to_live(Duration::from_secs(300)).build();
-        Self(Arc::new(Inner { all, lists }))
-    }
-
-    /// The names of all providers.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.all.keys().map(String::as_str)
-    }
-
-    /// Whether there is a provider of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.0.all.contains_key(name)
-    }
-
-    /// Sends a request to a target and returns what it answers, or begins to answer.
-    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &ChatRequest) -> Result<Reply, Error> {
-        let provider = self.0.all.get(&target.provider).ok_or(Error::Unreachable)?;
-        provider.send(&target.model, endpoint, request).await
-    }
-
-    /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.
-    pub async fn models(&self, name: &str) -> Arc<Vec<String>> {
-        let read = async {
-            let Some(provider) = self.0.all.get(name) else { return Err(()) };
-            let listing = tokio::time::timeout(Duration::from_secs(3), provider.models());
-            listing.await.map_err(|_| ())?.map(Arc::new).map_err(|_| ())
-        };
-        self.0.lists.try_get_with(name.to_owned(), read).await.unwrap_or_default()
-    }
-}
+pub use providers::Providers;
+pub use route::{Route, Router, Unknown};
+pub use target::Target;

@@ -3,18 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Providers;
+use super::providers::Providers;
+use super::target::Target;
 use crate::config::{BUILT_IN, Model};
 use crate::domain::{Globs, Principal, clip};
-
-/// One provider's model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The provider.
-    pub provider: String,
-    /// Its own name of the model.
-    pub model: String,
-}
 
 /// Where a request goes and what is joined in.
 #[derive(Clone, Debug)]

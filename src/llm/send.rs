@@ -75,7 +75,8 @@ impl Remote {
         match error {
             net::Error::Timeout => Error::Idle(self.idle),
             net::Error::TooLarge(_) => Error::TooLarge,
-            net::Error::Failed(_) | net::Error::Redirect => otherwise,
+            net::Error::Redirect => Error::Protocol("it is a redirect"),
+            net::Error::Failed(_) => otherwise,
             _ => Error::Unreachable,
         }
     }

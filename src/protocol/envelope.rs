@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::RpcError;
-use crate::domain::{RawObject, clip};
+use crate::domain::{RawObject, clip, is_deep};
 
 /// A request id as it was written: a string or an integer.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub enum Incoming {
 impl Incoming {
     /// Reads a client's message, which must not be nested deeper than anything honest is.
     pub fn parse_shallow(bytes: &[u8]) -> Result<Self, RpcError> {
-        if depth(bytes) > MAX_DEPTH { Err(invalid("it is nested too deeply")) } else { Self::parse(bytes) }
+        if is_deep(bytes) { Err(invalid("it is nested too deeply")) } else { Self::parse(bytes) }
     }
 
     /// Reads one message. Keys are matched exactly; a key that stands twice makes it invalid.
@@ -112,28 +112,6 @@ impl Incoming {
             _ => Err(invalid("it has neither a `method` nor one of `result` and `error`")),
         }
     }
-}
-
-/// Deepest nesting of a message. What is only passed on is never parsed here, but others will parse it.
-const MAX_DEPTH: usize = 128;
-
-/// The deepest nesting of a JSON text, found without building anything.
-fn depth(bytes: &[u8]) -> usize {
-    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                now += 1;
-                most = most.max(now);
-            }
-            b'}' | b']' if !quoted => now = now.saturating_sub(1),
-            _ => {}
-        }
-    }
-    most
 }
 
 fn invalid(why: &str) -> RpcError {

@@ -3,6 +3,7 @@
 //! A connection that fails is tried again with a growing pause, and never harms another. To add a
 //! transport: `transport/<name>.rs`, and one arm in `connect.rs`.
 
+mod change;
 mod connect;
 mod connection;
 mod error;
@@ -18,6 +19,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use tokio::task::AbortHandle;
 
+pub use change::{Change, OnChange};
 pub use connection::{Call, Connection, Listener, Note, Peer};
 pub use error::Error;
 pub use supervisor::{SUPERVISE, supervise};
@@ -25,18 +27,6 @@ pub use supervisor::{SUPERVISE, supervise};
 use crate::domain::{Isolation, ServerName, ServerSpec};
 use crate::net::Net;
 use crate::protocol::Era;
-
-/// What a server said happened to its lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Tools, prompts or templates may be others now.
-    Definitions,
-    /// The resources may be others now.
-    Resources,
-}
-
-/// Told of every change, with the server it happened to.
-pub type OnChange = Arc<dyn Fn(&ServerName, Change) + Send + Sync>;
 
 /// Who is calling, as far as connections are concerned.
 #[derive(Clone, Copy, Debug, Default)]

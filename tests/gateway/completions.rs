@@ -281,15 +281,6 @@ async fn a_body_that_is_nested_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn duplicate_keys_deeper_down_are_refused_too() {
-    let (gateway, provider) = one(Reply::text("hi")).await;
-    let body = r#"{"model":"stub/stub-1","messages":[{"role":"user","content":"a","content":"b"}]}"#;
-    let answer = raw(&gateway, "/v1/chat/completions", body).await;
-    assert_eq!(answer.status, 400, "{}", answer.text);
-    assert!(provider.received().is_empty());
-}
-
-#[tokio::test]
 async fn a_body_over_the_limit_is_413_with_or_without_its_length() {
     let provider = StubProvider::start([]).await;
     let gateway = TestGateway::with_config(&format!("{}limits: {{ body: 64KiB }}\n", provider.section())).await;

@@ -77,7 +77,7 @@ async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
         ("storage: { url: 'mysql://x' }\n", vec!["storage.url"]),
     ];
     for (config, words) in cases {
-        let complaint = TestGateway::refused(config, &[]).await.failed(1);
+        let complaint = TestGateway::refused(config).await.failed(1);
         for word in words {
             assert!(complaint.contains(word), "`{word}` is said of\n{config}\nin: {complaint}");
         }
@@ -87,7 +87,7 @@ async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
 #[tokio::test]
 async fn a_complaint_about_a_file_does_not_show_the_secrets_in_it() {
     let config = "auth:\n  keys:\n    a: { key: CANARY-7f3a9c-0123456789, grants: [mcp], nonsense: 1 }\n";
-    let cli = TestGateway::refused(config, &[]).await;
+    let cli = TestGateway::refused(config).await;
     let said = cli.stdout.clone() + &cli.stderr;
     assert!(cli.failed(1).contains("line 3"));
     assert!(!said.contains("CANARY"), "{said}");

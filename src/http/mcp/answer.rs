@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::{json, refusal};
+use super::reply::{json, refusal};
 use crate::http::sse;
 use crate::protocol::{Era, Id, Outgoing, RpcError};
 use crate::upstream::{Listener, Note};

@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Visit;
 use super::endpoint::Endpoint;
+use super::visit::Visit;
 use crate::domain::{Principal, RawObject, raw};
 use crate::http::sessions::Session;
 use crate::http::sse;

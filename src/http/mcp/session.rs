@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use tracing::Instrument as _;
 
 use super::answer::{answer as deliver, progress};
-use super::{Visit, json as whole, listen as streams, refusal};
+use super::listen as streams;
+use super::reply::{id_of, json as whole, refusal};
+use super::visit::Visit;
 use crate::domain::{RawObject, raw};
 use crate::http::error::ApiError;
 use crate::http::sessions::Session;
@@ -64,7 +66,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         Err(error) => {
             // The request's id is known here, so the error can carry it.
             let code = if error.status == StatusCode::NOT_FOUND { RpcError::NO_SESSION } else { RpcError::INVALID_REQUEST };
-            return whole(error.status.as_u16(), Outgoing::error(super::id_of(&message), &RpcError::new(code, error.message)));
+            return whole(error.status.as_u16(), Outgoing::error(id_of(&message), &RpcError::new(code, error.message)));
         }
     };
     match message {

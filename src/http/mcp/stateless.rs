@@ -5,7 +5,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::answer::{answer as deliver, progress};
-use super::{Visit, listen, refusal};
+use super::listen;
+use super::reply::refusal;
+use super::visit::Visit;
 use crate::domain::raw;
 use crate::protocol::{Era, Incoming, RpcError, progress_token};
 

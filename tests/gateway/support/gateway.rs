@@ -63,13 +63,13 @@ impl TestGateway {
     }
 
     /// Runs the gateway where it is expected to stop by itself, and says how it did.
-    pub async fn refused(config: &str, args: &[&str]) -> Cli {
+    pub async fn refused(config: &str) -> Cli {
         let home = TempDir::new().unwrap();
         let path = home.path().join("portolan.yaml");
         std::fs::write(&path, config).unwrap();
         let mut command = command(home.path());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(home.path().join("data"));
-        finish(command.arg("--config").arg(path).args(args)).await
+        finish(command.arg("--config").arg(path)).await
     }
 
     /// Waits for the banner, which says where the gateway is.
@@ -199,6 +199,13 @@ impl TestGateway {
         let mut command = command(self.home.path());
         command.env("PORTOLAN_URL", &self.url).env("PORTOLAN_DATA_DIR", self.data_dir()).args(args);
         finish(&mut command).await
+    }
+
+    /// A command that goes on, with its standard streams at hand.
+    pub fn spawn_cli(&self, args: &[&str]) -> Child {
+        let mut command = command(self.home.path());
+        command.env("PORTOLAN_URL", &self.url).env("PORTOLAN_DATA_DIR", self.data_dir()).args(args);
+        command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// The same, without any gateway in mind.

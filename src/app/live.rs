@@ -1,0 +1,63 @@
+//! The parts that a new configuration changes, and how they are made of one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::auth::Auth;
+use crate::completion::Completions;
+use crate::config::{Config, Provider};
+use crate::context::Context;
+use crate::domain::ServerSpec;
+use crate::federation::Federation;
+use crate::http::Settings;
+use crate::llm::{Providers, Router};
+use crate::net::Net;
+use crate::registry::Registry;
+use crate::upstream::Upstreams;
+
+/// The parts that a new configuration changes.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) net: Net,
+    pub(super) auth: Auth,
+    pub(super) registry: Registry,
+    pub(super) upstreams: Upstreams,
+    pub(super) federation: Federation,
+    pub(super) completions: Arc<ArcSwap<Completions>>,
+    pub(super) settings: Arc<ArcSwap<Settings>>,
+    pub(super) found: Vec<(String, String)>,
+}
+
+pub(super) fn declared(config: &Config) -> Vec<ServerSpec> {
+    config.mcp.servers.iter().map(|(name, server)| server.spec(name)).collect()
+}
+
+/// The providers of the file, or those found, with where each comes from.
+pub(super) fn providers(config: &Config) -> (BTreeMap<String, Provider>, Vec<(String, String)>) {
+    if let Some(declared) = &config.providers {
+        let found = declared.keys().map(|name| (name.clone(), "the configuration".to_owned())).collect();
+        return (declared.clone(), found);
+    }
+    let discovered = Provider::discover();
+    let found = discovered.iter().map(|(name, (_, from))| (name.clone(), (*from).to_owned())).collect();
+    (discovered.into_iter().map(|(name, (provider, _))| (name, provider)).collect(), found)
+}
+
+pub(super) fn completions(config: &Config, providers: &BTreeMap<String, Provider>, net: &Net, federation: &Federation) -> Completions {
+    let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
+    let router = Router::new(config.models.clone(), providers);
+    let context = Context::new(&config.context, federation.clone());
+    Completions::new(router, federation.clone(), context, config.limits.clone())
+}
+
+pub(super) fn settings(config: &Config, address: SocketAddr) -> Settings {
+    Settings {
+        hosts: config.server.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
+        body: config.limits.body.0,
+        loopback: address.ip().is_loopback(),
+    }
+}

@@ -1,0 +1,25 @@
+//! What the control tools work on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::auth::Auth;
+use crate::completion::Completions;
+use crate::registry::Registry;
+use crate::upstream::Upstreams;
+
+/// What the tools work on.
+pub struct Parts {
+    /// Servers and releases.
+    pub registry: Registry,
+    /// Live connections.
+    pub upstreams: Upstreams,
+    /// Keys.
+    pub auth: Auth,
+    /// Models and context, as the configuration of this moment has them.
+    pub completions: Arc<ArcSwap<Completions>>,
+    /// When the gateway started.
+    pub started: Instant,
+}

@@ -1,0 +1,35 @@
+//! One request, before its body is read.
+
+use axum::http::{HeaderMap, header};
+
+use super::endpoint::Endpoint;
+use crate::domain::Principal;
+use crate::http::state::State;
+use crate::protocol::{HEADER_VERSION, Revision};
+
+/// One request at an MCP endpoint.
+pub(super) struct Visit {
+    pub(super) state: State,
+    pub(super) principal: Principal,
+    pub(super) endpoint: Endpoint,
+    pub(super) headers: HeaderMap,
+}
+
+impl Visit {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the headers alone say that the request is stateless.
+    pub(super) fn is_modern(&self) -> bool {
+        self.header(HEADER_VERSION).is_some_and(|version| version > Revision::LATEST.as_str() && version.starts_with("20"))
+    }
+
+    pub(super) fn accepts(&self, media_type: &str) -> bool {
+        let Some(accept) = self.header(header::ACCEPT.as_str()) else { return true };
+        let family = media_type.split('/').next().unwrap_or_default();
+        accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim()).any(|part| {
+            part.eq_ignore_ascii_case(media_type) || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == family)
+        })
+    }
+}

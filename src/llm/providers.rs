@@ -1,0 +1,68 @@
+//! All providers of a configuration, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use super::error::Error;
+use super::message::ChatRequest;
+use super::provider::{Endpoint, Provider, Reply};
+use super::send::Remote;
+use super::target::Target;
+use super::{echo, openai};
+use crate::config::{self, BUILT_IN};
+use crate::net::Net;
+
+/// All providers of a configuration. Cheap to clone.
+#[derive(Clone)]
+pub struct Providers(Arc<Inner>);
+
+struct Inner {
+    all: BTreeMap<String, Box<dyn Provider>>,
+    lists: Cache<String, Arc<Vec<String>>>,
+}
+
+impl Providers {
+    /// The built-in provider and those of the configuration.
+    pub fn new<'a>(net: &Net, declared: impl Iterator<Item = (&'a String, &'a config::Provider)>, idle: Duration) -> Self {
+        let mut all: BTreeMap<String, Box<dyn Provider>> = BTreeMap::new();
+        all.insert(BUILT_IN.to_owned(), Box::new(echo::Echo));
+        for (name, provider) in declared {
+            let remote = Remote::new(net.clone(), name, provider, idle);
+            let provider: Box<dyn Provider> = match provider.kind {
+                config::Kind::Openai | config::Kind::OpenaiCompatible => Box::new(openai::OpenAi(remote)),
+            };
+            all.insert(name.clone(), provider);
+        }
+        let lists = Cache::builder().max_capacity(256).time_to_live(Duration::from_secs(300)).build();
+        Self(Arc::new(Inner { all, lists }))
+    }
+
+    /// The names of all providers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.all.keys().map(String::as_str)
+    }
+
+    /// Whether there is a provider of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.all.contains_key(name)
+    }
+
+    /// Sends a request to a target and returns what it answers, or begins to answer.
+    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &ChatRequest) -> Result<Reply, Error> {
+        let provider = self.0.all.get(&target.provider).ok_or(Error::Unreachable)?;
+        provider.send(&target.model, endpoint, request).await
+    }
+
+    /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.
+    pub async fn models(&self, name: &str) -> Arc<Vec<String>> {
+        let read = async {
+            let Some(provider) = self.0.all.get(name) else { return Err(()) };
+            let listing = tokio::time::timeout(Duration::from_secs(3), provider.models());
+            listing.await.map_err(|_| ())?.map(Arc::new).map_err(|_| ())
+        };
+        self.0.lists.try_get_with(name.to_owned(), read).await.unwrap_or_default()
+    }
+}
