@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_to_the_end_and_a_foreign_cursor_is_refused() {
-        let items: Vec<String> = (0..PAGE + 1).map(|n| n.to_string()).collect();
+        let items: Vec<String> = (0..=PAGE).map(|n| n.to_string()).collect();
         let first = page("x", &items, None, None).unwrap();
         let first: serde_json::Value = serde_json::from_str(first.get()).unwrap();
         let params = raw(&serde_json::json!({ "cursor": first["nextCursor"] }));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::state::State;
 
 /// The longest a connection may be idle, and the head of a request may take to arrive.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_secs(10);
 /// How long connections are still accepted once the gateway is told to stop.
 const LINGER: Duration = Duration::from_secs(1);
 /// Most connections at one time.

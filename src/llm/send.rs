@@ -145,7 +145,7 @@ impl Remote {
             let body = self.json(response).await?;
             let event = Event { raw: Bytes::new(), data: Some(String::from_utf8_lossy(&body).into_owned()), ..Event::default() };
             return Err(stream_error(&event)
-                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, refusal))));
+                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal))));
         }
         if !is(&response, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
@@ -169,7 +169,7 @@ fn clean(secrets: &[Secret], text: &str) -> String {
     printable(&clip(&text, 2_000))
 }
 
-fn cleaned(secrets: &[Secret], refusal: Refusal) -> Refusal {
+fn cleaned(secrets: &[Secret], refusal: &Refusal) -> Refusal {
     let clean = |text: &String| clean(secrets, text);
     Refusal { message: clean(&refusal.message), code: refusal.code.as_ref().map(clean), param: refusal.param.as_ref().map(clean) }
 }
@@ -216,7 +216,7 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>) -> Eve
                     break;
                 }
                 if let Some(error) = stream_error(&event) {
-                    verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
+                    verdict = Some(Err(Error::InStream(cleaned(&secrets, &error))));
                     break;
                 }
                 if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {

@@ -26,6 +26,7 @@ struct Port {
     port: String,
 }
 
+#[allow(clippy::unused_self)] // The router calls methods.
 #[tool_router]
 impl Tides {
     fn new() -> Self {
