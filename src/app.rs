@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use check::{Checked, check};
@@ -41,6 +42,7 @@ pub struct Gateway {
     state: State,
     live: Live,
     options: Options,
+    read: Option<Vec<u8>>,
     grace: Duration,
     made_owner_key: Option<String>,
 }
@@ -48,6 +50,8 @@ pub struct Gateway {
 impl Gateway {
     /// Builds all parts and opens the listener.
     pub async fn build(options: Options) -> anyhow::Result<Self> {
+        // What the file held when it was read; a change right behind that must not be missed.
+        let read = options.config.as_ref().and_then(|path| std::fs::read(path).ok());
         let config = match &options.config {
             Some(path) => Config::load(path)?,
             None => Config::default(),
@@ -93,7 +97,7 @@ impl Gateway {
         let address = listener.local_addr()?;
         let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
         let live = Live { net, auth, registry, upstreams, federation, completions, settings: state.settings.clone(), found };
-        Ok(Self { listener, address, state, live, options, grace: config.limits.drain.0, made_owner_key })
+        Ok(Self { listener, address, state, live, options, read, grace: config.limits.drain.0, made_owner_key })
     }
 
     /// The address it listens on.
@@ -105,7 +109,7 @@ impl Gateway {
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         if let Some(path) = &self.options.config {
             let path = std::path::absolute(path)?;
-            tokio::spawn(reload::keep(path, self.live.clone(), self.address, stop.clone()));
+            tokio::spawn(reload::keep(path, self.read, self.live.clone(), self.address, stop.clone()));
         }
         let (metrics, ended) = (self.state.metrics.clone(), stop.clone());
         tokio::spawn(async move {
@@ -131,6 +135,9 @@ impl Gateway {
 /// Starts a gateway, says hello, and serves until the process is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let gateway = Gateway::build(options).await?;
+    // Before anyone can know that we are here: a signal must never meet its default, which ends the process.
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let _hangup = signal(SignalKind::hangup())?;
     {
         use std::io::Write as _;
         // A closed standard output is no reason not to serve.
@@ -138,16 +145,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let _ = std::io::stdout().flush();
     }
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    tokio::spawn(stop_on_signal(terminate, interrupt, stop.clone()));
     gateway.serve(stop).await
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("signals cannot be received; stop the gateway with SIGKILL");
-        return;
-    };
+async fn stop_on_signal(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -11,9 +11,9 @@ use super::live::{Live, completions, declared, providers, settings};
 use crate::config::{Config, watch};
 
 /// Reads the file again when it changes and on SIGHUP, until `stop`.
-pub(super) async fn keep(path: PathBuf, live: Live, address: SocketAddr, stop: CancellationToken) {
+pub(super) async fn keep(path: PathBuf, read: Option<Vec<u8>>, live: Live, address: SocketAddr, stop: CancellationToken) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    let mut changes = match watch(&path) {
+    let mut changes = match watch(&path, read) {
         Ok(changes) => Some(changes),
         Err(error) => {
             warn!("{} cannot be watched ({error}); send SIGHUP after changing it", path.display());

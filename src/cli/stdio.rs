@@ -87,9 +87,9 @@ impl Bridge<'_> {
                     Ok(response) if outbound.method == "tools/list" => {
                         let body = whole(response).await.unwrap_or_default();
                         learn(&rules, &body);
-                        say(&out, body).await;
+                        say(&out, outbound.id.map_or(body.clone(), |id| addressed(body, &id))).await;
                     }
-                    Ok(response) => relay(response, &out, outbound.id.is_some()).await,
+                    Ok(response) => relay(response, &out, outbound.id.as_ref()).await,
                     Err(error) => fail(&out, outbound.id.as_ref(), &net::Error::from(error).to_string()).await,
                 }
             });
@@ -157,7 +157,7 @@ impl Bridge<'_> {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, version));
             if let Ok(response) = self.client.send(listen).await {
                 let out = self.out.clone();
-                tasks.spawn(async move { relay(response, &out, false).await });
+                tasks.spawn(async move { relay(response, &out, None).await });
             }
         }
         say(&self.out, body).await;
@@ -200,6 +200,14 @@ async fn say(out: &mpsc::Sender<String>, line: String) {
     }
 }
 
+/// An error that the gateway could give no id, as the answer to the request it is about.
+fn addressed(body: String, id: &Id) -> String {
+    match Incoming::parse(body.as_bytes()) {
+        Ok(Incoming::Response { id: None, outcome: Err(error) }) => Outgoing::error(Some(id), &error),
+        _ => body,
+    }
+}
+
 /// A message must stand on one line; JSON never needs a line break.
 fn one_line(text: String) -> String {
     if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
@@ -223,11 +231,11 @@ fn is_stream(response: &reqwest::Response) -> bool {
 }
 
 /// Writes what a response brings, a line a message.
-async fn relay(mut response: reqwest::Response, out: &mpsc::Sender<String>, wanted: bool) {
+async fn relay(mut response: reqwest::Response, out: &mpsc::Sender<String>, id: Option<&Id>) {
     if !is_stream(&response) {
         let body = whole(response).await.unwrap_or_default();
-        if wanted {
-            say(out, body).await;
+        if let Some(id) = id {
+            say(out, addressed(body, id)).await;
         }
         return;
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// Sends a message each time the file may have changed, until the receiver is gone.
+/// Sends a message each time the file holds something else than before, until the receiver is gone.
+/// `last` is what it held when it was read, so that no change between that and now is lost.
 ///
 /// The directory is watched, not the file: editors and Kubernetes replace files instead of writing
 /// them. Bursts are gathered for a fifth of a second.
-pub fn watch(path: &Path) -> notify::Result<mpsc::Receiver<()>> {
+pub fn watch(path: &Path, mut last: Option<Vec<u8>>) -> notify::Result<mpsc::Receiver<()>> {
     let (out, changes) = mpsc::channel(1);
     let (seen, mut events) = mpsc::channel::<()>(1);
     let directory = match path.parent() {
@@ -27,10 +28,7 @@ pub fn watch(path: &Path) -> notify::Result<mpsc::Receiver<()>> {
     tokio::spawn(async move {
         let _watcher = watcher;
         let read = || std::fs::read(&path).ok();
-        let mut last = read();
-        while events.recv().await.is_some() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            while events.try_recv().is_ok() {}
+        loop {
             let now = read();
             if now.is_some() && now != last {
                 last = now;
@@ -38,6 +36,11 @@ pub fn watch(path: &Path) -> notify::Result<mpsc::Receiver<()>> {
                     return;
                 }
             }
+            if events.recv().await.is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            while events.try_recv().is_ok() {}
         }
     });
     Ok(changes)

@@ -69,11 +69,13 @@ impl Launch<'_> {
         let path = self.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
         let found = find(program, &path).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
         let failed = |source| Error::Start { program: program.to_owned(), source };
-        let own = std::env::current_exe().map_err(failed)?;
+        // On Linux this names the running program also after its file was replaced by an upgrade.
+        let own = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe().map_err(failed)? };
         let inherited = std::env::vars_os().filter(|(name, _)| {
             name.to_str().is_some_and(|name| INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         });
         let mut child = Command::new(own)
+            .arg0("portolan")
             .arg(SUPERVISE)
             .arg(found)
             .args(self.command.get(1..).unwrap_or_default())
