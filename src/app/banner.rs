@@ -37,6 +37,10 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
         }
     }
     out.push_str("\nTry, in another terminal:\n");
+    // What the command line assumes when it is told nothing.
+    if address.port() != 8484 {
+        let _ = writeln!(out, "  export PORTOLAN_URL=http://127.0.0.1:{}", address.port());
+    }
     if servers.is_empty() {
         out.push_str("  portolan server add demo -- portolan demo-server\n");
     }

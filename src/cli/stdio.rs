@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
@@ -20,6 +21,8 @@ use crate::protocol::{
     encoded, named_by,
 };
 
+/// How long answers are waited for once the client has closed its side.
+const LAST_ANSWERS: Duration = Duration::from_secs(60);
 /// Largest message, in bytes.
 const MAX_MESSAGE: usize = 64 << 20;
 
@@ -37,7 +40,8 @@ pub(super) async fn run(client: &Client, server: Option<String>) -> Result {
     let bridge = Bridge { client, path, out, session: Mutex::default(), rules: Rules::default(), running: Mutex::default() };
     let outcome = bridge.run().await;
     drop(bridge);
-    let _ = writer.await;
+    // The stream of notices ends with its session; a gateway that is gone must not keep us.
+    let _ = tokio::time::timeout(Duration::from_secs(2), writer).await;
     outcome
 }
 
@@ -77,7 +81,7 @@ impl Bridge<'_> {
             };
             let Some(outbound) = outbound else { continue };
             if outbound.method == "initialize" {
-                self.open(outbound, &mut tasks).await?;
+                self.open(outbound).await?;
                 continue;
             }
             let (id, out, rules) = (outbound.id.clone(), self.out.clone(), self.rules.clone());
@@ -99,8 +103,9 @@ impl Bridge<'_> {
             while tasks.try_join_next().is_some() {}
             self.running.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, task| !task.is_finished());
         }
+        // The client has said all it had to say; what it asked is still answered.
+        let _ = tokio::time::timeout(LAST_ANSWERS, async { while tasks.join_next().await.is_some() {} }).await;
         self.close().await;
-        tasks.abort_all();
         Ok(())
     }
 
@@ -138,7 +143,7 @@ impl Bridge<'_> {
     }
 
     /// `initialize`: nothing else is sent before its answer, which names the session.
-    async fn open(&self, outbound: Outbound, tasks: &mut JoinSet<()>) -> Result {
+    async fn open(&self, outbound: Outbound) -> Result {
         let response = match self.client.send(outbound.request).await {
             Ok(response) => response,
             Err(error) => {
@@ -157,7 +162,8 @@ impl Bridge<'_> {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, version));
             if let Ok(response) = self.client.send(listen).await {
                 let out = self.out.clone();
-                tasks.spawn(async move { relay(response, &out, None).await });
+                // It ends with the process, or when the session is closed.
+                tokio::spawn(async move { relay(response, &out, None).await });
             }
         }
         say(&self.out, body).await;

@@ -65,7 +65,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 }
             }
             if failed {
-                return Err(Error::Failed { code: "tool_error".to_owned(), message: format!("`{name}` says that it failed") });
+                return Err(Error::Failed { code: "tool_error".to_owned(), message: format!("the call of `{name}` failed") });
             }
         }
     }

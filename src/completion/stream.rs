@@ -150,6 +150,8 @@ pub(super) struct Relay {
     /// The id of the first turn's chunks; all later ones carry it too.
     pub(super) id: Option<Box<RawValue>>,
     turn: u32,
+    /// Whether the client was told who speaks.
+    begun: bool,
     content: String,
     partials: Vec<Partial>,
     /// The chunk that ends the turn: only shown when the turn is the last.
@@ -201,7 +203,7 @@ impl Relay {
             self.content.push_str(content);
         }
         let silent = delta.as_ref().is_some_and(|delta| delta.content.as_deref().is_none_or(str::is_empty) && delta.tool_calls.is_none());
-        if self.turn > 1 && silent && choice.finish_reason.is_none() && only_role(choice) {
+        if self.begun && silent && choice.finish_reason.is_none() && only_role(choice) {
             // The one answer that the client sees has begun already.
             return;
         }
@@ -211,7 +213,10 @@ impl Relay {
         let text = if changed { self.rewritten(data, choice, shown.as_deref()) } else { Some(data.clone()) };
         match (text, &choice.finish_reason) {
             (Some(text), Some(_)) => self.finish = Some(Bytes::from(text)),
-            (Some(text), None) => write(out, &text),
+            (Some(text), None) => {
+                self.begun = true;
+                write(out, &text);
+            }
             (None, _) => {}
         }
     }
@@ -261,7 +266,8 @@ impl Relay {
             let mut delta = RawObject::parse(choice.delta?.get()).ok()?;
             if calls.is_empty() {
                 delta.remove("tool_calls");
-                let speaks = delta.iter().any(|(key, value)| !matches!(key, "role") && !matches!(value.get(), "null" | "\"\""));
+                let says = |(key, value): (&str, &RawValue)| (key != "role" || !self.begun) && !matches!(value.get(), "null" | "\"\"");
+                let speaks = delta.iter().any(says);
                 if !speaks && choice.finish_reason.is_none() {
                     return None;
                 }

@@ -5,6 +5,7 @@
 
 mod completions;
 mod name;
+mod offered;
 mod page;
 mod prompts;
 mod resources;
@@ -20,7 +21,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-pub use tools::OfferedTool;
+pub use offered::OfferedTool;
 pub use upstreams::Caller;
 pub use view::Scope;
 

@@ -13,34 +13,6 @@ use crate::domain::{RawObject, clip, raw};
 use crate::protocol::RpcError;
 use crate::registry::{Refused, Release};
 
-/// A tool as an agent loop offers it to a model.
-#[derive(Clone, Debug)]
-pub struct OfferedTool {
-    /// Its server.
-    pub server: String,
-    /// Its own name at that server.
-    pub own: String,
-    /// Its public name: the name of the function.
-    pub public: String,
-    /// What it does.
-    pub description: Option<String>,
-    /// Its input schema's own bytes.
-    pub schema: Box<RawValue>,
-}
-
-impl OfferedTool {
-    pub(super) fn read(server: &str, own: &str, public: &str, body: &str) -> Option<Self> {
-        let object = RawObject::parse(body).ok()?;
-        Some(Self {
-            server: server.to_owned(),
-            own: own.to_owned(),
-            public: public.to_owned(),
-            description: object.string("description"),
-            schema: object.get("inputSchema")?.to_owned(),
-        })
-    }
-}
-
 impl Road {
     /// `tools/call`. Arguments that do not fit are a result with `isError`, so that a model can mend its call.
     pub(super) async fn call(

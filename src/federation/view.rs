@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use serde_json::value::RawValue;
 
 use super::name::{public, public_uri};
+use super::offered::OfferedTool;
 use super::page::page;
-use super::tools::OfferedTool;
 use crate::domain::{Globs, Principal, RawObject, raw};
 use crate::protocol::RpcError;
 use crate::registry::{Catalog, Definition, Entry, Kind, Release};

@@ -9,23 +9,11 @@ use tracing::{info, warn};
 
 use super::definition::Manifest;
 use super::intake;
+use super::look::Look;
 use super::records::Records;
 use crate::domain::ServerSpec;
 use crate::schema::Validators;
 use crate::upstream::{Connection, Error, Identity, Upstreams};
-
-/// What a look at a server found.
-#[derive(Clone, Debug)]
-pub enum Look {
-    /// It is what was approved.
-    Same,
-    /// Its definitions were accepted as this version.
-    Accepted(semver::Version),
-    /// A change waits for approval.
-    Held,
-    /// A change that was rejected before is still there.
-    Rejected,
-}
 
 /// Someone who waits to hear what a look found.
 pub(super) type Waiter = oneshot::Sender<Result<Look, Arc<Error>>>;

@@ -10,6 +10,7 @@ mod drift;
 mod error;
 mod intake;
 mod keeper;
+mod look;
 mod records;
 mod release;
 
@@ -25,7 +26,7 @@ pub use catalog::{Catalog, Changes, Entry};
 pub use definition::{Definition, Kind, Manifest};
 pub use drift::{Difference, differences};
 pub use error::Error;
-pub use keeper::Look;
+pub use look::Look;
 pub use release::{Refused, Release};
 
 use crate::domain::{ServerName, ServerSpec};

@@ -10,7 +10,7 @@ use super::catalog::{Catalog, Changes, Entry};
 use super::definition::Manifest;
 use super::drift::{Class, differences};
 use super::error::Error;
-use super::keeper::Look;
+use super::look::Look;
 use super::release::{Held, Release};
 use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
 use crate::protocol::Era;

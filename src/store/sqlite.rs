@@ -18,6 +18,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens or makes the file, and brings it to this version in one transaction.
     pub async fn open(path: &Path) -> Result<Self, Error> {
+        private(path).map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -32,6 +33,13 @@ impl Sqlite {
         let readers = pool(2).connect_lazy_with(options);
         Ok(Self { writer, readers })
     }
+}
+
+/// Makes the file, if it is not there, readable by its owner only: headers and variables of servers lie in it.
+/// SQLite gives its other files the same mode.
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
 impl From<sqlx::Error> for Error {

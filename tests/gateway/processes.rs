@@ -53,6 +53,25 @@ async fn no_process_is_left_after_sigkill() {
 }
 
 #[tokio::test]
+async fn no_process_is_left_of_a_server_that_never_greeted() {
+    for kill in [false, true] {
+        let home = tempfile::TempDir::new().unwrap();
+        let file = home.path().join("silent");
+        // In a configuration `$$` is one dollar sign.
+        let script = format!("sleep 1000 & echo $! $$$$ > {}; exec sleep 1000", file.display());
+        let config = format!("mcp:\n  servers:\n    silent: {{ command: [/bin/sh, -c, '{script}'] }}\n");
+        let mut gateway = TestGateway::with_config(&config).await;
+        settles("both run", async || alive(&file).len() == 2).await;
+        if kill {
+            gateway.kill().await;
+        } else {
+            assert_eq!(gateway.stop().await.code(), Some(0));
+        }
+        settles("both have ended", async || alive(&file).is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn no_process_is_left_of_a_server_that_is_removed_or_disabled() {
     let gateway = TestGateway::start().await;
     for act in ["servers_disable", "servers_remove"] {

@@ -33,6 +33,16 @@ async fn the_banner_says_where_things_are_and_what_to_do_next() {
 }
 
 #[tokio::test]
+async fn what_the_banner_says_to_try_works_as_it_stands_in_another_terminal() {
+    let gateway = TestGateway::start().await;
+    let banner = gateway.banner();
+    let (_, advice) = banner.split_once("another terminal:\n").expect("the banner has advice");
+    assert!(advice.contains("portolan server add") && advice.contains("portolan chat"), "{advice}");
+    let said = TestGateway::shell(advice).await.ok();
+    assert!(said.contains("demo__echo") && said.contains("hello"), "{said}");
+}
+
+#[tokio::test]
 async fn a_start_without_a_file_can_be_used_at_once() {
     let gateway = TestGateway::start().await;
     let answer = post(&gateway.url("/v1/chat/completions"), &chat("portolan/echo", "ahoy")).await;

@@ -67,7 +67,9 @@ impl Launch<'_> {
     pub(super) fn start(&self) -> Result<Started, Error> {
         let program = self.command.first().map(String::as_str).unwrap_or_default();
         let path = self.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
-        let found = find(program, &path).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
+        // The demo server must be found also where nobody has put us on the PATH.
+        let ourselves = || if program == "portolan" { std::env::current_exe().ok() } else { None };
+        let found = find(program, &path).or_else(ourselves).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
         let failed = |source| Error::Start { program: program.to_owned(), source };
         // On Linux this names the running program also after its file was replaced by an upgrade.
         let own = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe().map_err(failed)? };

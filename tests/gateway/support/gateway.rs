@@ -215,6 +215,16 @@ impl TestGateway {
         finish(command.envs(env.iter().copied()).args(args)).await
     }
 
+    /// What a person types into a shell, up to the first command that fails. The shell knows of no gateway.
+    pub async fn shell(script: &str) -> Cli {
+        let home = TempDir::new().unwrap();
+        let binary = command(home.path());
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().current_dir(home.path()).kill_on_drop(true).args(["-e", "-c", script]);
+        shell.envs(binary.as_std().get_envs().filter_map(|(key, value)| Some((key, value?))));
+        finish(&mut shell).await
+    }
+
     /// A tool of the control server, with the owner key; its structured result.
     pub async fn control(&self, tool: &str, arguments: Value) -> Value {
         self.try_control(tool, arguments.clone()).await.unwrap_or_else(|error| panic!("{tool} {arguments}: {error}"))
