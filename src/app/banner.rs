@@ -41,6 +41,9 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     if address.port() != 8484 {
         let _ = writeln!(out, "  export PORTOLAN_URL=http://127.0.0.1:{}", address.port());
     }
+    if let Some(dir) = options.data_dir.as_ref().and_then(|dir| std::path::absolute(dir).ok()) {
+        let _ = writeln!(out, "  export PORTOLAN_DATA_DIR='{}'", dir.display());
+    }
     if servers.is_empty() {
         out.push_str("  portolan server add demo -- portolan demo-server\n");
     }
