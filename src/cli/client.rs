@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::connection::Connection;
 use crate::config::data_dir;
-use crate::domain::{Secret, raw};
+use crate::domain::Secret;
 use crate::net::{self, Net, Reach};
-use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, encoded, named_by, stamp};
+use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, Params, encoded, named_by};
 
 /// Registering may fetch a package first.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -97,9 +97,9 @@ impl Client {
     }
 
     /// One MCP request at a path.
-    pub(super) async fn mcp(&self, path: &str, method: &str, params: &Value) -> Result<Value> {
+    pub(super) async fn mcp(&self, path: &str, method: &str, params: &Params) -> Result<Value> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = Outgoing::request(id, method, &stamp(Some(&raw(params))));
+        let body = Outgoing::request(id, method, &params.dressed(Era::Modern, None));
         let mut request = self
             .request(reqwest::Method::POST, path)?
             .timeout(PATIENCE)
@@ -108,8 +108,8 @@ impl Client {
             .header(HEADER_VERSION, Era::MODERN)
             .header(HEADER_METHOD, method)
             .body(body);
-        if let Some(name) = named_by(method).and_then(|key| params.get(key)?.as_str()) {
-            request = request.header(HEADER_NAME, encoded(name));
+        if let Some(name) = named_by(method).and_then(|key| params.string(key)) {
+            request = request.header(HEADER_NAME, encoded(&name));
         }
         let response = self.send(request).await?;
         let status = response.status();
@@ -128,7 +128,8 @@ impl Client {
 
     /// One tool of the control server; the result is its structured content.
     pub(super) async fn control(&self, tool: &str, arguments: Value) -> Result<Value> {
-        let mut result = self.mcp("/mcp/portolan", "tools/call", &json!({ "name": tool, "arguments": arguments })).await?;
+        let mut result =
+            self.mcp("/mcp/portolan", "tools/call", &Params::default().with("name", tool).with("arguments", &arguments)).await?;
         let value = result.get_mut("structuredContent").map(Value::take).unwrap_or_default();
         if result.get("isError").and_then(Value::as_bool) != Some(true) {
             return Ok(value);

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::client::{Client, Error, Result};
-use crate::domain::RawObject;
 use crate::net::{self, Splitter};
 use crate::protocol::{
-    HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, RpcError, client_meta,
+    HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, Params, RpcError,
     encoded, named_by,
 };
 
@@ -74,8 +74,8 @@ impl Bridge<'_> {
             }
             let outbound = match Incoming::parse(line.as_bytes()) {
                 Ok(message) => self.outbound(line, &message)?,
-                Err(error) => {
-                    say(&self.out, Outgoing::error(None, &error)).await;
+                Err(unreadable) => {
+                    say(&self.out, Outgoing::error(unreadable.id.as_ref(), &unreadable.error)).await;
                     continue;
                 }
             };
@@ -112,29 +112,28 @@ impl Bridge<'_> {
     /// The request for a message. A stateless cancellation has none: ending the stream is how it is said.
     fn outbound(&self, line: String, message: &Incoming) -> Result<Option<Outbound>> {
         let (id, method, params) = match message {
-            Incoming::Request { id, method, params } => (Some(id.clone()), method.clone(), params.as_deref()),
-            Incoming::Notification { method, params } => (None, method.clone(), params.as_deref()),
-            Incoming::Response { .. } => (None, String::new(), None),
+            Incoming::Request { id, method, params } => (Some(id.clone()), method.clone(), params),
+            Incoming::Notification { method, params } => (None, method.clone(), params),
+            Incoming::Response { .. } => (None, String::new(), &Params::default()),
         };
         let request = self.client.request(reqwest::Method::POST, &self.path)?;
         let mut request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream");
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((session, version)) = session {
             request = request.header(HEADER_SESSION, session).header(HEADER_VERSION, version);
-        } else if let Some(version) = client_meta(params).string("io.modelcontextprotocol/protocolVersion") {
+        } else if let Some(version) = params.stamped_version() {
             request = request.header(HEADER_VERSION, version).header(HEADER_METHOD, &method);
-            let object = params.and_then(|params| RawObject::parse(params.get()).ok()).unwrap_or_default();
-            if let Some(name) = named_by(&method).and_then(|key| object.string(key)) {
+            if let Some(name) = named_by(&method).and_then(|key| params.string(key)) {
                 request = request.header(HEADER_NAME, encoded(&name));
                 let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-                let arguments = object.read("arguments").unwrap_or(Value::Null);
+                let arguments = params.read_member("arguments").unwrap_or(Value::Null);
                 for (name, value) in rules.iter().flat_map(|rules| rules.values(&arguments)) {
                     request = request.header(format!("{HEADER_PARAM}{name}"), encoded(&value));
                 }
             }
         } else if method == "notifications/cancelled" {
-            let id = params.and_then(|params| Some(RawObject::parse(params.get()).ok()?.get("requestId")?.get().to_owned()));
-            if let Some(task) = id.and_then(|id| self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)) {
+            let id = params.get("requestId").map(RawValue::get);
+            if let Some(task) = id.and_then(|id| self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id)) {
                 task.abort();
             }
             return Ok(None);

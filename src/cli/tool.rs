@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, Error, Result};
 use super::output::{as_json, list, print, table, text};
 use crate::domain::{clip, printable};
+use crate::protocol::Params;
 
 /// What can be done with tools.
 #[derive(Subcommand, Debug)]
@@ -52,7 +53,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         }
         Command::Call { name, arguments } => {
             let arguments = parse(&arguments)?;
-            let result = client.mcp("/mcp", "tools/call", &json!({ "name": name, "arguments": arguments })).await?;
+            let result = client.mcp("/mcp", "tools/call", &Params::default().with("name", &name).with("arguments", &arguments)).await?;
             let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
             if client.json {
                 as_json(&result);
@@ -74,12 +75,12 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
 
 async fn all(client: &Client) -> Result<Vec<Value>> {
     let mut tools = Vec::new();
-    let mut params = json!({});
+    let mut params = Params::default();
     loop {
         let page = client.mcp("/mcp", "tools/list", &params).await?;
         tools.extend(list(&page, "tools").iter().cloned());
         match page.get("nextCursor").and_then(Value::as_str) {
-            Some(cursor) => params = json!({ "cursor": cursor }),
+            Some(cursor) => params = Params::default().with("cursor", cursor),
             None => return Ok(tools),
         }
     }

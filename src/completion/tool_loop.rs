@@ -20,6 +20,7 @@ use super::turn;
 use crate::domain::{Grants, Principal, RawObject, Usage, clip, raw};
 use crate::federation::{Caller, Federation, OfferedTool, Scope};
 use crate::llm::{ChatRequest, Endpoint, Reply, Route, ToolCall};
+use crate::protocol::Params;
 
 /// Calls that run at the same time, and calls of one turn that are run at all.
 const PARALLEL: usize = 16;
@@ -275,10 +276,10 @@ impl Loop {
         let Some((principal, _)) = self.tools.offered.get(&call.name) else { return Err("there is no such tool".to_owned()) };
         let written = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
         let arguments = crate::domain::raw_string(written.to_owned()).map_err(|error| format!("the arguments are not JSON: {error}"))?;
-        let params = raw(&json!({ "name": call.name, "arguments": arguments }));
+        let params = Params::default().with("name", &call.name).with("arguments", &arguments);
         let caller = Caller::new(principal, None);
         tracing::debug!(gen_ai.tool.name = %call.name, caller = %self.principal.id(), "an agent loop calls `{}`", call.name);
-        let result = self.federation.request(&caller, Scope::All, "tools/call", Some(&params)).await.map_err(|error| error.message)?;
+        let result = self.federation.request(&caller, Scope::All, "tools/call", params).await.map_err(|error| error.message)?;
         read_result(&result)
     }
 }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::domain::{Principal, RawObject, raw};
-use crate::protocol::RpcError;
+use crate::domain::{Principal, raw};
+use crate::protocol::{Params, RpcError};
 use crate::schema::Strict;
 pub use parts::Parts;
 
@@ -47,7 +47,7 @@ impl Control {
     }
 
     /// Answers one MCP request. Every method needs the grant `admin`.
-    pub async fn request(&self, principal: &Principal, method: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub async fn request(&self, principal: &Principal, method: &str, params: &Params) -> Result<Box<RawValue>, RpcError> {
         if !principal.grants().admin {
             return Err(RpcError::new(RpcError::FORBIDDEN, "the control server needs the grant `admin`"));
         }
@@ -62,8 +62,7 @@ impl Control {
         }
     }
 
-    async fn call(&self, principal: &Principal, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
-        let params = RawObject::parse(params.map_or("{}", RawValue::get)).map_err(|error| RpcError::params(error.to_string()))?;
+    async fn call(&self, principal: &Principal, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let name = params.string("name").unwrap_or_default();
         let tool = self.0.tools.iter().find(|tool| tool.name == name);
         let tool = tool.ok_or_else(|| RpcError::params(format!("there is no control tool `{}`", crate::domain::clip(&name, 80))))?;

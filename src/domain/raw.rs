@@ -11,7 +11,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 /// An object as an ordered list of keys with their values' own text.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RawObject<'a> {
     members: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
 }
@@ -144,6 +144,12 @@ impl Serialize for RawObject<'_> {
             map.serialize_entry(key, value.as_ref())?;
         }
         map.end()
+    }
+}
+
+impl fmt::Display for RawObject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_raw().get())
     }
 }
 

@@ -6,7 +6,7 @@ use super::name::parted_uri;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
 use crate::domain::{RawObject, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 
 impl Road {
     /// `completion/complete`: asked of the server that has the prompt or the template.
@@ -15,12 +15,10 @@ impl Road {
         view: &View,
         caller: &Caller<'_>,
         scope: Scope<'_>,
-        params: Option<&RawValue>,
+        mut params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
-        let text = params.map_or("{}", RawValue::get);
-        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
         let bad = || RpcError::params("`params.ref` must name a prompt or a resource template of this endpoint");
-        let reference = object.get("ref").ok_or_else(bad)?.to_owned();
+        let reference = params.get("ref").ok_or_else(bad)?.to_owned();
         let mut reference = RawObject::parse(reference.get()).map_err(|_| bad())?;
         let server = match (scope, reference.string("type").as_deref()) {
             (Scope::One(server), _) => server.to_owned(),
@@ -43,10 +41,7 @@ impl Road {
         if !entry.release.as_ref().is_some_and(|release| release.manifest.has("completions")) {
             return Ok(nothing());
         }
-        if scope == Scope::All {
-            let reference = reference.to_raw();
-            object.set("ref", reference);
-        }
-        self.send(entry, caller, "completion/complete", Some(&object.to_raw()), Vec::new()).await
+        params.set("ref", reference.to_raw());
+        self.send(entry, caller, "completion/complete", &params, Vec::new()).await
     }
 }

@@ -26,7 +26,7 @@ pub use upstreams::Caller;
 pub use view::Scope;
 
 use crate::domain::{Principal, RawObject, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
 use resources::Resources;
@@ -130,21 +130,15 @@ impl Federation {
     }
 
     /// Answers one MCP request, whatever era it came in.
-    pub async fn request(
-        &self,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        method: &str,
-        params: Option<&RawValue>,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
         let view = self.view();
         match method {
-            "tools/list" => view.tools(caller.principal, scope, params),
-            "prompts/list" => view.prompts(caller.principal, scope, params),
-            "resources/templates/list" => view.templates(caller.principal, scope, params),
+            "tools/list" => view.tools(caller.principal, scope, &params),
+            "prompts/list" => view.prompts(caller.principal, scope, &params),
+            "resources/templates/list" => view.templates(caller.principal, scope, &params),
             "tools/call" => self.0.road.call(&view, caller, scope, params).await,
             "prompts/get" => self.0.road.prompt(&view, caller, scope, params).await,
-            "resources/list" => self.0.resources.list(&self.0.road, &view, caller, scope, params).await,
+            "resources/list" => self.0.resources.list(&self.0.road, &view, caller, scope, &params).await,
             "resources/read" => self.0.road.read(&view, caller, scope, params).await,
             "completion/complete" => self.0.road.complete(&view, caller, scope, params).await,
             "ping" => Ok(raw(&json!({}))),
@@ -153,17 +147,11 @@ impl Federation {
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
-    pub fn header_contradiction<'h>(
-        &self,
-        scope: Scope<'_>,
-        params: Option<&RawValue>,
-        header: &dyn Fn(&str) -> Option<&'h str>,
-    ) -> Option<String> {
-        let params = RawObject::parse(params?.get()).ok()?;
+    pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: &Params, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
         let view = self.view();
         let (release, tool) = view.tool(scope, &params.string("name")?)?;
         let rules = release.header_rules(&tool).filter(|rules| !rules.is_empty())?;
-        let arguments = params.read("arguments").unwrap_or(serde_json::Value::Null);
+        let arguments = params.read_member("arguments").unwrap_or(serde_json::Value::Null);
         rules.contradiction(header, &arguments)
     }
 

@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
-use crate::domain::{RawObject, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 
 /// Items of one page.
 const PAGE: usize = 1000;
@@ -16,7 +15,7 @@ const PAGE: usize = 1000;
 pub(super) fn page<T: AsRef<str>>(
     member: &str,
     items: &[T],
-    params: Option<&RawValue>,
+    params: &Params,
     meta: Option<serde_json::Value>,
 ) -> Result<Box<RawValue>, RpcError> {
     let start = start(params)?;
@@ -46,8 +45,7 @@ pub(super) fn page<T: AsRef<str>>(
     RawValue::from_string(text).map_err(|_| RpcError::new(RpcError::INTERNAL, "a definition is not JSON"))
 }
 
-fn start(params: Option<&RawValue>) -> Result<usize, RpcError> {
-    let Some(params) = params.and_then(|params| RawObject::parse(params.get()).ok()) else { return Ok(0) };
+fn start(params: &Params) -> Result<usize, RpcError> {
     let Some(cursor) = params.get("cursor").filter(|cursor| cursor.get() != "null") else { return Ok(0) };
     let cursor: String = serde_json::from_str(cursor.get()).map_err(|_| bad_cursor())?;
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -55,7 +53,7 @@ fn start(params: Option<&RawValue>) -> Result<usize, RpcError> {
 }
 
 fn bad_cursor() -> RpcError {
-    RpcError::params("the cursor is not one of this list; begin again without it").with_data(&raw(&serde_json::json!({})))
+    RpcError::params("the cursor is not one of this list; begin again without it")
 }
 
 #[cfg(test)]
@@ -65,12 +63,12 @@ mod tests {
     #[test]
     fn pages_follow_each_other_to_the_end_and_a_foreign_cursor_is_refused() {
         let items: Vec<String> = (0..=PAGE).map(|n| n.to_string()).collect();
-        let first = page("x", &items, None, None).unwrap();
+        let first = page("x", &items, &Params::default(), None).unwrap();
         let first: serde_json::Value = serde_json::from_str(first.get()).unwrap();
-        let params = raw(&serde_json::json!({ "cursor": first["nextCursor"] }));
-        let second = page("x", &items, Some(&params), None).unwrap();
+        let params = Params::default().with("cursor", &first["nextCursor"]);
+        let second = page("x", &items, &params, None).unwrap();
         assert_eq!(second.get(), format!("{{\"x\":[{PAGE}]}}"));
-        let foreign = raw(&serde_json::json!({ "cursor": "abc" }));
-        assert_eq!(page("x", &items, Some(&foreign), None).unwrap_err().code, RpcError::INVALID_PARAMS);
+        let foreign = Params::default().with("cursor", "abc");
+        assert_eq!(page("x", &items, &foreign, None).unwrap_err().code, RpcError::INVALID_PARAMS);
     }
 }

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use super::tools::rewrite_content;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
-use crate::domain::{RawObject, clip, raw};
-use crate::protocol::RpcError;
+use crate::domain::{clip, raw};
+use crate::protocol::{Params, RpcError};
 
 impl Road {
     /// `prompts/get`.
@@ -15,17 +15,14 @@ impl Road {
         view: &View,
         caller: &Caller<'_>,
         scope: Scope<'_>,
-        params: Option<&RawValue>,
+        mut params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
-        let text = params.map_or("{}", RawValue::get);
-        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
-        let name = object.string("name").ok_or_else(|| RpcError::params("`params.name` must name a prompt"))?;
+        let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a prompt"))?;
         let unknown = || RpcError::params(format!("there is no prompt `{}`", clip(&name, 80)));
         let (release, own) = view.prompt(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
-        object.set("name", raw(&own));
-        let forwarded = if own == name { None } else { Some(object.to_raw()) };
-        let result = self.send(entry, caller, "prompts/get", forwarded.as_deref().or(params), Vec::new()).await?;
+        params.set("name", raw(&own));
+        let result = self.send(entry, caller, "prompts/get", &params, Vec::new()).await?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }
 }

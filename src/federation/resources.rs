@@ -13,7 +13,7 @@ use super::tools::rewrite_content;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
 use crate::domain::{RawObject, clip, raw};
-use crate::protocol::{Era, RpcError};
+use crate::protocol::{Era, Params, RpcError};
 use crate::registry::{Changes, Entry};
 use crate::upstream::Identity;
 
@@ -41,7 +41,7 @@ impl Resources {
         view: &View,
         caller: &Caller<'_>,
         scope: Scope<'_>,
-        params: Option<&RawValue>,
+        params: &Params,
     ) -> Result<Box<RawValue>, RpcError> {
         let offers = |entry: &Entry| {
             let visible = caller.principal.grants().server(entry.spec.name.as_str());
@@ -97,11 +97,9 @@ impl Road {
         view: &View,
         caller: &Caller<'_>,
         scope: Scope<'_>,
-        params: Option<&RawValue>,
+        mut params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
-        let text = params.map_or("{}", RawValue::get);
-        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
-        let uri = object.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
+        let uri = params.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
         let unknown =
             || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));
         let (server, own) = match scope {
@@ -110,9 +108,8 @@ impl Road {
         };
         let may = |_: &&Entry| caller.principal.grants().server(server);
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
-        object.set("uri", raw(&own));
-        let forwarded = if scope == Scope::All { Some(object.to_raw()) } else { None };
-        let result = self.send(entry, caller, "resources/read", forwarded.as_deref().or(params), Vec::new()).await;
+        params.set("uri", raw(&own));
+        let result = self.send(entry, caller, "resources/read", &params, Vec::new()).await;
         // A stateless server has no code of its own for this; the dialects give it the one each client knows.
         let result = result.map_err(|error| match error.code {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },

@@ -10,7 +10,7 @@ use super::name::public_uri;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
 use crate::domain::{RawObject, clip, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 use crate::registry::{Refused, Release};
 
 impl Road {
@@ -20,12 +20,10 @@ impl Road {
         view: &View,
         caller: &Caller<'_>,
         scope: Scope<'_>,
-        params: Option<&RawValue>,
+        mut params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = std::time::Instant::now();
-        let text = params.map_or("{}", RawValue::get);
-        let mut object = RawObject::parse(text).map_err(|error| RpcError::params(error.to_string()))?;
-        let name = object.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
+        let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
         let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));
         let (release, own) = view.tool(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
@@ -33,7 +31,7 @@ impl Road {
         if !caller.principal.grants().tool(release.server.as_str(), &public) {
             return Err(unknown());
         }
-        let arguments = match release.check_arguments(&own, object.get("arguments"), self.registry.validators()) {
+        let arguments = match release.check_arguments(&own, params.get("arguments"), self.registry.validators()) {
             Ok(arguments) => arguments,
             Err(Refused::NoSuchTool) => return Err(unknown()),
             Err(refused) => {
@@ -43,9 +41,8 @@ impl Road {
         };
         let rules = release.header_rules(&own);
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        object.set("name", raw(&own));
-        let forwarded = if own == name { None } else { Some(object.to_raw()) };
-        let outcome = self.send(entry, caller, "tools/call", forwarded.as_deref().or(params), headers.unwrap_or_default()).await;
+        params.set("name", raw(&own));
+        let outcome = self.send(entry, caller, "tools/call", &params, headers.unwrap_or_default()).await;
         let verdict = match &outcome {
             Ok(result) if result.get().contains("\"isError\":true") => "tool_error",
             Ok(_) => "ok",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::domain::Principal;
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 use crate::registry::{Entry, Registry};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
 
@@ -43,7 +43,7 @@ impl Road {
         entry: &Entry,
         caller: &Caller<'_>,
         method: &str,
-        params: Option<&RawValue>,
+        params: &Params,
         headers: Vec<(String, String)>,
     ) -> Result<Box<RawValue>, RpcError> {
         let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout: self.tool_timeout };

@@ -9,7 +9,7 @@ use super::name::{public, public_uri};
 use super::offered::OfferedTool;
 use super::page::page;
 use crate::domain::{Globs, Principal, RawObject, raw};
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 use crate::registry::{Catalog, Definition, Entry, Kind, Release};
 
 /// Which endpoint is looked through.
@@ -73,21 +73,20 @@ impl View {
         })
     }
 
-    pub(super) fn tools(&self, principal: &Principal, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn tools(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let grants = principal.grants();
         let may = |shown: &&Shown| grants.tool(&shown.server, &shown.public);
-        let plain = params.is_none_or(|params| !params.get().contains("\"cursor\""));
-        if scope == Scope::All && plain && grants.sees_everything() {
-            return self.all_tools.get_or_init(|| page("tools", &bodies(self.tools.iter(), scope), None, None)).clone();
+        if scope == Scope::All && params.get("cursor").is_none() && grants.sees_everything() {
+            return self.all_tools.get_or_init(|| page("tools", &bodies(self.tools.iter(), scope), params, None)).clone();
         }
         page("tools", &bodies(self.tools.iter().filter(may), scope), params, None)
     }
 
-    pub(super) fn prompts(&self, principal: &Principal, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn prompts(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
         page("prompts", &bodies(self.prompts.iter().filter(|shown| principal.grants().server(&shown.server)), scope), params, None)
     }
 
-    pub(super) fn templates(&self, principal: &Principal, scope: Scope<'_>, params: Option<&RawValue>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn templates(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let visible = self.templates.iter().filter(|shown| principal.grants().server(&shown.server));
         page("resourceTemplates", &bodies(visible, scope), params, None)
     }

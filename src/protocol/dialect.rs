@@ -1,13 +1,15 @@
 //! How one era is answered.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::RpcError;
 
 /// Puts results and errors, from whatever era they came, into the words of a peer's era.
 pub trait Dialect: Send + Sync {
-    /// A result as this era spells it. Bytes that fit already come back as they are.
-    fn result(&self, method: &str, result: Box<RawValue>) -> Box<RawValue>;
+    /// A result's text as this era spells it. Bytes that fit already come back as they are.
+    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Cow<'r, str>;
     /// An error with the code this era gives it.
     fn error(&self, error: RpcError) -> RpcError;
     /// The HTTP status an error travels with, when it is the first thing said.

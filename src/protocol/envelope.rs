@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::RpcError;
+use super::{Params, RpcError};
 use crate::domain::{RawObject, clip, is_deep};
 
 /// A request id as it was written: a string or an integer.
@@ -45,15 +46,15 @@ pub enum Incoming {
         id: Id,
         /// What is wanted.
         method: String,
-        /// Its params' own bytes.
-        params: Option<Box<RawValue>>,
+        /// Its params; empty when there are none.
+        params: Params,
     },
     /// Something to take note of.
     Notification {
         /// What happened.
         method: String,
-        /// Its params' own bytes.
-        params: Option<Box<RawValue>>,
+        /// Its params; empty when there are none.
+        params: Params,
     },
     /// An answer to a request of ours.
     Response {
@@ -66,40 +67,44 @@ pub enum Incoming {
 
 impl Incoming {
     /// Reads a client's message, which must not be nested deeper than anything honest is.
-    pub fn parse_shallow(bytes: &[u8]) -> Result<Self, RpcError> {
-        if is_deep(bytes) { Err(invalid("it is nested too deeply")) } else { Self::parse(bytes) }
+    pub fn parse_shallow(bytes: &[u8]) -> Result<Self, Unreadable> {
+        if is_deep(bytes) { Err(invalid("it is nested too deeply").into()) } else { Self::parse(bytes) }
     }
 
     /// Reads one message. Keys are matched exactly; a key that stands twice makes it invalid.
-    pub fn parse(bytes: &[u8]) -> Result<Self, RpcError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| RpcError::new(RpcError::PARSE, "the body is not UTF-8"))?;
-        let first = text.trim_start().as_bytes().first();
-        if first == Some(&b'[') {
-            return Err(RpcError::new(RpcError::INVALID_REQUEST, "a batch is not supported; send one message"));
-        }
-        let object = RawObject::parse(text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => invalid(&error.to_string()),
-            _ => RpcError::new(RpcError::PARSE, format!("the body is not JSON: {error}")),
-        })?;
-        Self::read(&object)
-    }
-
-    fn read(object: &RawObject<'_>) -> Result<Self, RpcError> {
-        if object.string("jsonrpc").as_deref() != Some("2.0") {
-            return Err(invalid("`jsonrpc` must be \"2.0\""));
-        }
+    pub fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let object = Self::open(bytes)?;
         let id = match object.get("id") {
             None => None,
             Some(raw) if raw.get() == "null" => None,
             Some(raw) => Some(Id::read(raw).ok_or_else(|| invalid("`id` must be a string or an integer"))?),
         };
+        Self::read(&object, id.clone()).map_err(|error| Unreadable { id, error })
+    }
+
+    fn open(bytes: &[u8]) -> Result<RawObject<'_>, RpcError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| RpcError::new(RpcError::PARSE, "the body is not UTF-8"))?;
+        let first = text.trim_start().as_bytes().first();
+        if first == Some(&b'[') {
+            return Err(RpcError::new(RpcError::INVALID_REQUEST, "a batch is not supported; send one message"));
+        }
+        RawObject::parse(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => invalid(&error.to_string()),
+            _ => RpcError::new(RpcError::PARSE, format!("the body is not JSON: {error}")),
+        })
+    }
+
+    fn read(object: &RawObject<'_>, id: Option<Id>) -> Result<Self, RpcError> {
+        if object.string("jsonrpc").as_deref() != Some("2.0") {
+            return Err(invalid("`jsonrpc` must be \"2.0\""));
+        }
         let null_id = id.is_none() && object.has("id");
         if let Some(method) = object.get("method") {
             let method: String = serde_json::from_str(method.get()).map_err(|_| invalid("`method` must be a string"))?;
-            let params = object.get("params").filter(|raw| raw.get() != "null").map(ToOwned::to_owned);
-            if params.as_ref().is_some_and(|params| !params.get().starts_with('{')) {
-                return Err(invalid("`params` must be an object"));
-            }
+            let params = match object.get("params").filter(|raw| raw.get() != "null") {
+                Some(params) => Params::read(params).map_err(|error| invalid(&format!("`params`: {error}")))?,
+                None => Params::default(),
+            };
             return match id {
                 Some(id) => Ok(Self::Request { id, method, params }),
                 None if null_id => Err(invalid("`id` must not be null")),
@@ -111,6 +116,21 @@ impl Incoming {
             (None, Some(error)) => Ok(Self::Response { id, outcome: Err(read_error(error)) }),
             _ => Err(invalid("it has neither a `method` nor one of `result` and `error`")),
         }
+    }
+}
+
+/// A message that is none, with its id as far as that could be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The id, so that the sender can tell which request was refused.
+    pub id: Option<Id>,
+    /// Why.
+    pub error: RpcError,
+}
+
+impl From<RpcError> for Unreadable {
+    fn from(error: RpcError) -> Self {
+        Self { id: None, error }
     }
 }
 
@@ -132,21 +152,32 @@ pub struct Outgoing;
 
 impl Outgoing {
     /// A request.
-    pub fn request(id: u64, method: &str, params: &RawValue) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.get())
+    pub fn request(id: u64, method: &str, params: &impl Serialize) -> String {
+        #[derive(Serialize)]
+        struct Request<'a, P> {
+            jsonrpc: &'static str,
+            id: u64,
+            method: &'a str,
+            params: &'a P,
+        }
+        serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params }).unwrap_or_default()
     }
 
     /// A notification.
-    pub fn notification(method: &str, params: Option<&RawValue>) -> String {
-        match params {
-            Some(params) => format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{}}}"#, params.get()),
-            None => format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#),
+    pub fn notification(method: &str, params: &Params) -> String {
+        #[derive(Serialize)]
+        struct Notification<'a> {
+            jsonrpc: &'static str,
+            method: &'a str,
+            #[serde(skip_serializing_if = "Params::is_empty")]
+            params: &'a Params,
         }
+        serde_json::to_string(&Notification { jsonrpc: "2.0", method, params }).unwrap_or_default()
     }
 
-    /// An answer.
-    pub fn result(id: &Id, result: &RawValue) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.get())
+    /// An answer, around a result's own text.
+    pub fn result(id: &Id, result: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
     }
 
     /// A refusal; the id is null when the request could not be read.
@@ -164,7 +195,7 @@ mod tests {
     fn unknown_members_are_ignored_and_params_keep_their_bytes() {
         let message = Incoming::parse(br#"{"jsonrpc":"2.0","id":"a","method":"x","params":{"n":1.0 },"more":1}"#).unwrap();
         let Incoming::Request { id, params, .. } = message else { panic!("{message:?}") };
-        assert_eq!((id.to_string(), params.unwrap().get()), ("\"a\"".into(), r#"{"n":1.0 }"#));
+        assert_eq!((id.to_string(), params.get("n").map(RawValue::get)), ("\"a\"".into(), Some("1.0")));
     }
 
     #[test]
@@ -181,7 +212,7 @@ mod tests {
             (br#"{"jsonrpc":"1.0","id":1,"method":"x"}"#, RpcError::INVALID_REQUEST),
         ];
         for (bytes, code) in cases {
-            assert_eq!(Incoming::parse(bytes).unwrap_err().code, code, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(Incoming::parse(bytes).unwrap_err().error.code, code, "{}", String::from_utf8_lossy(bytes));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The revisions with sessions, to 2025-11-25.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{Dialect, RpcError};
@@ -9,14 +11,14 @@ use crate::domain::RawObject;
 pub(super) struct Legacy;
 
 impl Dialect for Legacy {
-    fn result(&self, _method: &str, result: Box<RawValue>) -> Box<RawValue> {
+    fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Cow<'r, str> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
         if !result.get().contains("\"resultType\"") {
-            return result;
+            return result.get().into();
         }
-        let Ok(mut object) = RawObject::parse(result.get()) else { return result };
+        let Ok(mut object) = RawObject::parse(result.get()) else { return result.get().into() };
         let stripped = ["resultType", "ttlMs", "cacheScope"].map(|key| object.remove(key).is_some());
-        if stripped.contains(&true) { object.to_raw() } else { result }
+        if stripped.contains(&true) { object.to_string().into() } else { result.get().into() }
     }
 
     fn error(&self, error: RpcError) -> RpcError {

@@ -1,4 +1,4 @@
-//! The eras of MCP. What the floors above carry is raw: a method, its params' own bytes, a result's own bytes.
+//! The eras of MCP. What the floors above carry is raw: a method, params whose members keep their own bytes, a result's own bytes.
 //!
 //! A *legacy* peer opens a session with `initialize` (2024-11-05 to 2025-11-25); a *modern* one is
 //! stateless and stamps every request (2026-07-28). [`Dialect`] is how one era is answered; to add an
@@ -10,16 +10,16 @@ mod era;
 mod error;
 mod headers;
 mod legacy;
-mod meta;
 mod modern;
+mod params;
 
 pub use dialect::Dialect;
 pub use envelope::{Id, Incoming, Outgoing};
 pub use era::{Era, Revision};
 pub use error::RpcError;
 pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, encoded, named_by};
-pub use meta::{client_meta, progress_token, with_progress_token, without_modern_meta};
-pub use modern::{Opening, Refusal, classify, stamp};
+pub use modern::{Opening, Refusal, classify};
+pub use params::Params;
 
 impl Era {
     /// How a peer of this era is answered.

@@ -1,11 +1,14 @@
 //! The stateless revision 2026-07-28: what a request must carry, and how it is answered.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use serde_json::value::RawValue;
 
 use super::headers::{HEADER_METHOD, HEADER_NAME, HEADER_VERSION, decoded, named_by};
-use super::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, PROTOCOL_VERSION, client_meta, edit_meta};
+use super::params::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
 use super::{Dialect, Era, Incoming, Revision, RpcError};
-use crate::domain::{RawObject, clip, raw};
+use crate::domain::{RawObject, clip, raw, raw_string};
 
 /// Answers stateless peers.
 pub(super) struct Modern;
@@ -14,22 +17,39 @@ pub(super) struct Modern;
 const CACHEABLE: [&str; 6] =
     ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 
+/// What a result must say of itself: that it is one, and for how long it holds (§server/utilities/caching).
+const MEMBERS: [(&str, &str); 3] = [("resultType", "\"complete\""), ("ttlMs", "0"), ("cacheScope", "\"private\"")];
+
+/// An object's text with members put at its end.
+fn appended(text: &str, members: &[(&str, &str)]) -> String {
+    let open = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
+    let mut out = String::with_capacity(text.len() + 64);
+    out.push_str(open);
+    for (key, value) in members {
+        let comma = if out.ends_with('{') { "" } else { "," };
+        let _ = write!(out, "{comma}\"{key}\":{value}");
+    }
+    out.push('}');
+    out
+}
+
 impl Dialect for Modern {
-    fn result(&self, method: &str, result: Box<RawValue>) -> Box<RawValue> {
-        let Ok(mut object) = RawObject::parse(result.get()) else { return result };
-        let mut changed = false;
-        let mut fill = |key: &'static str, value: &str| {
-            if !object.has(key) {
-                object.set(key, RawValue::from_string(value.to_owned()).unwrap_or_else(|_| raw(&())));
-                changed = true;
-            }
-        };
-        fill("resultType", "\"complete\"");
-        if CACHEABLE.contains(&method) {
-            fill("ttlMs", "0");
-            fill("cacheScope", "\"private\"");
+    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Cow<'r, str> {
+        let wanted = if CACHEABLE.contains(&method) { MEMBERS.as_slice() } else { &MEMBERS[..1] };
+        let text = result.get();
+        // A long list is not opened for the sake of members that it certainly lacks.
+        if wanted.iter().all(|(key, _)| !text.contains(key)) && !text.contains("\\u") {
+            return appended(text, wanted).into();
         }
-        if changed { object.to_raw() } else { result }
+        let Ok(mut object) = RawObject::parse(text) else { return text.into() };
+        let missing: Vec<_> = wanted.iter().filter(|(key, _)| !object.has(key)).copied().collect();
+        if missing.is_empty() {
+            return text.into();
+        }
+        for (key, value) in missing {
+            object.set(key, raw_string(value.to_owned()).unwrap_or_else(|_| raw(&())));
+        }
+        object.to_string().into()
     }
 
     fn error(&self, mut error: RpcError) -> RpcError {
@@ -71,14 +91,13 @@ pub struct Refusal(pub u16, pub RpcError);
 /// `_meta` are not what §basic/transports and §basic/index want.
 pub fn classify<'h>(header: &dyn Fn(&str) -> Option<&'h str>, message: &Incoming) -> Result<Opening, Refusal> {
     let (method, params) = match message {
-        Incoming::Request { method, params, .. } | Incoming::Notification { method, params } => (method.as_str(), params.as_deref()),
+        Incoming::Request { method, params, .. } | Incoming::Notification { method, params } => (method.as_str(), params),
         Incoming::Response { .. } => return Ok(Opening::Session),
     };
-    let meta = client_meta(params);
     let in_header = header(HEADER_VERSION);
     let dated = |text: &str| text.len() == 10 && text.split('-').all(|part| part.parse::<u16>().is_ok());
     let modern_header = in_header.is_some_and(|version| dated(version) && version > Revision::LATEST.as_str());
-    let meta_version = meta.string(PROTOCOL_VERSION);
+    let meta_version = params.stamped_version();
     if meta_version.is_none() && !modern_header {
         return Ok(if method == "initialize" { Opening::Initialize } else { Opening::Session });
     }
@@ -94,28 +113,19 @@ pub fn classify<'h>(header: &dyn Fn(&str) -> Option<&'h str>, message: &Incoming
         let error = RpcError::new(RpcError::UNSUPPORTED_VERSION, "this protocol version is not supported here");
         return Err(Refusal(400, error.with_data(&data)));
     }
-    if meta.get(CLIENT_CAPABILITIES).is_none_or(|raw| !raw.get().starts_with('{')) {
+    if !params.declares_capabilities() {
         return Err(Refusal(400, RpcError::params(format!("`params._meta` must carry `{CLIENT_CAPABILITIES}`, an object"))));
     }
     if header(HEADER_METHOD) != Some(method) {
         return Err(mismatch(format!("the header `Mcp-Method` must be `{}`", clip(method, 80))));
     }
     if let Some(key) = named_by(method) {
-        let name = params.and_then(|params| RawObject::parse(params.get()).ok()?.string(key)).unwrap_or_default();
+        let name = params.string(key).unwrap_or_default();
         if header(HEADER_NAME).and_then(decoded).as_deref() != Some(name.as_str()) {
             return Err(mismatch(format!("the header `Mcp-Name` must be the request's `params.{key}`")));
         }
     }
     Ok(Opening::Modern)
-}
-
-/// Puts our own stamp on a request to a stateless server: revision, client and its capabilities.
-pub fn stamp(params: Option<&RawValue>) -> Box<RawValue> {
-    edit_meta(params, |meta| {
-        meta.set(PROTOCOL_VERSION, raw(Era::MODERN));
-        meta.set(CLIENT_CAPABILITIES, raw(&serde_json::json!({})));
-        meta.set(CLIENT_INFO, raw(&serde_json::json!({ "name": "portolan", "version": env!("CARGO_PKG_VERSION") })));
-    })
 }
 
 #[cfg(test)]
@@ -149,6 +159,19 @@ mod tests {
         assert_eq!(opening(&[version], &request("tools/list", &serde_json::json!({}))), Err((400, -32602)));
         let newer = serde_json::json!({ "_meta": { PROTOCOL_VERSION: "2099-01-01", CLIENT_CAPABILITIES: {} } });
         assert_eq!(opening(&[("MCP-Protocol-Version", "2099-01-01")], &request("tools/list", &newer)), Err((400, -32022)));
+    }
+
+    #[test]
+    fn a_result_says_what_it_is_whether_or_not_it_had_to_be_opened() {
+        let dressed = |method: &str, text: &str| Modern.result(method, &raw_string(text.to_owned()).unwrap()).into_owned();
+        let whole = r#""resultType":"complete","ttlMs":0,"cacheScope":"private"}"#;
+        assert_eq!(dressed("tools/list", "{ }"), format!("{{{whole}"));
+        assert_eq!(dressed("tools/list", r#"{"tools":[]}"#), format!(r#"{{"tools":[],{whole}"#));
+        assert_eq!(dressed("tools/call", r#"{"content":[]}"#), r#"{"content":[],"resultType":"complete"}"#);
+        assert_eq!(dressed("tools/call", r#"{"resultType":"complete"}"#), r#"{"resultType":"complete"}"#);
+        // A key may hide behind an escape, or a text may only look like one.
+        assert_eq!(dressed("tools/call", r#"{"result\u0054ype":"complete"}"#), r#"{"result\u0054ype":"complete"}"#);
+        assert_eq!(dressed("tools/call", r#"{"a":"resultType"}"#), r#"{"a":"resultType","resultType":"complete"}"#);
     }
 
     #[test]

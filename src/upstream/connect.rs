@@ -7,15 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use serde_json::json;
 use serde_json::value::RawValue;
 use tracing::debug;
 
 use super::connection::Wire;
-use super::transport::{Http, Launch, Stdio};
+use super::transport::{Http, Launch, Stdio, every_change};
 use super::{Call, Change, Connection, Error, OnChange, Peer};
-use crate::domain::{RawObject, ServerSpec, Transport, raw};
+use crate::domain::{RawObject, ServerSpec, Transport};
 use crate::net::{Net, Reach};
-use crate::protocol::{Era, Revision, stamp};
+use crate::protocol::{Era, Params, Revision};
 
 /// The longest a server may take to greet. Runners such as `npx` and `uvx` fetch packages at their first start.
 const GREETING: Duration = Duration::from_secs(120);
@@ -51,25 +53,17 @@ async fn greet(net: &Net, spec: &ServerSpec, era: Option<Era>, on_change: OnChan
         Transport::Stdio { command, env } => {
             let launch = Launch { command, env };
             let start = || Stdio::start(&launch, changed.clone()).map(Arc::new);
-            let mut wire = start()?;
-            let peer = match era {
-                Some(Era::Modern) => discover(&*wire, GREETING).await?,
-                Some(Era::Legacy(revision)) => initialize(&*wire, revision, GREETING).await?,
-                None => match discover(&*wire, PROBE).await {
-                    Ok(peer) => peer,
+            let wire = start()?;
+            let (wire, peer) = match era {
+                Some(Era::Modern) => (wire.clone(), discover(&*wire, GREETING).await?),
+                Some(Era::Legacy(revision)) => (wire.clone(), initialize(&*wire, revision, GREETING).await?),
+                None => match probe(&*wire).await {
+                    // Some older servers end when they are asked what they do not know.
                     Err(Error::Exited { .. }) => {
-                        // Some older servers end when they are asked what they do not know.
-                        wire = start()?;
-                        initialize(&*wire, Revision::LATEST, GREETING).await?
+                        let wire = start()?;
+                        (wire.clone(), initialize(&*wire, Revision::LATEST, GREETING).await?)
                     }
-                    // A first start may have been slow, and the late question may then end the server.
-                    Err(_) => match initialize(&*wire, Revision::LATEST, GREETING).await {
-                        Err(Error::Exited { .. }) => {
-                            wire = start()?;
-                            initialize(&*wire, Revision::LATEST, GREETING).await?
-                        }
-                        other => other?,
-                    },
+                    peer => (wire, peer?),
                 },
             };
             if peer.era == Era::Modern {
@@ -115,9 +109,22 @@ fn trusted(spec: &ServerSpec) -> Reach {
     if spec.declared { Reach::Operator } else { Reach::Private }
 }
 
+/// Finds out how a child wants to be greeted. One that stays silent is slow to start, or deaf to what
+/// it does not know: then it is asked both ways, and the first good answer counts.
+async fn probe(wire: &dyn Wire) -> Result<Peer, Error> {
+    let mut discovered = discover(wire, GREETING).boxed();
+    match tokio::time::timeout(PROBE, &mut discovered).await {
+        Ok(Err(error)) if !matches!(error, Error::Exited { .. }) => initialize(wire, Revision::LATEST, GREETING).await,
+        Ok(discovered) => discovered,
+        Err(_) => {
+            let initialized = initialize(wire, Revision::LATEST, GREETING).boxed();
+            futures::future::select_ok([discovered, initialized]).await.map(|(peer, _)| peer)
+        }
+    }
+}
+
 async fn discover(wire: &dyn Wire, timeout: Duration) -> Result<Peer, Error> {
-    let params = stamp(None);
-    let result = wire.call(Call::new("server/discover", Some(&params), timeout)).await?;
+    let result = wire.call(Era::Modern, Call::new("server/discover", &Params::default(), timeout)).await?;
     let versions: Option<Vec<String>> = RawObject::parse(result.get()).ok().and_then(|object| object.read("supportedVersions"));
     match versions {
         Some(versions) if versions.iter().any(|version| version == Era::MODERN) => Peer::read(Era::Modern, &result),
@@ -126,12 +133,11 @@ async fn discover(wire: &dyn Wire, timeout: Duration) -> Result<Peer, Error> {
 }
 
 async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> Result<Peer, Error> {
-    let params = raw(&serde_json::json!({
-        "protocolVersion": revision.as_str(),
-        "capabilities": {},
-        "clientInfo": { "name": "portolan", "version": env!("CARGO_PKG_VERSION") },
-    }));
-    let result: Box<RawValue> = wire.call(Call::new("initialize", Some(&params), timeout)).await?;
+    let params = Params::default()
+        .with("protocolVersion", revision.as_str())
+        .with("capabilities", &json!({}))
+        .with("clientInfo", &json!({ "name": "portolan", "version": env!("CARGO_PKG_VERSION") }));
+    let result: Box<RawValue> = wire.call(Era::Legacy(revision), Call::new("initialize", &params, timeout)).await?;
     let version = RawObject::parse(result.get()).ok().and_then(|object| object.string("protocolVersion"));
     let revision: Revision = version
         .as_deref()
@@ -145,9 +151,6 @@ async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> R
 
 /// Asks a stateless child to tell of changes; it does so until it ends.
 async fn listen(wire: Arc<Stdio>) {
-    let wanted = serde_json::json!({ "notifications":
-        { "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true } });
-    let params = stamp(Some(&raw(&wanted)));
     let forever = Duration::from_secs(365 * 24 * 3600);
-    let _ = wire.call(Call::new("subscriptions/listen", Some(&params), forever)).await;
+    let _ = wire.call(Era::Modern, Call::new("subscriptions/listen", &every_change(), forever)).await;
 }

@@ -1,6 +1,7 @@
 //! One open connection to a server: what it said of itself, and how it is called.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -9,15 +10,15 @@ use tokio::sync::mpsc;
 
 use super::Error;
 use crate::domain::{RawObject, raw};
-use crate::protocol::{Era, stamp, with_progress_token, without_modern_meta};
+use crate::protocol::{Era, Params};
 
 /// A notification on its way to the caller.
 #[derive(Clone, Debug)]
 pub struct Note {
     /// Its method.
     pub method: String,
-    /// Its params' own bytes.
-    pub params: Option<Box<RawValue>>,
+    /// Its params.
+    pub params: Params,
 }
 
 /// Someone who wants to hear of progress.
@@ -33,8 +34,8 @@ pub struct Listener {
 pub struct Call<'a> {
     /// The method.
     pub method: &'a str,
-    /// Its params' own bytes.
-    pub params: Option<&'a RawValue>,
+    /// Its params.
+    pub params: &'a Params,
     /// Who hears of progress.
     pub listener: Option<Listener>,
     /// Arguments mirrored into `Mcp-Param-*` headers, for stateless HTTP servers.
@@ -45,7 +46,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// A request that nobody follows.
-    pub fn new(method: &'a str, params: Option<&'a RawValue>, timeout: Duration) -> Self {
+    pub fn new(method: &'a str, params: &'a Params, timeout: Duration) -> Self {
         Self { method, params, listener: None, headers: Vec::new(), timeout }
     }
 }
@@ -86,8 +87,8 @@ impl Peer {
 /// Moves bytes to a server and back.
 #[async_trait]
 pub(super) trait Wire: Send + Sync {
-    /// Sends a request whose params are ready, and waits for its result. Dropping the future cancels the request.
-    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error>;
+    /// Sends a request in the words of an era, and waits for its result. Dropping the future cancels the request.
+    async fn call(&self, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error>;
     /// Learns which revision was agreed on.
     fn speak(&self, _era: Era) {}
     /// Sends a notification.
@@ -107,6 +108,8 @@ pub struct Connection {
     peer: Peer,
     wire: Arc<dyn Wire>,
     since: Instant,
+    /// Whether it is being asked for a sign of life.
+    doubted: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -117,7 +120,7 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     pub(super) fn new(peer: Peer, wire: Arc<dyn Wire>) -> Self {
-        Self { peer, wire, since: Instant::now() }
+        Self { peer, wire, since: Instant::now(), doubted: Arc::default() }
     }
 
     /// How the server presented itself.
@@ -127,15 +130,36 @@ impl Connection {
 
     /// Sends a request in the server's era and waits for its result.
     pub async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
-        let token = call.listener.as_ref().map(|_| 0);
-        let params = dress(self.peer.era, call.params, token);
-        let result = self.wire.call(Call { params: Some(&params), ..call }).await?;
+        let outcome = self.wire.call(self.peer.era, call).await;
+        if let Err(Error::Timeout(_)) = outcome {
+            self.doubt();
+        }
+        let result = outcome?;
         // We declared no extension and no capability, so nothing but a complete result means anything.
         let kind = result.get().contains("\"resultType\"").then(|| RawObject::parse(result.get()).ok()?.string("resultType")).flatten();
         match kind.as_deref() {
             None | Some("complete") => Ok(result),
             Some(_) => Err(Error::NotMcp("it wants something of the client that it was not offered".into())),
         }
+    }
+
+    /// Asks a server that let a request run out of time for a sign of life. One that gives none is
+    /// ended, so that whoever needs it next gets a new one instead of waiting as well.
+    fn doubt(&self) {
+        /// How long a living server may take to give a sign of life.
+        const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+        if self.doubted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (wire, era, doubted) = (self.wire.clone(), self.peer.era, self.doubted.clone());
+        tokio::spawn(async move {
+            let method = if era == Era::Modern { "server/discover" } else { "ping" };
+            let sign = wire.call(era, Call::new(method, &Params::default(), SIGN_OF_LIFE)).await;
+            if let Err(Error::Timeout(_)) = sign {
+                wire.close().await;
+            }
+            doubted.store(false, Ordering::Relaxed);
+        });
     }
 
     /// All items of a paginated list, in order, each with its own bytes.
@@ -149,11 +173,11 @@ impl Connection {
         let mut cursor: Option<Box<RawValue>> = None;
         let mut bytes = 0;
         for _ in 0..MAX_PAGES {
-            let mut params = RawObject::default();
+            let mut params = Params::default();
             if let Some(cursor) = cursor.take() {
                 params.set("cursor", cursor);
             }
-            let result = self.call(Call::new(method, Some(&params.to_raw()), timeout)).await?;
+            let result = self.call(Call::new(method, &params, timeout)).await?;
             bytes += result.get().len();
             let mut page = RawObject::parse(result.get()).map_err(|error| Error::NotMcp(format!("{method}: {error}")))?;
             let more: Option<Vec<Box<RawValue>>> = page.read(member);
@@ -197,14 +221,5 @@ impl Connection {
     /// Ends it; a child has ended when this returns.
     pub async fn close(&self) {
         self.wire.close().await;
-    }
-}
-
-/// The params as an era wants them; the wire puts the request's id in place of the progress token.
-pub(super) fn dress(era: Era, params: Option<&RawValue>, token: Option<u64>) -> Box<RawValue> {
-    let params = with_progress_token(params, token);
-    match era {
-        Era::Modern => stamp(Some(&params)),
-        Era::Legacy(_) => without_modern_meta(Some(&params)),
     }
 }

@@ -20,10 +20,10 @@ const QUEUE: usize = 64;
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Box<RawValue>, RpcError>> + Send>>;
 
 /// A queue for progress, when the caller asked for it and can take it.
-pub(super) fn progress(token: Option<Box<RawValue>>, streams: bool) -> (Option<Listener>, Option<mpsc::Receiver<Note>>) {
+pub(super) fn progress(token: Option<&RawValue>, streams: bool) -> (Option<Listener>, Option<mpsc::Receiver<Note>>) {
     let Some(token) = token.filter(|_| streams) else { return (None, None) };
     let (out, notes) = mpsc::channel(QUEUE);
-    (Some(Listener { token, out }), Some(notes))
+    (Some(Listener { token: token.to_owned(), out }), Some(notes))
 }
 
 /// Waits for the result; the first notification before it turns the answer into a stream.
@@ -51,7 +51,7 @@ pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, not
 }
 
 fn note_event(note: &Note) -> bytes::Bytes {
-    sse::message(&Outgoing::notification(&note.method, note.params.as_deref()))
+    sse::message(&Outgoing::notification(&note.method, &note.params))
 }
 
 fn whole(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> Response {
@@ -67,7 +67,7 @@ fn whole(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcErro
 fn encode(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> (u16, String) {
     let dialect = era.dialect();
     match outcome {
-        Ok(result) => (200, Outgoing::result(id, &dialect.result(method, result))),
+        Ok(result) => (200, Outgoing::result(id, &dialect.result(method, &result))),
         Err(error) => (dialect.status(&error), Outgoing::error(Some(id), &dialect.error(error))),
     }
 }

@@ -8,7 +8,7 @@ use crate::control::Control;
 use crate::domain::Principal;
 use crate::federation::{Caller, Scope};
 use crate::http::state::State;
-use crate::protocol::RpcError;
+use crate::protocol::{Params, RpcError};
 use crate::upstream::Listener;
 
 /// The methods that are measured by name.
@@ -91,11 +91,11 @@ impl Endpoint {
         session: Option<&str>,
         listener: Option<Listener>,
         method: &str,
-        params: Option<&RawValue>,
+        params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
         let outcome = match self {
-            Self::Control => state.control.request(principal, method, params).await,
+            Self::Control => state.control.request(principal, method, &params).await,
             Self::All | Self::One(_) => {
                 let caller = Caller { principal, session, listener };
                 state.federation.request(&caller, self.scope(), method, params).await
@@ -113,7 +113,7 @@ impl Endpoint {
     pub(super) fn header_contradiction<'h>(
         &self,
         state: &State,
-        params: Option<&RawValue>,
+        params: &Params,
         header: &dyn Fn(&str) -> Option<&'h str>,
     ) -> Option<String> {
         match self {

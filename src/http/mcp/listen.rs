@@ -6,15 +6,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
 use super::visit::Visit;
-use crate::domain::{Principal, RawObject, raw};
+use crate::domain::Principal;
 use crate::http::sessions::Session;
 use crate::http::sse;
 use crate::http::state::State;
-use crate::protocol::{Id, Outgoing};
+use crate::protocol::{Id, Outgoing, Params};
 
 /// What a stream wants to hear of.
 #[derive(Clone, Copy)]
@@ -27,7 +26,7 @@ struct Wanted {
 /// The stream of a session.
 pub(super) async fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
-    let watch = Watch::new(visit, wanted, None).await;
+    let watch = Watch::new(visit, wanted, Params::default()).await;
     let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
     let events = async_stream::stream! {
         let mut watch = watch;
@@ -49,12 +48,8 @@ pub(super) async fn session(visit: &Visit, session: &Arc<Session>) -> Response {
 
 /// The stream of a stateless client: the acknowledgement first, every message with the request's id,
 /// and the result when the gateway ends it.
-pub(super) async fn stateless(visit: &Visit, id: &Id, params: Option<&RawValue>) -> Response {
-    let asked = params.and_then(|params| {
-        let params = RawObject::parse(params.get()).ok()?;
-        params.read::<serde_json::Value>("notifications")
-    });
-    let asked = asked.unwrap_or_default();
+pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
+    let asked: serde_json::Value = params.read_member("notifications").unwrap_or_default();
     let flag = |key: &str| asked.get(key).and_then(serde_json::Value::as_bool) == Some(true);
     let wanted = Wanted { tools: flag("toolsListChanged"), prompts: flag("promptsListChanged"), resources: flag("resourcesListChanged") };
     let mut accepted = serde_json::Map::new();
@@ -65,11 +60,12 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: Option<&RawValue>)
             accepted.insert(key.to_owned(), true.into());
         }
     }
-    let meta = json!({ SUBSCRIPTION: id.as_raw() });
-    let acknowledged = raw(&json!({ "_meta": meta, "notifications": accepted }));
-    let first = sse::message(&Outgoing::notification("notifications/subscriptions/acknowledged", Some(&acknowledged)));
-    let last = sse::message(&Outgoing::result(id, &raw(&json!({ "resultType": "complete", "_meta": meta }))));
-    let watch = Watch::new(visit, wanted, Some(raw(&json!({ "_meta": meta })))).await;
+    let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
+    let acknowledged = named.clone().with("notifications", &accepted);
+    let first = sse::message(&Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
+    let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
+    let last = sse::message(&Outgoing::result(id, &ended.to_string()));
+    let watch = Watch::new(visit, wanted, named).await;
     let closing = visit.state.closing.clone();
     let events = async_stream::stream! {
         let mut watch = watch;
@@ -96,7 +92,7 @@ struct Watch {
     principal: Principal,
     endpoint: Endpoint,
     wanted: Wanted,
-    params: Option<Box<RawValue>>,
+    params: Params,
     changes: tokio::sync::watch::Receiver<crate::registry::Changes>,
     seen: Seen,
 }
@@ -110,7 +106,7 @@ struct Seen {
 }
 
 impl Watch {
-    async fn new(visit: &Visit, wanted: Wanted, params: Option<Box<RawValue>>) -> Self {
+    async fn new(visit: &Visit, wanted: Wanted, params: Params) -> Self {
         let mut changes = visit.state.federation.changes();
         changes.mark_unchanged();
         let mut watch = Self {
@@ -128,7 +124,7 @@ impl Watch {
 
     async fn look(&self) -> Seen {
         let list = async |method: &str| {
-            let listed = self.endpoint.request(&self.state, &self.principal, None, None, method, None).await;
+            let listed = self.endpoint.request(&self.state, &self.principal, None, None, method, Params::default()).await;
             listed.ok().map(|raw| crate::domain::Digest::of(method, raw.get().as_bytes()))
         };
         Seen {
@@ -147,7 +143,7 @@ impl Watch {
             let mut news = Vec::new();
             let mut tell = |changed: bool, method: &str| {
                 if changed {
-                    news.push(sse::message(&Outgoing::notification(method, self.params.as_deref())));
+                    news.push(sse::message(&Outgoing::notification(method, &self.params)));
                 }
             };
             tell(now.tools != self.seen.tools, "notifications/tools/list_changed");

@@ -81,7 +81,7 @@ async fn post(visit: Visit, body: Body) -> Result<Response, ApiError> {
     let bytes = read_json(&visit.headers, body, limit).await?;
     let message = match Incoming::parse_shallow(&bytes) {
         Ok(message) => message,
-        Err(error) => return Ok(json(400, Outgoing::error(None, &error))),
+        Err(unreadable) => return Ok(json(400, Outgoing::error(unreadable.id.as_ref(), &unreadable.error))),
     };
     let opening = classify(&|name| visit.header(name), &message);
     metrics::counter!("portolan_mcp_messages_total", "era" => match &opening {

@@ -5,22 +5,21 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use serde_json::value::RawValue;
 use tracing::Instrument as _;
 
 use super::answer::{answer as deliver, progress};
 use super::listen as streams;
 use super::reply::{id_of, json as whole, refusal};
 use super::visit::Visit;
-use crate::domain::{RawObject, raw};
+use crate::domain::raw;
 use crate::http::error::ApiError;
 use crate::http::sessions::Session;
-use crate::protocol::{Era, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError, progress_token};
+use crate::protocol::{Era, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError};
 
 /// Opens a session. The revision is the client's, if we know it, and never the stateless one.
 pub(super) fn initialize(visit: &Visit, message: Incoming) -> Response {
     let Incoming::Request { id, params, .. } = message else { return StatusCode::ACCEPTED.into_response() };
-    let wanted = params.as_deref().and_then(|params| RawObject::parse(params.get()).ok()?.string("protocolVersion"));
+    let wanted = params.string("protocolVersion");
     let Some(wanted) = wanted else {
         return refusal(Era::Legacy(Revision::LATEST), Some(&id), RpcError::params("`params.protocolVersion` must name a revision"));
     };
@@ -34,7 +33,7 @@ pub(super) fn initialize(visit: &Visit, message: Incoming) -> Response {
     if let (Some(text), Some(members)) = (visit.endpoint.instructions(&visit.state, &visit.principal), result.as_object_mut()) {
         members.insert("instructions".to_owned(), text.into());
     }
-    let mut response = whole(200, Outgoing::result(&id, &raw(&result)));
+    let mut response = whole(200, Outgoing::result(&id, &result.to_string()));
     if let Ok(value) = HeaderValue::try_from(&session.id) {
         response.headers_mut().insert(HEADER_SESSION, value);
     }
@@ -73,9 +72,9 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         Incoming::Response { .. } => StatusCode::ACCEPTED.into_response(),
         Incoming::Notification { method, params } => {
             if method == "notifications/cancelled"
-                && let Some(id) = params.as_deref().and_then(cancelled_id)
+                && let Some(id) = params.get("requestId")
             {
-                session.cancel(&id);
+                session.cancel(id.get());
             }
             StatusCode::ACCEPTED.into_response()
         }
@@ -90,13 +89,12 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
                 let error = RpcError::new(RpcError::INVALID_REQUEST, "this request id is in use, or too many requests are under way");
                 return refusal(era, Some(&id), error);
             };
-            let (listener, notes) = progress(progress_token(params.as_deref()), visit.accepts("text/event-stream"));
+            let (listener, notes) = progress(params.progress_token(), visit.accepts("text/event-stream"));
             let asked = method.clone();
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
             let span = tracing::Span::current();
             let run = async move {
-                let request =
-                    visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params.as_deref());
+                let request = visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params);
                 tokio::select! {
                     outcome = request => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
@@ -113,10 +111,6 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
 
 /// What a request hears that was cancelled while its connection is still open. Ours: outside the reserved range.
 const CANCELLED: i64 = -31002;
-
-fn cancelled_id(params: &RawValue) -> Option<String> {
-    Some(RawObject::parse(params.get()).ok()?.get("requestId")?.get().to_owned())
-}
 
 /// `GET`: the stream on which a session hears of changes.
 pub(super) async fn listen(visit: &Visit) -> Result<Response, ApiError> {

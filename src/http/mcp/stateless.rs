@@ -9,7 +9,7 @@ use super::listen;
 use super::reply::refusal;
 use super::visit::Visit;
 use crate::domain::raw;
-use crate::protocol::{Era, Incoming, RpcError, progress_token};
+use crate::protocol::{Era, Incoming, RpcError};
 
 /// Answers one message. Dropping the future, when the client leaves, cancels what was begun.
 pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
@@ -18,7 +18,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         Incoming::Notification { .. } | Incoming::Response { .. } => return StatusCode::ACCEPTED.into_response(),
     };
     match method.as_str() {
-        "subscriptions/listen" => listen::stateless(&visit, &id, params.as_deref()).await,
+        "subscriptions/listen" => listen::stateless(&visit, &id, &params).await,
         "server/discover" => {
             let mut result = json!({
                 "supportedVersions": [Era::MODERN],
@@ -38,18 +38,16 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         }
         _ => {
             if method == "tools/call"
-                && let Some(name) = visit.endpoint.header_contradiction(&visit.state, params.as_deref(), &|name| visit.header(name))
+                && let Some(name) = visit.endpoint.header_contradiction(&visit.state, &params, &|name| visit.header(name))
             {
                 let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
                 return refusal(Era::Modern, Some(&id), RpcError::new(RpcError::HEADER_MISMATCH, message));
             }
             let streams = visit.accepts("text/event-stream");
-            let (listener, notes) = progress(progress_token(params.as_deref()), streams);
+            let (listener, notes) = progress(params.progress_token(), streams);
             let asked = method.clone();
             let work =
-                Box::pin(
-                    async move { visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params.as_deref()).await },
-                );
+                Box::pin(async move { visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params).await });
             deliver(Era::Modern, id, method, work, notes).await
         }
     }

@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::pending::{Arrival, Pending, with_token};
-use crate::domain::{RawObject, clip, raw};
+use super::pending::{Arrival, Pending, cancelled, every_change};
+use crate::domain::clip;
 use crate::net::{self, Net, Reach, Splitter};
 use crate::protocol::{
-    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError, encoded,
-    named_by, stamp,
+    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Params, Revision, RpcError, encoded,
+    named_by,
 };
 use crate::upstream::connection::Wire;
 use crate::upstream::{Call, Change, Error};
@@ -126,14 +126,13 @@ impl Shared {
         request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream").body(body)
     }
 
-    async fn call(&self, id: u64, call: Call<'_>) -> Result<Box<RawValue>, Error> {
-        let params = with_token(call.params, call.listener.is_some(), id);
-        let body = Outgoing::request(id, call.method, &params);
+    async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        let body = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
         // Nothing is agreed on yet when a session is asked for.
         let mut request = if call.method == "initialize" { Self::json(self.bare(reqwest::Method::POST), body) } else { self.post(body) };
-        if self.era() == Era::Modern {
+        if era == Era::Modern {
             request = request.header(HEADER_METHOD, call.method);
-            let name = named_by(call.method).and_then(|key| RawObject::parse(params.get()).ok()?.string(key));
+            let name = named_by(call.method).and_then(|key| call.params.string(key));
             if let Some(name) = name {
                 request = request.header(HEADER_NAME, encoded(&name));
             }
@@ -154,7 +153,7 @@ impl Shared {
                 match Incoming::parse(&body) {
                     Ok(Incoming::Response { outcome, .. }) => outcome.map_err(Error::Rpc),
                     Ok(_) => Err(Error::NotMcp("it answered with something else than an answer".into())),
-                    Err(error) => Err(Error::NotMcp(error.message)),
+                    Err(unreadable) => Err(Error::NotMcp(unreadable.error.message)),
                 }
             }
             "text/event-stream" => {
@@ -235,10 +234,8 @@ impl Shared {
     /// One stream of notices; false when the server offers none.
     async fn listen_once(&self, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
         let response = if self.era() == Era::Modern {
-            let wanted = serde_json::json!({ "notifications":
-                { "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true } });
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let body = Outgoing::request(id, "subscriptions/listen", &stamp(Some(&raw(&wanted))));
+            let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
             self.post(body).header(HEADER_METHOD, "subscriptions/listen").send().await
         } else {
             self.request(reqwest::Method::GET).header(ACCEPT, "text/event-stream").send().await
@@ -254,11 +251,11 @@ impl Shared {
 
 #[async_trait]
 impl Wire for Http {
-    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+    async fn call(&self, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let timeout = call.timeout;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: Some(id) };
-        let outcome = tokio::time::timeout(timeout, self.shared.call(id, call)).await;
+        let outcome = tokio::time::timeout(timeout, self.shared.call(id, era, call)).await;
         if outcome.is_ok() {
             cancel.id = None;
         }
@@ -270,7 +267,7 @@ impl Wire for Http {
     }
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
-        let request = self.shared.post(Outgoing::notification(method, None)).timeout(Duration::from_secs(10));
+        let request = self.shared.post(Outgoing::notification(method, &Params::default())).timeout(Duration::from_secs(10));
         let response = request.send().await.map_err(net::Error::from)?;
         self.shared.accepted(response).await.map(drop)
     }
@@ -321,8 +318,7 @@ struct CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let Some(id) = self.id.filter(|_| self.shared.era() != Era::Modern) else { return };
-        let params = raw(&serde_json::json!({ "requestId": id, "reason": "the caller left or the time was up" }));
-        let body = Outgoing::notification("notifications/cancelled", Some(&params));
+        let body = Outgoing::notification("notifications/cancelled", &cancelled(id));
         let request = self.shared.post(body).timeout(Duration::from_secs(5));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { request.send().await });

@@ -8,4 +8,5 @@ mod stdio;
 
 pub(super) use child::Launch;
 pub(super) use http::Http;
+pub(super) use pending::every_change;
 pub(super) use stdio::Stdio;

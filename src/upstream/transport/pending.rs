@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use crate::domain::{RawObject, raw};
-use crate::protocol::{Id, Incoming, Outgoing, RpcError};
+use crate::protocol::{Id, Incoming, Outgoing, Params, RpcError};
 use crate::upstream::{Change, Error, Listener, Note};
 
 /// What a reader must do with a message.
@@ -66,22 +66,21 @@ impl Pending {
                 }
                 Arrival::Done
             }
-            Incoming::Notification { method, params } => self.note(method, params.as_deref()),
+            Incoming::Notification { method, params } => self.note(method, params),
             Incoming::Request { id, method, .. } => Arrival::Reply(reply(&id, &method)),
         }
     }
 
-    fn note(&self, method: String, params: Option<&RawValue>) -> Arrival {
+    fn note(&self, method: String, mut params: Params) -> Arrival {
         match method.as_str() {
             "notifications/tools/list_changed" | "notifications/prompts/list_changed" => Arrival::Changed(Change::Definitions),
             "notifications/resources/list_changed" => Arrival::Changed(Change::Resources),
             "notifications/progress" => {
-                let Some(Ok(mut object)) = params.map(|params| RawObject::parse(params.get())) else { return Arrival::Done };
-                let token: Option<u64> = object.read("progressToken");
+                let token: Option<u64> = params.read_member("progressToken");
                 let listener = token.and_then(|token| self.lock().get(&token)?.1.clone());
                 if let Some(listener) = listener {
-                    object.set("progressToken", listener.token);
-                    let _ = listener.out.try_send(Note { method, params: Some(object.to_raw()) });
+                    params.set("progressToken", listener.token);
+                    let _ = listener.out.try_send(Note { method, params });
                 }
                 Arrival::Done
             }
@@ -96,14 +95,15 @@ impl Pending {
 
 /// What a server that asks us something hears. We declared no capabilities, so only `ping` is answered.
 fn reply(id: &Id, method: &str) -> String {
-    if method == "ping" { Outgoing::result(id, &raw(&serde_json::json!({}))) } else { Outgoing::error(Some(id), &RpcError::method(method)) }
+    if method == "ping" { Outgoing::result(id, "{}") } else { Outgoing::error(Some(id), &RpcError::method(method)) }
 }
 
-/// The params with the request's own id as progress token, where one is wanted.
-pub(super) fn with_token(params: Option<&RawValue>, wanted: bool, id: u64) -> Box<RawValue> {
-    if wanted {
-        crate::protocol::with_progress_token(params, Some(id))
-    } else {
-        params.map_or_else(|| raw(&serde_json::json!({})), ToOwned::to_owned)
-    }
+/// The params of a `subscriptions/listen` that wants to hear of every change of a list.
+pub(in crate::upstream) fn every_change() -> Params {
+    Params::default().with("notifications", &json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true }))
+}
+
+/// The params of the notification that nobody waits for a request any more.
+pub(super) fn cancelled(id: u64) -> Params {
+    Params::default().with("requestId", &id).with("reason", "the caller left or the time was up")
 }

@@ -13,9 +13,9 @@ use tracing::debug;
 
 use super::child::{Launch, Started, Stderr};
 use super::lines::{Line, MAX_LINE, id_in, next_line};
-use super::pending::{Arrival, Pending, with_token};
-use crate::domain::{clip, raw};
-use crate::protocol::{Incoming, Outgoing};
+use super::pending::{Arrival, Pending, cancelled};
+use crate::domain::clip;
+use crate::protocol::{Era, Incoming, Outgoing, Params};
 use crate::upstream::connection::Wire;
 use crate::upstream::{Call, Change, Error};
 
@@ -60,17 +60,17 @@ impl Stdio {
 
 #[async_trait]
 impl Wire for Stdio {
-    async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+    async fn call(&self, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         if let Some(Ended(code)) = *self.ended.borrow() {
             return Err(self.exited(code));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let params = with_token(call.params, call.listener.is_some(), id);
+        let line = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
         let sender = self.sender()?;
         let answer = self.pending.add(id, call.listener);
         let cancel = CancelOnDrop { id, pending: self.pending.clone(), lines: sender.clone() };
         let timeout = call.timeout;
-        let sent = sender.send(Outgoing::request(id, call.method, &params));
+        let sent = sender.send(line);
         let outcome = tokio::time::timeout(timeout, async {
             sent.await.map_err(|_| Error::Closed)?;
             answer.await.unwrap_or(Err(Error::Closed))
@@ -82,7 +82,7 @@ impl Wire for Stdio {
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
         let sender = self.sender()?;
-        sender.send(Outgoing::notification(method, None)).await.map_err(|_| Error::Closed)
+        sender.send(Outgoing::notification(method, &Params::default())).await.map_err(|_| Error::Closed)
     }
 
     fn broken(&self) -> Option<Error> {
@@ -120,8 +120,7 @@ struct CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if self.pending.forget(self.id) {
-            let params = raw(&serde_json::json!({ "requestId": self.id, "reason": "the caller left or the time was up" }));
-            let _ = self.lines.try_send(Outgoing::notification("notifications/cancelled", Some(&params)));
+            let _ = self.lines.try_send(Outgoing::notification("notifications/cancelled", &cancelled(self.id)));
         }
     }
 }
@@ -158,7 +157,9 @@ async fn read(stdout: ChildStdout, pending: Arc<Pending>, lines: mpsc::WeakSende
                     let _ = lines.try_send(reply);
                 }
             }
-            Err(error) => debug!(line = %clip(&String::from_utf8_lossy(&text), 200), "a line that is no message: {}", error.message),
+            Err(unreadable) => {
+                debug!(line = %clip(&String::from_utf8_lossy(&text), 200), "a line that is no message: {}", unreadable.error.message);
+            }
         }
     }
 }

@@ -1,0 +1,206 @@
+//! A request's params, opened once: its members as they were written, and those of its `_meta`.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use super::Era;
+use crate::domain::{RawObject, raw};
+
+pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+const PROGRESS_TOKEN: &str = "progressToken";
+
+/// The params of a request or a notification. Members keep their own bytes; `_meta` is apart.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    members: RawObject<'static>,
+    meta: RawObject<'static>,
+}
+
+impl Params {
+    /// Reads params; anything but an object, or a key that stands twice, is an error.
+    pub fn read(text: &RawValue) -> serde_json::Result<Self> {
+        let mut members = RawObject::parse(text.get())?;
+        // Some clients write `"_meta": null` when they have nothing to say.
+        let meta = members.remove("_meta").filter(|meta| meta.get().starts_with('{'));
+        let meta = meta.as_ref().map(|meta| RawObject::parse(meta.get()).map(RawObject::into_owned)).transpose()?;
+        Ok(Self { members: members.into_owned(), meta: meta.unwrap_or_default() })
+    }
+
+    /// The same params with one more member.
+    #[must_use]
+    pub fn with<T: Serialize + ?Sized>(mut self, key: &'static str, value: &T) -> Self {
+        self.members.set(key, raw(value));
+        self
+    }
+
+    /// The same params with one more member of `_meta`.
+    #[must_use]
+    pub fn with_meta<T: Serialize + ?Sized>(mut self, key: &'static str, value: &T) -> Self {
+        self.meta.set(key, raw(value));
+        self
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.meta.is_empty()
+    }
+
+    /// Puts a member in place of the one of that name, or at the end.
+    pub fn set(&mut self, key: &'static str, value: Box<RawValue>) {
+        self.members.set(key, value);
+    }
+
+    /// The text of a member's value.
+    pub fn get(&self, key: &str) -> Option<&RawValue> {
+        self.members.get(key)
+    }
+
+    /// A member that is a string.
+    pub fn string(&self, key: &str) -> Option<String> {
+        self.members.string(key)
+    }
+
+    /// A member read as `T`; none when absent or of another shape.
+    pub fn read_member<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.members.read(key)
+    }
+
+    /// The revision a stateless request says it is of.
+    pub fn stamped_version(&self) -> Option<String> {
+        self.meta.string(PROTOCOL_VERSION)
+    }
+
+    /// Whether a stateless request declares what its client can do.
+    pub(super) fn declares_capabilities(&self) -> bool {
+        self.meta.get(CLIENT_CAPABILITIES).is_some_and(|raw| raw.get().starts_with('{'))
+    }
+
+    /// The progress token a caller gave, as it was written.
+    pub fn progress_token(&self) -> Option<&RawValue> {
+        self.meta.get(PROGRESS_TOKEN)
+    }
+
+    /// As a server of an era is to get them: with our own stamp or without one, and with our own
+    /// progress token in place of the caller's.
+    pub fn dressed(&self, era: Era, token: Option<u64>) -> impl Serialize + '_ {
+        Dressed { params: self, era, token }
+    }
+}
+
+impl Serialize for Params {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.members.iter() {
+            map.serialize_entry(key, value)?;
+        }
+        if !self.meta.is_empty() {
+            map.serialize_entry("_meta", &self.meta)?;
+        }
+        map.end()
+    }
+}
+
+/// Params on their way to a server.
+struct Dressed<'a> {
+    params: &'a Params,
+    era: Era,
+    token: Option<u64>,
+}
+
+impl Serialize for Dressed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.params.members.iter() {
+            map.serialize_entry(key, value)?;
+        }
+        let meta = Meta(self);
+        if self.era == Era::Modern || self.token.is_some() || meta.kept().next().is_some() {
+            map.serialize_entry("_meta", &meta)?;
+        }
+        map.end()
+    }
+}
+
+/// Their `_meta`.
+struct Meta<'a>(&'a Dressed<'a>);
+
+impl Meta<'_> {
+    /// What of the caller's own `_meta` travels on.
+    fn kept(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        let legacy = self.0.era != Era::Modern;
+        self.0.params.meta.iter().filter(move |(key, _)| match *key {
+            PROGRESS_TOKEN | PROTOCOL_VERSION | CLIENT_CAPABILITIES | CLIENT_INFO => false,
+            // Only a stateless server understands it.
+            LOG_LEVEL => !legacy,
+            _ => true,
+        })
+    }
+}
+
+impl Serialize for Meta<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.kept() {
+            map.serialize_entry(key, value)?;
+        }
+        if self.0.era == Era::Modern {
+            map.serialize_entry(PROTOCOL_VERSION, Era::MODERN)?;
+            map.serialize_entry(CLIENT_CAPABILITIES, &RawObject::default())?;
+            map.serialize_entry(CLIENT_INFO, &ClientInfo { name: "portolan", version: env!("CARGO_PKG_VERSION") })?;
+        }
+        if let Some(token) = self.0.token {
+            map.serialize_entry(PROGRESS_TOKEN, &token)?;
+        }
+        map.end()
+    }
+}
+
+/// Who we are, to servers.
+#[derive(serde::Serialize)]
+struct ClientInfo {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::protocol::Revision;
+
+    fn dressed(params: &Value, era: Era, token: Option<u64>) -> String {
+        serde_json::to_string(&Params::read(&raw(params)).unwrap().dressed(era, token)).unwrap()
+    }
+
+    #[test]
+    fn what_only_a_stateless_server_understands_does_not_reach_an_older_one() {
+        let params = json!({ "name": "a", "_meta": { PROTOCOL_VERSION: "x", CLIENT_CAPABILITIES: {}, LOG_LEVEL: "debug", "progressToken": "t", "trace": 1 } });
+        let legacy = Era::Legacy(Revision::LATEST);
+        assert_eq!(dressed(&params, legacy, None), r#"{"name":"a","_meta":{"trace":1}}"#);
+        assert_eq!(dressed(&params, legacy, Some(7)), r#"{"name":"a","_meta":{"trace":1,"progressToken":7}}"#);
+        assert_eq!(dressed(&json!({ "_meta": { LOG_LEVEL: "debug" } }), legacy, None), "{}");
+    }
+
+    #[test]
+    fn a_stateless_server_gets_our_own_stamp_in_place_of_the_callers() {
+        let theirs = json!({ "_meta": { PROTOCOL_VERSION: "1999-01-01", CLIENT_INFO: { "name": "them" }, LOG_LEVEL: "debug" } });
+        let text = dressed(&theirs, Era::Modern, None);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["_meta"][PROTOCOL_VERSION], Era::MODERN);
+        assert_eq!(value["_meta"][CLIENT_INFO]["name"], "portolan");
+        assert_eq!(value["_meta"][LOG_LEVEL], "debug");
+    }
+
+    #[test]
+    fn members_keep_their_bytes_and_a_key_that_stands_twice_is_refused() {
+        let text = RawValue::from_string(r#"{"n":1.50,"_meta":{"a":[ 1 ]}}"#.to_owned()).unwrap();
+        assert_eq!(raw(&Params::read(&text).unwrap()).get(), text.get());
+        for twice in [r#"{"n":1,"n":2}"#, r#"{"_meta":{"a":1,"a":2}}"#] {
+            assert!(Params::read(&RawValue::from_string(twice.to_owned()).unwrap()).is_err(), "{twice}");
+        }
+    }
+}
