@@ -28,6 +28,7 @@ use live::{Live, completions, declared, providers, settings};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::control::{Control, Parts};
+use crate::domain::Adjustable;
 use crate::federation::Federation;
 use crate::http::{self, State};
 use crate::net::Net;
@@ -43,7 +44,7 @@ pub struct Gateway {
     live: Live,
     options: Options,
     read: Option<Vec<u8>>,
-    grace: Duration,
+    config: Config,
     made_owner_key: Option<String>,
 }
 
@@ -75,11 +76,12 @@ impl Gateway {
                 }
             }),
         );
-        let registry = Registry::new(store, upstreams.clone(), config.registry.refresh.0);
+        let (refresh, tool_timeout) = (Adjustable::new(config.registry.refresh.0), Adjustable::new(config.limits.tool_timeout.0));
+        let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
         registry.load(declared(&config)).await?;
 
-        let federation = Federation::new(registry.clone(), upstreams.clone(), config.limits.tool_timeout.0);
+        let federation = Federation::new(registry.clone(), upstreams.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation)));
         let parts = Parts {
@@ -96,8 +98,9 @@ impl Gateway {
             TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
         let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
-        let live = Live { net, auth, registry, upstreams, federation, completions, settings: state.settings.clone(), found };
-        Ok(Self { listener, address, state, live, options, read, grace: config.limits.drain.0, made_owner_key })
+        let settings = state.settings.clone();
+        let live = Live { net, auth, registry, upstreams, federation, completions, settings, tool_timeout, refresh, found };
+        Ok(Self { listener, address, state, live, options, read, config, made_owner_key })
     }
 
     /// The address it listens on.
@@ -109,7 +112,8 @@ impl Gateway {
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         if let Some(path) = &self.options.config {
             let path = std::path::absolute(path)?;
-            tokio::spawn(reload::keep(path, self.read, self.live.clone(), self.address, stop.clone()));
+            let running = reload::Running { config: self.config, read: self.read, address: self.address };
+            tokio::spawn(reload::keep(path, running, self.live.clone(), stop.clone()));
         }
         let (metrics, ended) = (self.state.metrics.clone(), stop.clone());
         tokio::spawn(async move {
@@ -120,7 +124,7 @@ impl Gateway {
         });
         self.state.ready.store(true, Ordering::Relaxed);
         let router = http::router(self.state.clone());
-        http::serve(self.listener, router, self.state, stop, self.grace).await;
+        http::serve(self.listener, router, self.state, stop).await;
         self.live.registry.stop();
         self.live.upstreams.close_all().await;
         Ok(())

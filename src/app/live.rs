@@ -10,7 +10,7 @@ use crate::auth::Auth;
 use crate::completion::Completions;
 use crate::config::{Config, Provider};
 use crate::context::Context;
-use crate::domain::ServerSpec;
+use crate::domain::{Adjustable, ServerSpec};
 use crate::federation::Federation;
 use crate::http::Settings;
 use crate::llm::{Providers, Router};
@@ -28,6 +28,8 @@ pub(super) struct Live {
     pub(super) federation: Federation,
     pub(super) completions: Arc<ArcSwap<Completions>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
+    pub(super) tool_timeout: Adjustable,
+    pub(super) refresh: Adjustable,
     pub(super) found: Vec<(String, String)>,
 }
 
@@ -59,5 +61,6 @@ pub(super) fn settings(config: &Config, address: SocketAddr) -> Settings {
         origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
         body: config.limits.body.0,
         loopback: address.ip().is_loopback(),
+        drain: config.limits.drain.0,
     }
 }

@@ -10,10 +10,18 @@ use tracing::{error, info, warn};
 use super::live::{Live, completions, declared, providers, settings};
 use crate::config::{Config, watch};
 
+/// What the gateway was started with.
+pub(super) struct Running {
+    pub(super) config: Config,
+    /// The bytes the file held then.
+    pub(super) read: Option<Vec<u8>>,
+    pub(super) address: SocketAddr,
+}
+
 /// Reads the file again when it changes and on SIGHUP, until `stop`.
-pub(super) async fn keep(path: PathBuf, read: Option<Vec<u8>>, live: Live, address: SocketAddr, stop: CancellationToken) {
+pub(super) async fn keep(path: PathBuf, mut running: Running, live: Live, stop: CancellationToken) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    let mut changes = match watch(&path, read) {
+    let mut changes = match watch(&path, running.read.take()) {
         Ok(changes) => Some(changes),
         Err(error) => {
             warn!("{} cannot be watched ({error}); send SIGHUP after changing it", path.display());
@@ -35,7 +43,7 @@ pub(super) async fn keep(path: PathBuf, read: Option<Vec<u8>>, live: Live, addre
                 continue;
             },
         }
-        match reload(&path, &live, address).await {
+        match reload(&path, &running, &live).await {
             Ok(()) => {
                 metrics::counter!("portolan_config_reloads_total", "outcome" => "ok").increment(1);
                 info!("{} was read again and is in use", path.display());
@@ -48,17 +56,29 @@ pub(super) async fn keep(path: PathBuf, read: Option<Vec<u8>>, live: Live, addre
     }
 }
 
-async fn reload(path: &Path, live: &Live, address: SocketAddr) -> anyhow::Result<()> {
+async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let (all, _) = providers(&config);
     let next = completions(&config, &all, &live.net, &live.federation);
-    if config.server.listen.port() != 0 && config.server.listen != address {
-        warn!("`server.listen` changed; that takes a restart");
+    for section in fixed(&running.config, &config) {
+        warn!("`{section}` changed; that takes a restart, and all else is in use");
     }
     // From here on nothing is refused any more: what can fail has been tried.
     live.auth.declare(&config.auth)?;
     live.completions.store(next.into());
-    live.settings.store(settings(&config, address).into());
+    live.settings.store(settings(&config, running.address).into());
+    live.tool_timeout.set(config.limits.tool_timeout.0);
+    live.refresh.set(config.registry.refresh.0);
     live.registry.redeclare(declared(&config)).await?;
     Ok(())
+}
+
+/// What differs and cannot be changed while the gateway runs.
+fn fixed<'a>(old: &'a Config, new: &'a Config) -> impl Iterator<Item = &'static str> + 'a {
+    let changed = [
+        ("server.listen", old.server.listen != new.server.listen),
+        ("storage", old.storage != new.storage),
+        ("telemetry", old.telemetry != new.telemetry),
+    ];
+    changed.into_iter().filter_map(|(section, changed)| changed.then_some(section))
 }

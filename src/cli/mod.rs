@@ -68,7 +68,7 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
             Command::Chat(chat) => chat::run(&client, chat).await,
             Command::Key(command) => key::run(&client, command).await,
             Command::Status => status::run(&client).await,
-            Command::Stdio { server } => stdio::run(&client, server).await,
+            Command::Stdio { server } => stdio::run(client, server).await,
         },
     };
     match outcome {

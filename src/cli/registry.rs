@@ -23,11 +23,11 @@ pub enum Command {
         /// The server
         server: String,
     },
-    /// Approve the held change: callers see it from now on
+    /// Approve the held change, or with --digest one that was rejected: callers see it from now on
     Approve {
         /// The server
         server: String,
-        /// The digest that `diff` showed: refuse when the server changed once more since
+        /// The digest that `diff` or `releases` showed: refuse when the server changed once more since
         #[arg(long)]
         digest: Option<String>,
     },
@@ -51,7 +51,6 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             }
             let row = |release: &Value| {
                 let digest = text(release, "digest");
-                let digest = digest.get(..19).unwrap_or(&digest).to_owned();
                 vec![text(release, "version"), text(release, "state"), digest, date(release, "captured_ms"), text(release, "decided_by")]
             };
             table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED BY"], list(&releases, "releases").iter().map(row));
@@ -106,9 +105,9 @@ fn show_diff(server: &str, diff: &Value) {
         }
         print("\n");
     }
+    let digest = text(diff, "digest");
     print(&format!(
-        "Approve: portolan registry approve {server} --digest {}\nReject:  portolan registry reject {server}\n",
-        text(diff, "digest")
+        "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
     ));
 }
 

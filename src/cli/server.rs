@@ -108,7 +108,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 let row = |server: &Value| {
                     let held = server.get("held").and_then(Value::as_bool) == Some(true);
                     let note = match text(server, "error").as_str() {
-                        "-" if held => "a change is held: portolan registry diff".to_owned(),
+                        "-" if held => format!("a change is held: portolan registry diff {}", text(server, "name")),
                         "-" => text(server, "target"),
                         error => error.to_owned(),
                     };

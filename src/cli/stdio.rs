@@ -1,15 +1,18 @@
 //! `portolan stdio`: MCP over standard streams, onto the gateway's HTTP endpoint, message by message.
 //!
 //! Messages go through as they come; only the headers that HTTP wants are made from them. A client
-//! may open a session or be stateless.
+//! may open a session or be stateless. A gateway that restarts forgets its sessions; they are opened
+//! anew here, for many clients never recover from that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -26,7 +29,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(60);
 /// Largest message, in bytes.
 const MAX_MESSAGE: usize = 64 << 20;
 
-pub(super) async fn run(client: &Client, server: Option<String>) -> Result {
+/// How long a gateway that was there before is waited for: long enough for a restart.
+const RESTART: Duration = Duration::from_secs(15);
+
+pub(super) async fn run(client: Client, server: Option<String>) -> Result {
     let path = server.map_or_else(|| "/mcp".to_owned(), |server| format!("/mcp/{server}"));
     let (out, mut lines) = mpsc::channel::<String>(64);
     let writer = tokio::spawn(async move {
@@ -37,8 +43,17 @@ pub(super) async fn run(client: &Client, server: Option<String>) -> Result {
             }
         }
     });
-    let bridge = Bridge { client, path, out, session: Mutex::default(), rules: Rules::default(), running: Mutex::default() };
-    let outcome = bridge.run().await;
+    let bridge = Arc::new(Bridge {
+        client,
+        path,
+        out,
+        opening: Mutex::default(),
+        session: Mutex::default(),
+        reopening: tokio::sync::Mutex::default(),
+        rules: Rules::default(),
+        running: Mutex::default(),
+    });
+    let outcome = bridge.clone().run().await;
     drop(bridge);
     // The stream of notices ends with its session; a gateway that is gone must not keep us.
     let _ = tokio::time::timeout(Duration::from_secs(2), writer).await;
@@ -47,61 +62,63 @@ pub(super) async fn run(client: &Client, server: Option<String>) -> Result {
 
 type Rules = Arc<Mutex<HashMap<String, HeaderRules>>>;
 
-struct Bridge<'c> {
-    client: &'c Client,
+struct Bridge {
+    client: Client,
     path: String,
     out: mpsc::Sender<String>,
-    session: Mutex<Option<(String, String)>>,
+    /// The client's own `initialize`, to open its session anew where the gateway has forgotten it.
+    opening: Mutex<Option<String>>,
+    session: Mutex<Option<Open>>,
+    reopening: tokio::sync::Mutex<()>,
     /// Which arguments of which tools travel in headers too.
     rules: Rules,
     running: Mutex<HashMap<String, AbortHandle>>,
 }
 
-/// What is known of a message once its headers are made.
-struct Outbound {
-    request: reqwest::RequestBuilder,
-    id: Option<Id>,
-    method: String,
+/// An open session: its id and its revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    id: String,
+    revision: String,
 }
 
-impl Bridge<'_> {
-    async fn run(&self) -> Result {
+/// A message of the client's on its way.
+struct Message {
+    line: String,
+    id: Option<Id>,
+    method: String,
+    /// What a stateless request says in headers too.
+    headers: Vec<(String, String)>,
+}
+
+impl Bridge {
+    async fn run(self: Arc<Self>) -> Result {
         let mut input = BufReader::new(tokio::io::stdin()).lines();
         let mut tasks = JoinSet::new();
         while let Ok(Some(line)) = input.next_line().await {
             if line.trim().is_empty() {
                 continue;
             }
-            let outbound = match Incoming::parse(line.as_bytes()) {
-                Ok(message) => self.outbound(line, &message)?,
+            let message = match Incoming::parse(line.as_bytes()) {
+                Ok(message) => self.message(line, message),
                 Err(unreadable) => {
                     say(&self.out, Outgoing::error(unreadable.id.as_ref(), &unreadable.error)).await;
                     continue;
                 }
             };
-            let Some(outbound) = outbound else { continue };
-            if outbound.method == "initialize" {
-                self.open(outbound).await?;
+            let Some(message) = message else { continue };
+            if message.method == "initialize" {
+                self.open(&message).await?;
                 continue;
             }
-            let (id, out, rules) = (outbound.id.clone(), self.out.clone(), self.rules.clone());
+            let (id, this) = (message.id.clone(), self.clone());
             // In a task of its own, so that a slow call holds up nothing behind it.
-            let handle = tasks.spawn(async move {
-                match outbound.request.send().await {
-                    Ok(response) if outbound.method == "tools/list" => {
-                        let body = whole(response).await.unwrap_or_default();
-                        learn(&rules, &body);
-                        say(&out, outbound.id.map_or(body.clone(), |id| addressed(body, &id))).await;
-                    }
-                    Ok(response) => relay(response, &out, outbound.id.as_ref()).await,
-                    Err(error) => fail(&out, outbound.id.as_ref(), &net::Error::from(error).to_string()).await,
-                }
-            });
+            let handle = tasks.spawn(async move { this.exchange(&message).await });
             if let Some(id) = id {
-                self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string(), handle);
+                lock(&self.running).insert(id.to_string(), handle);
             }
             while tasks.try_join_next().is_some() {}
-            self.running.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, task| !task.is_finished());
+            lock(&self.running).retain(|_, task| !task.is_finished());
         }
         // The client has said all it had to say; what it asked is still answered.
         let _ = tokio::time::timeout(LAST_ANSWERS, async { while tasks.join_next().await.is_some() {} }).await;
@@ -109,72 +126,177 @@ impl Bridge<'_> {
         Ok(())
     }
 
-    /// The request for a message. A stateless cancellation has none: ending the stream is how it is said.
-    fn outbound(&self, line: String, message: &Incoming) -> Result<Option<Outbound>> {
+    /// A message with its headers. A stateless cancellation is none: ending the request is how it is said.
+    fn message(&self, line: String, message: Incoming) -> Option<Message> {
         let (id, method, params) = match message {
-            Incoming::Request { id, method, params } => (Some(id.clone()), method.clone(), params),
-            Incoming::Notification { method, params } => (None, method.clone(), params),
-            Incoming::Response { .. } => (None, String::new(), &Params::default()),
+            Incoming::Request { id, method, params } => (Some(id), method, params),
+            Incoming::Notification { method, params } => (None, method, params),
+            Incoming::Response { .. } => (None, String::new(), Params::default()),
         };
-        let request = self.client.request(reqwest::Method::POST, &self.path)?;
-        let mut request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream");
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((session, version)) = session {
-            request = request.header(HEADER_SESSION, session).header(HEADER_VERSION, version);
-        } else if let Some(version) = params.stamped_version() {
-            request = request.header(HEADER_VERSION, version).header(HEADER_METHOD, &method);
+        let mut headers = Vec::new();
+        if self.session().is_some() {
+            return Some(Message { line, id, method, headers });
+        }
+        if let Some(version) = params.stamped_version() {
+            headers.push((HEADER_VERSION.to_owned(), version));
+            headers.push((HEADER_METHOD.to_owned(), method.clone()));
             if let Some(name) = named_by(&method).and_then(|key| params.string(key)) {
-                request = request.header(HEADER_NAME, encoded(&name));
-                let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+                let rules = lock(&self.rules).get(&name).cloned();
                 let arguments = params.read_member("arguments").unwrap_or(Value::Null);
-                for (name, value) in rules.iter().flat_map(|rules| rules.values(&arguments)) {
-                    request = request.header(format!("{HEADER_PARAM}{name}"), encoded(&value));
-                }
+                headers.push((HEADER_NAME.to_owned(), encoded(&name)));
+                let mirrored = rules.iter().flat_map(|rules| rules.values(&arguments));
+                headers.extend(mirrored.map(|(name, value)| (format!("{HEADER_PARAM}{name}"), encoded(&value))));
             }
         } else if method == "notifications/cancelled" {
-            let id = params.get("requestId").map(RawValue::get);
-            if let Some(task) = id.and_then(|id| self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id)) {
+            let task = params.get("requestId").and_then(|id| lock(&self.running).remove(id.get()));
+            if let Some(task) = task {
                 task.abort();
             }
-            return Ok(None);
+            return None;
         }
-        Ok(Some(Outbound { request: request.body(line), id, method }))
+        Some(Message { line, id, method, headers })
+    }
+
+    fn session(&self) -> Option<Open> {
+        lock(&self.session).clone()
+    }
+
+    /// Sends a message and writes what comes back. A session that the gateway has forgotten is opened anew first.
+    async fn exchange(self: &Arc<Self>, message: &Message) {
+        let session = self.session();
+        let mut response = self.send(message, session.as_ref()).await;
+        if let (Ok(StatusCode::NOT_FOUND), Some(lost)) = (response.as_ref().map(reqwest::Response::status), &session) {
+            response = match self.reopen(lost).await {
+                Ok(()) => self.send(message, self.session().as_ref()).await,
+                Err(error) => Err(error),
+            };
+        }
+        match response {
+            Ok(response) if message.method == "tools/list" => {
+                let body = whole(response).await.unwrap_or_default();
+                learn(&self.rules, &body);
+                say(&self.out, message.id.as_ref().map_or(body.clone(), |id| addressed(body, id))).await;
+            }
+            Ok(response) => relay(response, &self.out, message.id.as_ref()).await,
+            Err(error) => fail(&self.out, message.id.as_ref(), &error.to_string()).await,
+        }
+    }
+
+    /// Sends one message. While a gateway that was there before restarts, it is waited for: what could not be
+    /// delivered has done nothing.
+    async fn send(&self, message: &Message, session: Option<&Open>) -> Result<reqwest::Response> {
+        let give_up = Instant::now() + RESTART;
+        loop {
+            let mut request = self.request(reqwest::Method::POST, session)?.header(CONTENT_TYPE, "application/json");
+            for (name, value) in &message.headers {
+                request = request.header(name, value);
+            }
+            let accept = "application/json, text/event-stream";
+            match self.client.send(request.header(ACCEPT, accept).body(message.line.clone())).await {
+                Err(Error::Unreachable(_)) if session.is_some() && Instant::now() < give_up => {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn request(&self, method: reqwest::Method, session: Option<&Open>) -> Result<reqwest::RequestBuilder> {
+        let request = self.client.request(method, &self.path)?;
+        Ok(match session {
+            Some(open) => request.header(HEADER_SESSION, &open.id).header(HEADER_VERSION, &open.revision),
+            None => request,
+        })
     }
 
     /// `initialize`: nothing else is sent before its answer, which names the session.
-    async fn open(&self, outbound: Outbound) -> Result {
-        let response = match self.client.send(outbound.request).await {
-            Ok(response) => response,
-            Err(error) => {
-                fail(&self.out, outbound.id.as_ref(), &error.to_string()).await;
-                return Err(error);
+    async fn open(self: &Arc<Self>, message: &Message) -> Result {
+        match self.greet(message).await {
+            Ok(body) => {
+                *lock(&self.opening) = Some(message.line.clone());
+                say(&self.out, body).await;
+                Ok(())
             }
-        };
-        let session = response.headers().get(HEADER_SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = whole(response).await?;
-        let version = serde_json::from_str::<Value>(&body)
-            .ok()
-            .and_then(|value| value.pointer("/result/protocolVersion")?.as_str().map(str::to_owned));
-        if let (Some(session), Some(version)) = (session, version) {
-            let listen = self.client.request(reqwest::Method::GET, &self.path)?.header(ACCEPT, "text/event-stream");
-            let listen = listen.header(HEADER_SESSION, &session).header(HEADER_VERSION, &version);
-            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some((session, version));
-            if let Ok(response) = self.client.send(listen).await {
-                let out = self.out.clone();
-                // It ends with the process, or when the session is closed.
-                tokio::spawn(async move { relay(response, &out, None).await });
+            Err(error) => {
+                fail(&self.out, message.id.as_ref(), &error.to_string()).await;
+                Err(error)
             }
         }
-        say(&self.out, body).await;
-        Ok(())
+    }
+
+    /// Opens a session and listens to its notices; the result is the answer to `initialize`.
+    async fn greet(self: &Arc<Self>, message: &Message) -> Result<String> {
+        let response = self.send(message, None).await?;
+        let session = response.headers().get(HEADER_SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = whole(response).await?;
+        let value: Value = serde_json::from_str(&body).unwrap_or_default();
+        let revision = value.pointer("/result/protocolVersion").and_then(Value::as_str);
+        if let (Some(id), Some(revision)) = (session, revision) {
+            let open = Open { id, revision: revision.to_owned() };
+            *lock(&self.session) = Some(open.clone());
+            // It ends with the process, or when the session does.
+            tokio::spawn(self.clone().listen(open));
+        }
+        Ok(body)
+    }
+
+    /// Opens the client's session anew, once for all who found it lost; the client need not know of it.
+    ///
+    /// A boxed future, for it opens a session that is listened to, and listening may lead here again.
+    fn reopen<'a>(self: &'a Arc<Self>, lost: &'a Open) -> BoxFuture<'a, Result> {
+        async move {
+            let _one = self.reopening.lock().await;
+            if self.session().as_ref() != Some(lost) {
+                return Ok(());
+            }
+            let Some(line) = lock(&self.opening).clone() else { return Ok(()) };
+            let message = |line: String| Message { line, id: None, method: String::new(), headers: Vec::new() };
+            let body = self.greet(&message(line)).await?;
+            let initialized = message(Outgoing::notification("notifications/initialized", &Params::default()));
+            self.send(&initialized, self.session().as_ref()).await?;
+            // What changed meanwhile was told to nobody.
+            let value: Value = serde_json::from_str(&body).unwrap_or_default();
+            for list in ["tools", "prompts", "resources"] {
+                if value.pointer(&format!("/result/capabilities/{list}/listChanged")) == Some(&Value::Bool(true)) {
+                    say(&self.out, Outgoing::notification(&format!("notifications/{list}/list_changed"), &Params::default())).await;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// Writes the notices of a session until it is another one.
+    async fn listen(self: Arc<Self>, open: Open) {
+        let mut pause = Duration::from_millis(250);
+        while self.session().as_ref() == Some(&open) {
+            let Ok(request) = self.request(reqwest::Method::GET, Some(&open)) else { return };
+            match self.client.send(request.header(ACCEPT, "text/event-stream")).await {
+                Ok(response) if response.status() == StatusCode::NOT_FOUND => {
+                    let _ = self.reopen(&open).await;
+                }
+                Ok(response) if response.status().is_success() => {
+                    relay(response, &self.out, None).await;
+                    pause = Duration::from_millis(250);
+                }
+                Ok(_) => return,
+                Err(_) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
     }
 
     async fn close(&self) {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some((session, version)), Ok(request)) = (session, self.client.request(reqwest::Method::DELETE, &self.path)) {
-            let _ = self.client.send(request.header(HEADER_SESSION, session).header(HEADER_VERSION, version)).await;
+        let Some(open) = lock(&self.session).take() else { return };
+        if let Ok(request) = self.request(reqwest::Method::DELETE, Some(&open)) {
+            let _ = self.client.send(request).await;
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Remembers which arguments travel in headers, from a list of tools on its way to the client.
@@ -184,7 +306,7 @@ fn learn(rules: &Rules, body: &str) {
     }
     let Ok(value) = serde_json::from_str::<Value>(body) else { return };
     let tools = value.pointer("/result/tools").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut known = rules.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(rules);
     for tool in tools {
         let rules = tool.get("inputSchema").and_then(|schema| HeaderRules::of(schema).ok());
         if let (Some(name), Some(rules)) = (tool.get("name").and_then(Value::as_str), rules) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::tool_loop::Loop;
+use super::tool_loop::{Loop, Whose};
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::{ChatRequest, Endpoint, Events, Reply, Route, ToolCall};
 use crate::net::Event;
@@ -41,7 +41,7 @@ impl Loop {
                         Ok(Some(Ok(batch))) => {
                             let mut out = BytesMut::new();
                             for event in batch {
-                                relay.take(&event, self.has_tools(), &|name| self.runs(name), &mut out);
+                                relay.take(&event, self.has_tools(), &|name, whole| self.whose(name, whole), &mut out);
                             }
                             if !out.is_empty() {
                                 yield Ok(out.freeze());
@@ -139,10 +139,35 @@ struct FunctionDelta {
 struct Partial {
     index: usize,
     call: ToolCall,
-    ours: bool,
+    whose: Whose,
+    /// What came before it was clear whose it is.
+    held: Vec<Box<RawValue>>,
     /// Its place among the calls the client sees.
-    shown: usize,
+    shown: Option<usize>,
 }
+
+impl Partial {
+    /// What the client sees of what was held back; `seen` is how many calls it sees so far.
+    fn release(&mut self, seen: usize) -> Vec<Box<RawValue>> {
+        if self.whose == Whose::Open {
+            return Vec::new();
+        }
+        let held = std::mem::take(&mut self.held);
+        if self.whose == Whose::Ours {
+            return Vec::new();
+        }
+        let place = *self.shown.get_or_insert(seen);
+        let renumbered = |delta: Box<RawValue>| {
+            let mut object = RawObject::parse(delta.get()).ok()?;
+            object.set("index", raw(&place));
+            Some(object.to_raw())
+        };
+        held.into_iter().filter_map(renumbered).collect()
+    }
+}
+
+/// Says whose call a name means; `whole` when it will not grow any more.
+type Judge<'a> = dyn Fn(&str, bool) -> Whose + 'a;
 
 /// What has been relayed so far.
 #[derive(Default)]
@@ -170,7 +195,7 @@ impl Relay {
     }
 
     /// Takes one event and writes what the client sees of it.
-    fn take(&mut self, event: &Event, has_tools: bool, runs: &dyn Fn(&str) -> bool, out: &mut BytesMut) {
+    fn take(&mut self, event: &Event, has_tools: bool, whose: &Judge<'_>, out: &mut BytesMut) {
         let Some(data) = &event.data else { return };
         if !has_tools {
             // Bytes go through as they came; only an end that never came is added.
@@ -208,7 +233,13 @@ impl Relay {
             return;
         }
         let calls = delta.and_then(|delta| delta.tool_calls).filter(|calls| !calls.is_empty());
-        let shown = calls.as_ref().map(|calls| self.call_deltas(calls, runs));
+        let mut shown = calls.as_ref().map(|calls| self.call_deltas(calls, whose));
+        if choice.finish_reason.is_some() {
+            let late = self.decide(whose);
+            if !late.is_empty() {
+                shown.get_or_insert_default().extend(late);
+            }
+        }
         let changed = shown.is_some() || self.turn > 1;
         let text = if changed { self.rewritten(data, choice, shown.as_deref()) } else { Some(data.clone()) };
         match (text, &choice.finish_reason) {
@@ -222,7 +253,7 @@ impl Relay {
     }
 
     /// Notes what calls grew by; the result is what the client sees of it, renumbered.
-    fn call_deltas(&mut self, deltas: &[&RawValue], runs: &dyn Fn(&str) -> bool) -> Vec<Box<RawValue>> {
+    fn call_deltas(&mut self, deltas: &[&RawValue], whose: &Judge<'_>) -> Vec<Box<RawValue>> {
         let mut shown = Vec::new();
         for raw_delta in deltas {
             let Ok(delta) = serde_json::from_str::<CallDelta>(raw_delta.get()) else { continue };
@@ -235,25 +266,43 @@ impl Relay {
             let at = match self.partials.iter().rposition(same) {
                 Some(at) => at,
                 None => {
-                    let seen = self.partials.iter().filter(|partial| !partial.ours).count();
                     let call = ToolCall { id: delta.id.clone().unwrap_or_default(), ..ToolCall::default() };
-                    self.partials.push(Partial { index: delta.index, call, ours: runs(name), shown: seen });
+                    self.partials.push(Partial { index: delta.index, call, whose: Whose::Open, held: Vec::new(), shown: None });
                     self.partials.len() - 1
                 }
             };
+            let seen = self.seen();
             let Some(partial) = self.partials.get_mut(at) else { continue };
             partial.call.name.push_str(name);
             if let Some(arguments) = delta.function.as_ref().and_then(|function| function.arguments.as_deref()) {
                 partial.call.arguments.push_str(arguments);
             }
-            if !partial.ours
-                && let Ok(mut object) = RawObject::parse(raw_delta.get())
-            {
-                object.set("index", raw(&partial.shown));
-                shown.push(object.to_raw());
+            partial.held.push((*raw_delta).to_owned());
+            if partial.whose == Whose::Open {
+                // A name may come in pieces, but never after the arguments have begun.
+                let begun = !partial.call.arguments.is_empty();
+                partial.whose = whose(&partial.call.name, begun);
             }
+            shown.extend(partial.release(seen));
         }
         shown
+    }
+
+    /// At the end of a turn no name grows any more: what is still open is decided.
+    fn decide(&mut self, whose: &Judge<'_>) -> Vec<Box<RawValue>> {
+        let mut seen = self.seen();
+        let mut shown = Vec::new();
+        for partial in self.partials.iter_mut().filter(|partial| partial.whose == Whose::Open) {
+            partial.whose = whose(&partial.call.name, true);
+            shown.extend(partial.release(seen));
+            seen += usize::from(partial.whose == Whose::Theirs);
+        }
+        shown
+    }
+
+    /// How many calls the client sees.
+    fn seen(&self) -> usize {
+        self.partials.iter().filter(|partial| partial.whose == Whose::Theirs).count()
     }
 
     /// A chunk with the first turn's id and the calls the client sees; none when nothing is left to say.

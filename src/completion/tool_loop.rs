@@ -125,6 +125,17 @@ fn function(tool: &OfferedTool) -> Box<RawValue> {
     raw(&json!({ "type": "function", "function": function }))
 }
 
+/// Who answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The gateway.
+    Ours,
+    /// The client.
+    Theirs,
+    /// Not clear yet.
+    Open,
+}
+
 /// One completion with all it needs.
 pub(super) struct Loop {
     pub(super) targets: Targets,
@@ -220,8 +231,13 @@ impl Loop {
         !self.tools.is_empty()
     }
 
-    pub(super) fn runs(&self, name: &str) -> bool {
-        self.tools.runs(name)
+    /// Who answers a call of this name, as far as a name that may still grow tells.
+    pub(super) fn whose(&self, name: &str, whole: bool) -> Whose {
+        let grows = |known: &String| known.len() > name.len() && known.starts_with(name);
+        if !whole && self.tools.offered.keys().any(grows) {
+            return Whose::Open;
+        }
+        if self.tools.runs(name) { Whose::Ours } else { Whose::Theirs }
     }
 
     /// Whether the gateway goes on by itself after these calls.

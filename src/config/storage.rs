@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::value::Text;
 
 /// Where state is kept.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
     /// `sqlite:PATH`; without it, `portolan.db` in the data directory.

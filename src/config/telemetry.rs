@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::value::Text;
 
 /// Logs. They go to standard error.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a filter in `tracing`'s words.

@@ -26,7 +26,7 @@ pub(super) fn tools() -> Vec<Tool> {
         Tool::new::<Decide, _, _>(
             "releases_approve",
             Class::Weaken,
-            "Approves the held change of a server: callers see it from now on.",
+            "Approves the held change of a server, or by its digest one that was rejected: callers see it from now on.",
             approve,
         ),
         Tool::new::<Decide, _, _>(

@@ -19,5 +19,5 @@ pub use raw::{RawObject, is_deep, raw, raw_string};
 pub use secret::Secret;
 pub use server::{Isolation, Pin, ServerSpec, Transport};
 pub use text::{clip, printable};
-pub use time::now_ms;
+pub use time::{Adjustable, now_ms};
 pub use usage::Usage;

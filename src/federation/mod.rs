@@ -14,7 +14,6 @@ mod upstreams;
 mod view;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::json;
@@ -22,10 +21,10 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 pub use offered::OfferedTool;
-pub use upstreams::Caller;
+pub use upstreams::{Caller, Waited};
 pub use view::Scope;
 
-use crate::domain::{Principal, RawObject, raw};
+use crate::domain::{Adjustable, Principal, RawObject, raw};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
@@ -45,7 +44,7 @@ struct Inner {
 
 impl Federation {
     /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
-    pub fn new(registry: Registry, upstreams: Upstreams, tool_timeout: Duration) -> Self {
+    pub fn new(registry: Registry, upstreams: Upstreams, tool_timeout: Adjustable) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
         Self(Arc::new(Inner { road: Road { registry, upstreams, tool_timeout }, resources: Resources::default(), view }))
     }
@@ -53,6 +52,20 @@ impl Federation {
     /// Counts up whenever callers may see something else than before.
     pub fn changes(&self) -> watch::Receiver<Changes> {
         self.0.road.registry.changes()
+    }
+
+    /// Counts up whenever a server of the scope, which this caller may see, tells that its resources are others now.
+    pub fn resource_changes(&self, principal: &Principal, scope: Scope<'_>) -> u64 {
+        let view = self.view();
+        let changes = self.0.road.registry.changes();
+        let changes = changes.borrow();
+        let visible = view.releases(scope).map(|(entry, _)| &entry.spec.name).filter(|name| principal.grants().server(name.as_str()));
+        visible.filter_map(|name| changes.resources.get(name)).sum()
+    }
+
+    /// Closes what was open for a client's session alone.
+    pub fn end_session(&self, session: &str) {
+        self.0.road.upstreams.end_session(session);
     }
 
     /// The view of this moment; built anew only when the catalog changed.
@@ -70,8 +83,8 @@ impl Federation {
     /// Whether there is anything at this scope for this caller; an error that says what is wrong otherwise.
     pub fn enter(&self, principal: &Principal, scope: Scope<'_>) -> Result<(), String> {
         let Scope::One(name) = scope else { return Ok(()) };
-        let view = self.view();
-        let Some(entry) = view.catalog().servers.get(name).filter(|_| principal.grants().server(name)) else {
+        let catalog = self.0.road.registry.catalog();
+        let Some(entry) = catalog.servers.get(name).filter(|_| principal.grants().server(name)) else {
             return Err(format!("there is no server `{}` here", crate::domain::clip(name, 64)));
         };
         match (entry.enabled, &entry.release, &entry.held) {

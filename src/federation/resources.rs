@@ -12,9 +12,9 @@ use super::page::page;
 use super::tools::rewrite_content;
 use super::upstreams::{Caller, Road};
 use super::view::{Scope, View};
-use crate::domain::{RawObject, clip, raw};
+use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::protocol::{Era, Params, RpcError};
-use crate::registry::{Changes, Entry};
+use crate::registry::Entry;
 use crate::upstream::Identity;
 
 /// How long a server's list is used again.
@@ -24,12 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 type List = Arc<Vec<Box<RawValue>>>;
 
-/// The lists that were read lately, by server, caller and count of changes.
-pub(super) struct Resources(Cache<(String, String, Changes), List>);
+/// Most bytes of lists that are kept.
+const CAPACITY: u64 = 64 << 20;
+
+/// Whose list it is: the server's, the caller's, of a session where each has its own, as of a count of changes.
+type Key = (String, String, Option<String>, u64);
+
+/// The lists that were read lately.
+pub(super) struct Resources(Cache<Key, List>);
 
 impl Default for Resources {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(1024).time_to_live(KEPT).build())
+        let weigh = |key: &Key, list: &List| {
+            let bytes = list.iter().map(|item| item.get().len() + 32).sum::<usize>() + key.1.len() + 256;
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_live(KEPT).build())
     }
 }
 
@@ -66,8 +76,9 @@ impl Resources {
     }
 
     async fn of(&self, road: &Road, caller: &Caller<'_>, entry: &Entry) -> Result<List, RpcError> {
-        let changes = *road.registry.changes().borrow();
-        let key = (entry.spec.name.to_string(), caller.principal.id().to_owned(), changes);
+        let changes = road.registry.changes().borrow().resources.get(&entry.spec.name).copied().unwrap_or_default();
+        let session = caller.session.filter(|_| entry.spec.isolation == Isolation::Session).map(str::to_owned);
+        let key = (entry.spec.name.to_string(), caller.principal.id().to_owned(), session, changes);
         let read = async {
             let identity = Identity { principal: caller.principal.id(), session: caller.session };
             let connection = road.upstreams.connection(&entry.spec, identity, entry.era).await?;

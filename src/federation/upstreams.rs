@@ -1,11 +1,12 @@
 //! The road to the servers: a caller, the right connection, one retry where nothing was done yet.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use crate::domain::Principal;
+use crate::domain::{Adjustable, Principal};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Entry, Registry};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
@@ -19,12 +20,29 @@ pub struct Caller<'a> {
     pub session: Option<&'a str>,
     /// Who hears of progress.
     pub listener: Option<Listener>,
+    /// Adds up how long servers took.
+    pub waited: Waited,
+}
+
+/// How long servers took to answer, added up over the calls of one request. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// The time so far, to the microsecond.
+    pub fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, since: Instant) {
+        self.0.fetch_add(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl<'a> Caller<'a> {
     /// A caller who wants no progress.
     pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
-        Self { principal, session, listener: None }
+        Self { principal, session, listener: None, waited: Waited::default() }
     }
 }
 
@@ -33,7 +51,7 @@ impl<'a> Caller<'a> {
 pub(super) struct Road {
     pub(super) registry: Registry,
     pub(super) upstreams: Upstreams,
-    pub(super) tool_timeout: Duration,
+    pub(super) tool_timeout: Adjustable,
 }
 
 impl Road {
@@ -46,7 +64,22 @@ impl Road {
         params: &Params,
         headers: Vec<(String, String)>,
     ) -> Result<Box<RawValue>, RpcError> {
-        let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout: self.tool_timeout };
+        let start = Instant::now();
+        let outcome = self.deliver(entry, caller, method, params, headers).await;
+        caller.waited.add(start);
+        outcome
+    }
+
+    async fn deliver(
+        &self,
+        entry: &Entry,
+        caller: &Caller<'_>,
+        method: &str,
+        params: &Params,
+        headers: Vec<(String, String)>,
+    ) -> Result<Box<RawValue>, RpcError> {
+        let timeout = self.tool_timeout.get();
+        let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
         let connection = self.connection(entry, caller).await?;
         let outcome = match connection.call(call()).await {
             Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.call(call()).await,
@@ -58,10 +91,11 @@ impl Road {
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
         let identity = Identity { principal: caller.principal.id(), session: caller.session };
         let opening = self.upstreams.connection(&entry.spec, identity, entry.era);
-        match tokio::time::timeout(self.tool_timeout, opening).await {
+        let patience = self.tool_timeout.get();
+        match tokio::time::timeout(patience, opening).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(public(entry, &error)),
-            Err(_) => Err(public(entry, &Error::Timeout(self.tool_timeout))),
+            Err(_) => Err(public(entry, &Error::Timeout(patience))),
         }
     }
 }

@@ -57,8 +57,9 @@ impl View {
         Self { catalog, tools, prompts, templates, tool_by_public, prompt_by_public, all_tools: OnceLock::new() }
     }
 
-    pub(super) fn is_of(&self, catalog: &Arc<Catalog>) -> bool {
-        Arc::ptr_eq(&self.catalog, catalog)
+    /// Whether it shows what a catalog has to show.
+    pub(super) fn is_of(&self, catalog: &Catalog) -> bool {
+        self.catalog.edition == catalog.edition
     }
 
     pub(super) fn catalog(&self) -> &Catalog {

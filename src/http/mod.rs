@@ -9,6 +9,7 @@ mod health;
 mod layers;
 mod mcp;
 mod models;
+mod pace;
 mod serve;
 mod sessions;
 mod sse;

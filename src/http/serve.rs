@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -13,10 +14,14 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::pace::{Pace, Paced, Phase};
 use super::state::State;
 
-/// The longest a connection may be idle, and the head of a request may take to arrive.
-const HEAD: Duration = Duration::from_secs(10);
+/// The longest a connection may be idle between two requests: longer than most clients keep theirs,
+/// so that they do not send into one that is just being closed.
+const IDLE: Duration = Duration::from_secs(75);
+/// How slow a peer may be: slow enough for a bad line, too fast for those who only want to hold connections.
+const PACE: Pace = Pace { head: Duration::from_secs(5), stall: Duration::from_secs(30) };
 /// How long connections are still accepted once the gateway is told to stop.
 const LINGER: Duration = Duration::from_secs(1);
 /// Most connections at one time.
@@ -26,11 +31,11 @@ const HEADERS: usize = 100;
 /// Largest head of a request, in bytes.
 const HEAD_SIZE: usize = 64 << 10;
 
-/// Serves until `stop`, then drains: readiness goes first, requests in flight may finish within
-/// `grace`, streams that only wait are ended.
-pub async fn serve(listener: TcpListener, router: Router, state: State, stop: CancellationToken, grace: Duration) {
+/// Serves until `stop`, then drains: readiness goes first, requests in flight may finish within the
+/// settings' grace, streams that only wait are ended.
+pub async fn serve(listener: TcpListener, router: Router, state: State, stop: CancellationToken) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_SIZE).max_headers(HEADERS).keep_alive(true);
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD_SIZE).max_headers(HEADERS).keep_alive(true);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let accept = async || {
@@ -38,8 +43,19 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(router.clone());
-                let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+                let phase = Phase::default();
+                let stream = TokioIo::new(Paced::new(stream, PACE, phase.clone()));
+                let router = TowerToHyperService::new(router.clone());
+                let service = service_fn(move |request| {
+                    phase.step();
+                    let (answer, phase) = (router.call(request), phase.clone());
+                    async move {
+                        let answer = answer.await;
+                        phase.step();
+                        answer
+                    }
+                });
+                let connection = graceful.watch(http.serve_connection(stream, service));
                 tokio::spawn(async move {
                     let _ = connection.await;
                     drop(place);
@@ -59,6 +75,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
         }
     }
     let told = tokio::time::Instant::now();
+    let grace = state.settings.load().drain;
     state.ready.store(false, Ordering::Relaxed);
     state.closing.cancel();
     // Whoever balances load must be able to see that we are no longer ready.

@@ -1,6 +1,6 @@
 //! Sessions of clients that open with `initialize`. A session belongs to one principal and one endpoint.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::protocol::Revision;
 
 /// Most sessions at one time; the longest unused one makes room.
 const MOST: u64 = 100_000;
+/// Most sessions of one principal; a newer one ends the oldest, so that nobody crowds out the others.
+const MOST_OF_ONE: usize = 10_000;
 /// A session ends after this much silence.
 const SILENCE: Duration = Duration::from_secs(24 * 3600);
 /// Requests of one session that may be under way at the same time.
@@ -64,22 +66,23 @@ impl Drop for InFlight {
 
 /// All sessions. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Sessions(Cache<String, Arc<Session>>);
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self(
-            Cache::builder()
-                .eviction_policy(EvictionPolicy::lru())
-                .max_capacity(MOST)
-                .time_to_idle(SILENCE)
-                .eviction_listener(|_, session: Arc<Session>, _| session.ended.cancel())
-                .build(),
-        )
-    }
+pub(super) struct Sessions {
+    open: Cache<String, Arc<Session>>,
+    /// The sessions each principal opened, the oldest first.
+    opened: Arc<Mutex<HashMap<String, VecDeque<String>>>>,
 }
 
 impl Sessions {
+    /// No sessions yet; `ended` is told of each that ends, however it does.
+    pub(super) fn new(ended: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let end = move |_: Arc<String>, session: Arc<Session>, _| {
+            session.ended.cancel();
+            ended(&session.id);
+        };
+        let open = Cache::builder().eviction_policy(EvictionPolicy::lru()).max_capacity(MOST).time_to_idle(SILENCE).eviction_listener(end);
+        Self { open: open.build(), opened: Arc::default() }
+    }
+
     /// A new session.
     pub(super) fn open(&self, principal: &str, endpoint: &str, revision: Revision) -> Arc<Session> {
         let session = Arc::new(Session {
@@ -90,17 +93,26 @@ impl Sessions {
             ended: CancellationToken::new(),
             in_flight: Mutex::default(),
         });
-        self.0.insert(session.id.clone(), session.clone());
+        self.open.insert(session.id.clone(), session.clone());
+        let oldest = {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_one = opened.entry(principal.to_owned()).or_default();
+            of_one.push_back(session.id.clone());
+            if of_one.len() > MOST_OF_ONE { of_one.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest {
+            self.end(&oldest);
+        }
         session
     }
 
     /// The session of that id, if it is this principal's at this endpoint.
     pub(super) fn get(&self, id: &str, principal: &str, endpoint: &str) -> Option<Arc<Session>> {
-        self.0.get(id).filter(|session| session.principal == principal && session.endpoint == endpoint)
+        self.open.get(id).filter(|session| session.principal == principal && session.endpoint == endpoint)
     }
 
     /// Ends a session.
     pub(super) fn end(&self, id: &str) {
-        self.0.invalidate(id);
+        self.open.invalidate(id);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub body: usize,
     /// Whether the listener is on loopback.
     pub loopback: bool,
+    /// How long requests in flight may still run once the gateway was told to stop.
+    pub drain: Duration,
 }
 
 /// The parts behind the wire. Cheap to clone.
@@ -59,6 +62,7 @@ impl State {
         settings: Settings,
         metrics: PrometheusHandle,
     ) -> Self {
+        let upstream = federation.clone();
         Self {
             auth,
             federation,
@@ -68,7 +72,7 @@ impl State {
             metrics,
             ready: Arc::default(),
             closing: CancellationToken::new(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(move |id| upstream.end_session(id)),
         }
     }
 

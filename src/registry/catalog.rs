@@ -28,6 +28,8 @@ pub struct Entry {
 pub struct Catalog {
     /// By name.
     pub servers: BTreeMap<ServerName, Entry>,
+    /// Counts up whenever callers may see other definitions than before.
+    pub edition: u64,
 }
 
 impl Catalog {
@@ -43,10 +45,10 @@ impl Catalog {
 }
 
 /// How often something changed that callers may see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Which definitions are served.
-    pub definitions: u64,
-    /// Which resources there are.
-    pub resources: u64,
+    /// The catalog's edition.
+    pub edition: u64,
+    /// How often each server told that its resources are others now.
+    pub resources: BTreeMap<ServerName, u64>,
 }

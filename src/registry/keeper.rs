@@ -11,7 +11,7 @@ use super::definition::Manifest;
 use super::intake;
 use super::look::Look;
 use super::records::Records;
-use crate::domain::ServerSpec;
+use crate::domain::{Adjustable, ServerSpec};
 use crate::schema::Validators;
 use crate::upstream::{Connection, Error, Identity, Upstreams};
 
@@ -35,7 +35,7 @@ pub(super) struct Keeper {
     pub(super) upstreams: Upstreams,
     pub(super) records: Records,
     pub(super) validators: Validators,
-    pub(super) refresh: Duration,
+    pub(super) refresh: Adjustable,
 }
 
 impl Keeper {
@@ -71,7 +71,7 @@ impl Keeper {
                 let _ = reply.send(outcome.clone());
             }
             let pause = if outcome.is_ok() {
-                self.refresh
+                self.refresh.get()
             } else {
                 Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(6) - 1))
             };

@@ -16,7 +16,6 @@ mod release;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,7 +28,7 @@ pub use error::Error;
 pub use look::Look;
 pub use release::{Refused, Release};
 
-use crate::domain::{ServerName, ServerSpec};
+use crate::domain::{Adjustable, ServerName, ServerSpec};
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
 use crate::upstream::{Change, Upstreams};
@@ -45,7 +44,7 @@ struct Inner {
     upstreams: Upstreams,
     records: Records,
     validators: Validators,
-    refresh: Duration,
+    refresh: Adjustable,
     catalog: Arc<ArcSwap<Catalog>>,
     changed: watch::Sender<Changes>,
     keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
@@ -53,7 +52,7 @@ struct Inner {
 
 impl Registry {
     /// A registry without servers; each is looked at again at least every `refresh`.
-    pub fn new(store: Store, upstreams: Upstreams, refresh: Duration) -> Self {
+    pub fn new(store: Store, upstreams: Upstreams, refresh: Adjustable) -> Self {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
@@ -100,6 +99,16 @@ impl Registry {
         for entry in catalog.servers.values().filter(|entry| entry.spec.declared) {
             if !declared.iter().any(|spec| *spec == *entry.spec) {
                 self.detach(&entry.spec.name).await;
+            }
+        }
+        // What was added at run time comes back when the file no longer stands before it.
+        for row in self.0.store.servers().await? {
+            let spec = serde_json::from_str::<ServerSpec>(&row.spec).ok();
+            let free = |spec: &ServerSpec| {
+                !declared.iter().any(|known| known.name == spec.name) && !self.catalog().servers.contains_key(&spec.name)
+            };
+            if let Some(spec) = spec.filter(free) {
+                self.attach(spec, row.enabled, None).await?;
             }
         }
         for spec in declared {
@@ -176,7 +185,7 @@ impl Registry {
     /// Takes note that a server told of a change.
     pub fn notice(&self, server: &ServerName, change: Change) {
         if change == Change::Resources {
-            self.0.changed.send_modify(|changes| changes.resources += 1);
+            self.0.changed.send_modify(|changes| *changes.resources.entry(server.clone()).or_default() += 1);
             return;
         }
         let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,7 +206,8 @@ impl Registry {
 
     /// Approves what is held: it is served from now on.
     ///
-    /// With a `digest`, only that very change: what a person has seen, and not what came after.
+    /// With a `digest`, only that very change: what a person has seen, and not what came after. That
+    /// may also be a change that was rejected before.
     pub async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
         self.0.records.approve(name, digest, by).await
     }
@@ -226,7 +236,7 @@ impl Registry {
                 upstreams: self.0.upstreams.clone(),
                 records: self.0.records.clone(),
                 validators: self.0.validators.clone(),
-                refresh: self.0.refresh,
+                refresh: self.0.refresh.clone(),
             };
             tokio::spawn(keeper.run(queue, first, stop.clone()));
             self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (asks, stop));

@@ -69,7 +69,7 @@ impl Records {
         let problem: Option<Arc<str>> = problem.map(Into::into);
         let same = self.catalog.load().servers.get(name).is_none_or(|entry| entry.problem == problem);
         if !same {
-            self.edit(name, |entry| entry.problem.clone_from(&problem));
+            self.note(name, |entry| entry.problem.clone_from(&problem));
         }
     }
 
@@ -91,7 +91,7 @@ impl Records {
             (Some(current), Some(ReleaseState::Approved)) if current.digest == digest.to_string() => {
                 if self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.is_some()) {
                     self.store.drop_held(name.as_str()).await?;
-                    self.edit(name, |entry| entry.held = None);
+                    self.note(name, |entry| entry.held = None);
                 }
                 // What is left out is no part of a release, but people want to know of it.
                 self.serve(name, version(&current.version), manifest);
@@ -104,8 +104,7 @@ impl Records {
             }
             (Some(_), Some(ReleaseState::Rejected)) => Ok(Look::Rejected),
             (Some(current), _) => {
-                let approved: Manifest = serde_json::from_str(&current.manifest)
-                    .map_err(|error| crate::store::Error::Corrupt(format!("the release {} of {name}: {error}", current.version)))?;
+                let approved = read(current)?;
                 let worst = differences(&approved, &manifest).iter().map(|difference| difference.class).max();
                 match worst {
                     None | Some(Class::Patch) => {
@@ -121,7 +120,7 @@ impl Records {
     async fn accept(&self, name: &ServerName, version: Version, manifest: Manifest, by: &str) -> Result<Look, Error> {
         self.write(name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
         self.serve(name, version.clone(), manifest);
-        self.edit(name, |entry| entry.held = None);
+        self.note(name, |entry| entry.held = None);
         Ok(Look::Accepted(version))
     }
 
@@ -137,7 +136,7 @@ impl Records {
         let news =
             self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.as_ref().map(|held| held.digest) != Some(held.digest));
         if news {
-            self.edit(name, |entry| entry.held = Some(held.clone()));
+            self.note(name, |entry| entry.held = Some(held.clone()));
         }
         Ok(Look::Held)
     }
@@ -145,7 +144,10 @@ impl Records {
     /// Makes what is held the approved release.
     pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
         let _turn = self.turn.lock().await;
-        let (name, entry, held) = self.held(name, digest)?;
+        let (name, entry, held) = match self.held(name, digest) {
+            Err(error @ (Error::NothingHeld(_) | Error::ChangedAgain(_))) => self.rejected(name, digest).await?.ok_or(error)?,
+            held => held?,
+        };
         let version = match &entry.release {
             None => FIRST,
             Some(release) => {
@@ -156,7 +158,7 @@ impl Records {
         let manifest = (*held.manifest).clone();
         self.write(&name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
         self.serve(&name, version, manifest);
-        self.edit(&name, |entry| entry.held = None);
+        self.note(&name, |entry| entry.held = None);
         let catalog = self.catalog.load_full();
         let release = catalog.servers.get(&name).and_then(|entry| entry.release.clone());
         release.ok_or_else(|| Error::NoServer(name.to_string()))
@@ -167,7 +169,7 @@ impl Records {
         let _turn = self.turn.lock().await;
         let (name, _, held) = self.held(name, digest)?;
         self.write(&name, &held.manifest, "", ReleaseState::Rejected, Some(by)).await?;
-        self.edit(&name, |entry| entry.held = None);
+        self.note(&name, |entry| entry.held = None);
         Ok(())
     }
 
@@ -179,6 +181,17 @@ impl Records {
             return Err(Error::ChangedAgain(entry.spec.name.clone()));
         }
         Ok((entry.spec.name.clone(), entry.clone(), held))
+    }
+
+    /// A change that was rejected before, by its digest.
+    async fn rejected(&self, name: &str, digest: Option<&str>) -> Result<Option<(ServerName, Entry, Held)>, Error> {
+        let catalog = self.catalog.load_full();
+        let Some((entry, digest)) = catalog.servers.get(name).zip(digest) else { return Ok(None) };
+        let rows = self.store.releases(name).await?;
+        let row = rows.into_iter().find(|row| row.state == ReleaseState::Rejected && row.digest == digest);
+        let Some(row) = row else { return Ok(None) };
+        let held = Held::new(read(&row)?, row.captured_ms);
+        Ok(Some((entry.spec.name.clone(), entry.clone(), held)))
     }
 
     async fn write(
@@ -220,6 +233,7 @@ impl Records {
         self.edit(name, |entry| entry.release = Some(release.clone()));
     }
 
+    /// Changes what callers see of a server.
     fn edit(&self, name: &ServerName, edit: impl Fn(&mut Entry)) {
         self.show(|catalog| {
             if let Some(entry) = catalog.servers.get_mut(name) {
@@ -228,17 +242,34 @@ impl Records {
         });
     }
 
-    fn show(&self, change: impl Fn(&mut Catalog)) {
+    /// Changes what only administrators see of a server.
+    fn note(&self, name: &ServerName, edit: impl Fn(&mut Entry)) {
         self.catalog.rcu(|catalog| {
             let mut next = Catalog::clone(catalog);
-            change(&mut next);
+            if let Some(entry) = next.servers.get_mut(name) {
+                edit(entry);
+            }
             next
         });
-        self.changed.send_modify(|changes| changes.definitions += 1);
+    }
+
+    fn show(&self, change: impl Fn(&mut Catalog)) {
+        let before = self.catalog.rcu(|catalog| {
+            let mut next = Catalog::clone(catalog);
+            change(&mut next);
+            next.edition += 1;
+            next
+        });
+        self.changed.send_modify(|changes| changes.edition = changes.edition.max(before.edition + 1));
     }
 }
 
 const FIRST: Version = Version::new(1, 0, 0);
+
+fn read(row: &ReleaseRow) -> Result<Manifest, Error> {
+    serde_json::from_str(&row.manifest)
+        .map_err(|error| crate::store::Error::Corrupt(format!("a release of {}, {}: {error}", row.server, row.digest)).into())
+}
 
 fn version(text: &str) -> Version {
     Version::parse(text).unwrap_or(FIRST)

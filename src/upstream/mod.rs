@@ -198,6 +198,16 @@ impl Upstreams {
         }
     }
 
+    /// Closes the connections that belonged to one session alone.
+    pub fn end_session(&self, session: &str) {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Slot> = slots.values_mut().filter_map(|of_server| of_server.remove(session)).collect();
+        drop(slots);
+        if let (false, Ok(runtime)) = (gone.is_empty(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(close_all(gone.into_iter()));
+        }
+    }
+
     /// Closes what is open to a server and forgets it.
     pub async fn close(&self, server: &ServerName) {
         let gone = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(server);

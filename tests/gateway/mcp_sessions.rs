@@ -1,5 +1,7 @@
 //! `/mcp` and `/mcp/{server}` for clients that open a session (2025-06-18, 2025-11-25).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, McpUpstream, Session, Speaks, TestGateway, http, initialize, names, post, session, settles, text_of, tool};
@@ -346,4 +348,51 @@ async fn string_ids_and_large_ids_come_back_as_they_were() {
         let answer = session.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "ping" })).await;
         assert_eq!(answer.body["id"], id);
     }
+}
+
+#[tokio::test]
+async fn a_change_of_resources_is_told_once_and_only_to_whoever_may_see_the_server() {
+    let gateway = TestGateway::start().await;
+    let mut upstreams = Vec::new();
+    for name in ["open", "closed"] {
+        let upstream = McpUpstream::start(Speaks::Sessions, [tool("find", "Finds.", any())]).await;
+        gateway.add_url(name, &upstream.url()).await;
+        settles("the gateway listens", async || upstream.listeners() == 1).await;
+        upstreams.push(upstream);
+    }
+    let (key, _) = gateway.key(json!({ "grants": ["mcp"], "servers": ["open"] })).await;
+    let session = Session::open(&gateway.url("/mcp"), "2025-11-25", Some(&key)).await;
+    let mut stream = session.listen().await;
+    for _ in 0..20 {
+        upstreams[1].tell_of_resources();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        upstreams[0].tell_of_resources();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let told = tokio::time::timeout(Duration::from_millis(1500), async {
+        let mut told = 0;
+        while let Some(note) = stream.next_json().await {
+            assert_eq!(note["method"], "notifications/resources/list_changed");
+            told += 1;
+            assert!(told < 5, "a burst is told of again and again");
+        }
+    });
+    assert!(told.await.is_err(), "the stream goes on");
+    assert_eq!(session.request("resources/list", json!({})).await.result()["resources"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_time_of_a_server_is_told_apart_from_our_own() {
+    let gateway = demo().await;
+    let session = session(&gateway.url("/mcp")).await;
+    let call = json!({ "name": "demo__slow", "arguments": { "steps": 1, "delay_ms": 400 } });
+    let answer = session.request("tools/call", call).await;
+    let part = |name: &str| -> f64 {
+        let timing = answer.header("server-timing");
+        let (_, rest) = timing.split_once(&format!("{name};dur=")).unwrap_or_else(|| panic!("{timing}"));
+        rest.split(',').next().unwrap().parse().unwrap()
+    };
+    assert!(part("upstream") >= 400.0 && part("gateway") < 300.0, "{}", answer.header("server-timing"));
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
-use crate::support::{Session, TestGateway, settles, until};
+use crate::support::{Session, TestGateway, modern, session, settles, text_of, until};
 
 /// Processes whose ids stand in a file, and that still run.
 fn alive(file: &Path) -> Vec<i32> {
@@ -151,4 +151,38 @@ async fn isolation_says_who_shares_a_process() {
         };
         assert!(of_callers, "{isolation}: {started} processes were started");
     }
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_ended_and_another_one_started() {
+    let gateway = TestGateway::with_config("limits: { tool_timeout: 1s }\n").await;
+    let file = gateway.file("hanging");
+    let script = format!("echo $$ >> '{}'; exec portolan demo-server", file.display());
+    gateway.add_command("demo", &["/bin/sh", "-c", &script]).await;
+    let client = modern(&gateway.url("/mcp"));
+    assert_eq!(text_of(&client.call("demo__echo", json!({ "text": "a" })).await), "a");
+    // It is still there, and deaf.
+    let [hanging] = alive(&file)[..] else { panic!("one child runs") };
+    kill_process(Pid::from_raw(hanging).unwrap(), Signal::STOP).unwrap();
+    let call = json!({ "name": "demo__echo", "arguments": { "text": "b" } });
+    assert!(client.request("tools/call", call.clone()).await.message().contains("did not answer"));
+    settles("another child answers", async || client.request("tools/call", call.clone()).await.body["result"].is_object()).await;
+    settles("the first one has ended", async || !alive(&file).contains(&hanging)).await;
+}
+
+#[tokio::test]
+async fn a_process_of_one_session_ends_with_its_session() {
+    let gateway = TestGateway::start().await;
+    let file = gateway.file("own");
+    let script = format!("echo $$ >> '{}'; exec portolan demo-server", file.display());
+    gateway.control("servers_add", json!({ "name": "own", "command": ["/bin/sh", "-c", script], "isolation": "session" })).await;
+    let (first, second) = (session(&gateway.url("/mcp")).await, session(&gateway.url("/mcp")).await);
+    for session in [&first, &second] {
+        session.call("own__echo", json!({ "text": "x" })).await;
+    }
+    // The gateway's own, by which it reads the definitions, and one for each session.
+    assert_eq!(alive(&file).len(), 3);
+    first.end().await;
+    settles("two are left", async || alive(&file).len() == 2).await;
+    assert_eq!(text_of(&second.call("own__echo", json!({ "text": "still here" })).await), "still here");
 }

@@ -258,3 +258,24 @@ async fn hidden_characters_in_a_description_are_shown_when_it_is_reviewed() {
         assert!(!shown.contains(hidden), "{hidden:?} reaches the terminal as it is");
     }
 }
+
+#[tokio::test]
+async fn a_rejected_change_can_be_approved_after_all_by_its_digest() {
+    let (gateway, upstream) = wiki(Speaks::Sessions).await;
+    upstream.set_tools([search(TURNED)]);
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    let digest = gateway.control("releases_diff", json!({ "server": "wiki" })).await["digest"].as_str().unwrap().to_owned();
+    let shown = gateway.cli(&["registry", "diff", "wiki"]).await.ok();
+    assert!(shown.contains(&format!("registry reject wiki --digest {digest}")), "{shown}");
+    gateway.cli(&["registry", "reject", "wiki", "--digest", &digest]).await.ok();
+    assert_eq!(described(&modern(&gateway.url("/mcp"))).await, HONEST);
+
+    let wrong = digest.replace(|c: char| c.is_ascii_digit(), "0");
+    gateway.cli(&["registry", "approve", "wiki", "--digest", &wrong]).await.failed(1);
+    let listed = gateway.cli(&["registry", "releases", "wiki"]).await.ok();
+    assert!(listed.contains(&digest) && listed.contains("rejected"), "{listed}");
+    gateway.cli(&["registry", "approve", "wiki", "--digest", &digest]).await.ok();
+    assert_eq!(described(&modern(&gateway.url("/mcp"))).await, TURNED);
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    assert_eq!(described(&modern(&gateway.url("/mcp"))).await, TURNED, "and it stays");
+}

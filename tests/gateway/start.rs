@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, DEMO, TestGateway, chat, http, post, settles, until};
+use crate::support::{Answer, DEMO, TestGateway, chat, http, modern, post, settles, until};
 
 async fn get(url: &str) -> Answer {
     Answer::read(http().get(url).send().await.unwrap()).await
@@ -237,4 +237,30 @@ async fn what_happened_can_be_counted() {
     assert!(counted("gen_ai_client_token_usage", "input"), "{metrics}");
     assert!(counted("gen_ai_client_operation_duration", "echo"), "{metrics}");
     assert!(counted("mcp_client_operation_duration", "demo__echo"), "{metrics}");
+}
+
+#[tokio::test]
+async fn limits_change_while_the_gateway_runs_and_what_takes_a_restart_is_said() {
+    let gateway = TestGateway::with_config("limits: { tool_timeout: 60s }\n").await;
+    gateway.add_demo().await;
+    gateway.write_config("limits: { tool_timeout: 200ms }\nstorage: { url: 'sqlite:other.db' }\ntelemetry: { log: debug }\n");
+    let client = modern(&gateway.url("/mcp"));
+    let slow = json!({ "name": "demo__slow", "arguments": { "steps": 1, "delay_ms": 800 } });
+    settles("the shorter limit is in use", async || client.request("tools/call", slow.clone()).await.body["error"].is_object()).await;
+    for section in ["storage", "telemetry"] {
+        let said = |line: &str| line.contains(&format!("`{section}` changed")) && line.contains("restart");
+        assert!(gateway.log().lines().any(said), "{section}: {}", gateway.log());
+    }
+    assert!(!gateway.log().contains("`server.listen` changed"));
+}
+
+#[tokio::test]
+async fn a_server_that_the_file_stood_before_comes_back_when_the_file_lets_go() {
+    let gateway = TestGateway::with_config("{}\n").await;
+    gateway.add_demo().await;
+    gateway.write_config("mcp: { servers: { demo: { command: [portolan, demo-server], isolation: caller } } }\n");
+    settles("the file's own is in use", async || gateway.server("demo").await["declared"] == true).await;
+    gateway.write_config("{}\n");
+    settles("the first one is back", async || gateway.server("demo").await["declared"] == false).await;
+    gateway.wait_for_server("demo", "ready").await;
 }

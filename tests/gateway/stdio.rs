@@ -144,3 +144,28 @@ async fn the_demo_server_speaks_both_eras_by_itself() {
     assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 4, "{listed}");
     assert_eq!(newer.end().await, 0);
 }
+
+#[tokio::test]
+async fn a_gateway_that_restarts_is_not_noticed_but_for_a_word_that_lists_may_be_others() {
+    let mut gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    let mut talk = Talk::with(gateway.spawn_cli(&["stdio"]));
+    talk.ask(&initialize("2025-06-18")).await;
+    talk.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+    let echo = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "demo__echo", "arguments": { "text": "ahoy" } } });
+    assert_eq!(text_of(&talk.ask(&echo(1)).await["result"]), "ahoy");
+    gateway.stop().await;
+    talk.say(&echo(2)).await;
+    gateway.start_again_here().await;
+    let (mut answered, mut told) = (false, false);
+    while !(answered && told) {
+        let heard = talk.hear().await;
+        told |= heard["method"] == "notifications/tools/list_changed";
+        if heard["id"] == 2 {
+            assert_eq!(text_of(&heard["result"]), "ahoy", "{heard}");
+            answered = true;
+        }
+    }
+    assert_eq!(text_of(&talk.ask(&echo(3)).await["result"]), "ahoy");
+    assert_eq!(talk.end().await, 0);
+}

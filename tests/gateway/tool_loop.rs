@@ -354,3 +354,49 @@ async fn the_built_in_model_calls_a_tool_when_asked() {
     let result = crate::support::modern(&gateway.url("/mcp")).call("demo__echo", json!({ "text": "same road" })).await;
     assert_eq!(text_of(&result), "same road");
 }
+
+#[tokio::test]
+async fn a_function_name_that_comes_in_pieces_is_judged_when_it_is_whole() {
+    let chunk = |delta: Value, end: Value| {
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": end });
+        format!("data: {}\n\n", json!({ "id": "x", "object": "chat.completion.chunk", "choices": [choice] }))
+    };
+    let piece = |index: u64, id: Option<&str>, name: Option<&str>, arguments: Option<&str>| {
+        let mut call = json!({ "index": index, "function": {} });
+        if let Some(id) = id {
+            (call["id"], call["type"]) = (id.into(), "function".into());
+        }
+        if let Some(name) = name {
+            call["function"]["name"] = name.into();
+        }
+        if let Some(arguments) = arguments {
+            call["function"]["arguments"] = arguments.into();
+        }
+        chunk(json!({ "tool_calls": [call] }), Value::Null)
+    };
+    let end = chunk(json!({}), "tool_calls".into()) + "data: [DONE]\n\n";
+
+    // Ours, although its beginning could be another's.
+    let ours =
+        piece(0, Some("a"), Some("demo"), None) + &piece(0, None, Some("__echo"), None) + &piece(0, None, None, Some("{\"text\":\"one\"}"));
+    let (_gateway, provider, url) = agent([Reply::stream(&(ours + &end)), Reply::stream_text(&["ok"])], "").await;
+    let answer = post(&url, &streamed("agent", "x")).await;
+    assert_eq!(provider.bodies()[1]["messages"][2]["content"], "one");
+    assert!(!answer.text.contains("tool_calls") && answer.text.contains("ok"), "{}", answer.text);
+
+    // The client's own, although it begins like one of ours; one without arguments is known at the end.
+    let theirs = piece(0, Some("a"), Some("demo__e"), None) + &piece(0, None, None, Some("{}")) + &piece(1, Some("b"), Some("demo"), None);
+    let (_gateway, provider, url) = agent([Reply::stream(&(theirs + &end))], "").await;
+    let mut body = streamed("agent", "x");
+    body["tools"] = json!([own_function("demo__e"), own_function("demo")]);
+    let answer = post(&url, &body).await;
+    assert_eq!(provider.bodies().len(), 1);
+    let chunks: Vec<Value> = answer.text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+    let deltas = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].as_array()).flatten();
+    let mut names = [String::new(), String::new()];
+    for delta in deltas {
+        names[usize::try_from(delta["index"].as_u64().unwrap()).unwrap()] += delta["function"]["name"].as_str().unwrap_or_default();
+    }
+    assert_eq!(names, ["demo__e", "demo"], "{}", answer.text);
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+}

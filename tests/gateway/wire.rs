@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Reply, StubProvider, TestGateway, chat, http, post, within};
+use crate::support::{PATIENCE, Reply, StubProvider, TestGateway, chat, http, post, within};
 
 /// Sends bytes as they are; everything that comes back until the gateway closes or has answered.
 async fn raw(gateway: &TestGateway, bytes: &str) -> String {
@@ -129,4 +129,51 @@ async fn a_connection_is_used_again_after_an_error() {
     let probe = "GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answer = raw(&gateway, &format!("{request}{request}{probe}")).await;
     assert_eq!(statuses(&answer), [502, 200, 200], "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_in_drops_is_cut_off_and_an_idle_connection_may_rest() {
+    let gateway = TestGateway::start().await;
+    let start = Instant::now();
+    let connect = async || TcpStream::connect(gateway.authority()).await.unwrap();
+    let ask = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut idle = connect().await;
+    let mut drops = connect().await;
+    let mut buffer = [0; 2048];
+    idle.write_all(ask).await.unwrap();
+    assert!(idle.read(&mut buffer).await.unwrap() > 0);
+    let cut = async {
+        for byte in ask.iter().cycle() {
+            if drops.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    within(PATIENCE, "the end of a slow head", cut).await;
+    assert!((5..12).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    tokio::time::sleep(Duration::from_secs(13).saturating_sub(start.elapsed())).await;
+    idle.write_all(ask).await.unwrap();
+    assert!(idle.read(&mut buffer).await.unwrap() > 0, "the same connection still answers");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_still_hears_why_its_body_was_refused() {
+    let gateway = TestGateway::with_config("limits: { body: 1MiB }\n").await;
+    for told in [true, false] {
+        let mut stream = TcpStream::connect(gateway.authority()).await.unwrap();
+        let length = 8 << 20;
+        let framing = if told { format!("content-length: {length}") } else { "transfer-encoding: chunked".to_owned() };
+        let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{framing}\r\n\r\n");
+        let body = vec![b' '; length];
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if told {
+            stream.write_all(&body).await.unwrap();
+        } else {
+            stream.write_all(&[format!("{length:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()).await.unwrap();
+        }
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start[9..], b"413");
+    }
 }

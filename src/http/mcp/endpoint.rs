@@ -9,7 +9,6 @@ use crate::domain::Principal;
 use crate::federation::{Caller, Scope};
 use crate::http::state::State;
 use crate::protocol::{Params, RpcError};
-use crate::upstream::Listener;
 
 /// The methods that are measured by name.
 const METHODS: [&str; 9] = [
@@ -60,6 +59,14 @@ impl Endpoint {
         }
     }
 
+    /// Counts up whenever resources changed that this caller may see.
+    pub(super) fn resource_changes(&self, state: &State, principal: &Principal) -> u64 {
+        match self {
+            Self::Control => 0,
+            Self::All | Self::One(_) => state.federation.resource_changes(principal, self.scope()),
+        }
+    }
+
     pub(super) fn capabilities(&self, state: &State) -> serde_json::Value {
         match self {
             Self::Control => Control::capabilities(),
@@ -87,19 +94,14 @@ impl Endpoint {
     pub(super) async fn request(
         &self,
         state: &State,
-        principal: &Principal,
-        session: Option<&str>,
-        listener: Option<Listener>,
+        caller: &Caller<'_>,
         method: &str,
         params: Params,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
         let outcome = match self {
-            Self::Control => state.control.request(principal, method, &params).await,
-            Self::All | Self::One(_) => {
-                let caller = Caller { principal, session, listener };
-                state.federation.request(&caller, self.scope(), method, params).await
-            }
+            Self::Control => state.control.request(caller.principal, method, &params).await,
+            Self::All | Self::One(_) => state.federation.request(caller, self.scope(), method, params).await,
         };
         // What is not a method of ours is counted together: callers must not be able to make up labels.
         let known = METHODS.iter().find(|known| **known == method).copied().unwrap_or("other");

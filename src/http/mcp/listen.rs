@@ -1,6 +1,7 @@
 //! Streams that tell of changes: `GET` in a session, `subscriptions/listen` without one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::endpoint::Endpoint;
 use super::visit::Visit;
 use crate::domain::Principal;
+use crate::federation::Caller;
 use crate::http::sessions::Session;
 use crate::http::sse;
 use crate::http::state::State;
@@ -86,6 +88,9 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
+/// Changes that come in bursts are told of once.
+const BURST: Duration = Duration::from_millis(100);
+
 /// Compares what this caller sees before and after each change, so that nobody hears of what is not theirs.
 struct Watch {
     state: State,
@@ -97,8 +102,10 @@ struct Watch {
     seen: Seen,
 }
 
-#[derive(Clone, Default, PartialEq, Eq)]
+/// What a caller saw the last time.
+#[derive(Clone, Default)]
 struct Seen {
+    edition: Option<u64>,
     tools: Option<crate::domain::Digest>,
     prompts: Option<crate::domain::Digest>,
     templates: Option<crate::domain::Digest>,
@@ -118,20 +125,26 @@ impl Watch {
             changes,
             seen: Seen::default(),
         };
-        watch.seen = watch.look().await;
+        let edition = watch.changes.borrow().edition;
+        watch.seen = watch.look(edition).await;
         watch
     }
 
-    async fn look(&self) -> Seen {
+    async fn look(&self, edition: u64) -> Seen {
+        let resources = self.endpoint.resource_changes(&self.state, &self.principal);
+        if self.seen.edition == Some(edition) {
+            return Seen { resources, ..self.seen.clone() };
+        }
         let list = async |method: &str| {
-            let listed = self.endpoint.request(&self.state, &self.principal, None, None, method, Params::default()).await;
+            let listed = self.endpoint.request(&self.state, &Caller::new(&self.principal, None), method, Params::default()).await;
             listed.ok().map(|raw| crate::domain::Digest::of(method, raw.get().as_bytes()))
         };
         Seen {
+            edition: Some(edition),
+            resources,
             tools: if self.wanted.tools { list("tools/list").await } else { None },
             prompts: if self.wanted.prompts { list("prompts/list").await } else { None },
             templates: if self.wanted.resources { list("resources/templates/list").await } else { None },
-            resources: self.changes.borrow().resources,
         }
     }
 
@@ -139,7 +152,10 @@ impl Watch {
     async fn next(&mut self) -> Option<Vec<Bytes>> {
         loop {
             self.changes.changed().await.ok()?;
-            let now = self.look().await;
+            // A server may tell of a thousand changes in a row; the client hears of them once.
+            tokio::time::sleep(BURST).await;
+            let edition = self.changes.borrow_and_update().edition;
+            let now = self.look(edition).await;
             let mut news = Vec::new();
             let mut tell = |changed: bool, method: &str| {
                 if changed {

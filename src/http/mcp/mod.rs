@@ -16,8 +16,10 @@ use axum::response::Response;
 use super::body::read_json;
 use super::caller::{Caller, missing};
 use super::error::ApiError;
+use super::layers::Elsewhere;
 use super::state::State;
 use crate::domain::Principal;
+use crate::federation::Waited;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use endpoint::Endpoint;
 use reply::{id_of, json};
@@ -51,7 +53,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
     let (parts, body) = request.into_parts();
-    let visit = Visit { state, principal, endpoint, headers: parts.headers };
+    let visit = Visit { state, principal, endpoint, headers: parts.headers, waited: Waited::default() };
     match parts.method {
         Method::POST => post(visit, body).await,
         Method::GET if !visit.is_modern() => session::listen(&visit).await,
@@ -89,10 +91,13 @@ async fn post(visit: Visit, body: Body) -> Result<Response, ApiError> {
         Ok(Opening::Initialize | Opening::Session) => "session",
     })
     .increment(1);
-    match opening {
-        Ok(Opening::Modern) => Ok(stateless::answer(visit, message).await),
-        Ok(Opening::Initialize) => Ok(session::initialize(&visit, message)),
-        Ok(Opening::Session) => Ok(session::answer(visit, message).await),
-        Err(Refusal(status, error)) => Ok(json(status, Outgoing::error(id_of(&message), &error))),
-    }
+    let waited = visit.waited.clone();
+    let mut response = match opening {
+        Ok(Opening::Modern) => stateless::answer(visit, message).await,
+        Ok(Opening::Initialize) => session::initialize(&visit, message),
+        Ok(Opening::Session) => session::answer(visit, message).await,
+        Err(Refusal(status, error)) => json(status, Outgoing::error(id_of(&message), &error)),
+    };
+    response.extensions_mut().insert(Elsewhere(waited.get()));
+    Ok(response)
 }

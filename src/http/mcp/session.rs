@@ -94,7 +94,8 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
             let span = tracing::Span::current();
             let run = async move {
-                let request = visit.endpoint.request(&visit.state, &visit.principal, Some(&session.id), listener, &asked, params);
+                let caller = visit.caller(Some(&session.id), listener);
+                let request = visit.endpoint.request(&visit.state, &caller, &asked, params);
                 tokio::select! {
                     outcome = request => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
@@ -124,7 +125,6 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, ApiError> {
 /// `DELETE`: the session ends.
 pub(super) fn end(visit: &Visit) -> Result<Response, ApiError> {
     let session = find(visit)?;
-    session.ended.cancel();
     visit.state.sessions.end(&session.id);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

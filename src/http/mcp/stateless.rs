@@ -46,8 +46,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             let streams = visit.accepts("text/event-stream");
             let (listener, notes) = progress(params.progress_token(), streams);
             let asked = method.clone();
-            let work =
-                Box::pin(async move { visit.endpoint.request(&visit.state, &visit.principal, None, listener, &asked, params).await });
+            let work = Box::pin(async move { visit.endpoint.request(&visit.state, &visit.caller(None, listener), &asked, params).await });
             deliver(Era::Modern, id, method, work, notes).await
         }
     }

@@ -4,8 +4,10 @@ use axum::http::{HeaderMap, header};
 
 use super::endpoint::Endpoint;
 use crate::domain::Principal;
+use crate::federation::{Caller, Waited};
 use crate::http::state::State;
 use crate::protocol::{HEADER_VERSION, Revision};
+use crate::upstream::Listener;
 
 /// One request at an MCP endpoint.
 pub(super) struct Visit {
@@ -13,9 +15,16 @@ pub(super) struct Visit {
     pub(super) principal: Principal,
     pub(super) endpoint: Endpoint,
     pub(super) headers: HeaderMap,
+    /// How long servers took for the answer.
+    pub(super) waited: Waited,
 }
 
 impl Visit {
+    /// The caller of a request, who may hear of progress.
+    pub(super) fn caller<'v>(&'v self, session: Option<&'v str>, listener: Option<Listener>) -> Caller<'v> {
+        Caller { principal: &self.principal, session, listener, waited: self.waited.clone() }
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -188,6 +188,12 @@ impl TestGateway {
         self.child.kill().await.unwrap();
     }
 
+    /// Starts it again on the same data, on the same port.
+    pub async fn start_again_here(&mut self) {
+        self.listen = self.authority().to_owned();
+        self.start_again().await;
+    }
+
     /// Starts it again on the same data, on another port.
     pub async fn start_again(&mut self) {
         (self.child, self.stdout, self.stderr) = spawn(self.home.path(), self.config.as_deref(), &self.listen, &self.env);

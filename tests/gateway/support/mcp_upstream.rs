@@ -61,7 +61,8 @@ struct Inner {
     recorded: Mutex<Vec<Recorded>>,
     /// Calls of a hanging tool whose connection was closed by the caller.
     left: AtomicUsize,
-    changes: watch::Sender<u64>,
+    /// Whose list changed last.
+    changes: watch::Sender<&'static str>,
     /// The task that accepts connections.
     accepting: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -80,7 +81,7 @@ impl McpUpstream {
             sessions: Mutex::default(),
             recorded: Mutex::default(),
             left: AtomicUsize::new(0),
-            changes: watch::channel(0).0,
+            changes: watch::channel("tools").0,
             accepting: Mutex::default(),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,7 +108,12 @@ impl McpUpstream {
 
     /// Tells whoever listens that the tools changed.
     pub fn tell(&self) {
-        self.0.changes.send_modify(|count| *count += 1);
+        self.0.changes.send_replace("tools");
+    }
+
+    /// Tells whoever listens that the resources changed.
+    pub fn tell_of_resources(&self) {
+        self.0.changes.send_replace("resources");
     }
 
     /// Accepts no more connections.
@@ -224,7 +230,8 @@ impl McpUpstream {
         let body = async_stream::stream! {
             yield Ok::<_, std::convert::Infallible>(Bytes::from(first));
             while changes.changed().await.is_ok() {
-                let mut note = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+                let what = *changes.borrow_and_update();
+                let mut note = json!({ "jsonrpc": "2.0", "method": format!("notifications/{what}/list_changed") });
                 if let Some(params) = &params {
                     note["params"] = params.clone();
                 }
