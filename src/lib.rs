@@ -44,6 +44,7 @@ mod telemetry;
 pub mod cli;
 
 pub use app::{Checked, Gateway, Options, check, find_config, run};
+pub use config::listen_address;
 pub use upstream::{SUPERVISE, supervise};
 
 /// The JSON Schema of the configuration file, as `schemas/portolan.schema.json` holds it.

@@ -34,7 +34,7 @@ struct Serve {
     #[arg(long, global = true, env = "PORTOLAN_CONFIG", value_name = "FILE", help_heading = "Serving")]
     config: Option<PathBuf>,
     /// Where to listen, instead of what the configuration says
-    #[arg(long, global = true, env = "PORTOLAN_LISTEN", value_name = "ADDR", help_heading = "Serving")]
+    #[arg(long, global = true, env = "PORTOLAN_LISTEN", value_name = "ADDR", help_heading = "Serving", value_parser = portolan::listen_address)]
     listen: Option<SocketAddr>,
 }
 
@@ -111,6 +111,7 @@ async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
     };
     let checked = match checked {
         Ok(checked) => checked,
+        Err(error) if json => return cli::show_unreadable(&format!("{error:#}")),
         Err(error) => return failed(&error),
     };
     let rows: Vec<_> = checked.into_iter().map(|one| (one.kind, one.name, one.outcome)).collect();

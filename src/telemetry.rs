@@ -14,7 +14,7 @@ const DURATIONS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.
 
 /// Starts logging. A second call in one process changes nothing.
 pub fn log(config: &Telemetry) {
-    let filter = EnvFilter::try_new(&*config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = config.filter().unwrap_or_else(|_| EnvFilter::new("info"));
     let json = match config.format {
         Some(format) => format == Format::Json,
         None => !std::io::stderr().is_terminal(),

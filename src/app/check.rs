@@ -13,7 +13,7 @@ use crate::upstream::{Identity, Upstreams};
 
 /// One thing that was tried.
 pub struct Checked {
-    /// `provider` or `server`.
+    /// `provider`, `server` or `context`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -27,9 +27,9 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
-    config.storage.file(Path::new("."))?;
+    let mut checked = files(&config);
     if offline {
-        return Ok(Vec::new());
+        return Ok(checked);
     }
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let net = Net::new()?;
@@ -55,8 +55,22 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
         };
         Checked { kind: "server", name: spec.name.to_string(), outcome }
     }));
-    let (mut checked, servers) = futures::join!(providers, servers);
+    let (providers, servers) = futures::join!(providers, servers);
+    checked.extend(providers);
     checked.extend(servers);
     upstreams.close_all().await;
     Ok(checked)
+}
+
+/// The files that context comes from.
+fn files(config: &Config) -> Vec<Checked> {
+    let files = config.context.sources.iter().filter_map(|(name, source)| Some((name, source.file.as_ref()?)));
+    let tried = files.map(|(name, path)| {
+        let outcome = match std::fs::read_to_string(path) {
+            Ok(text) => Ok(format!("{} bytes", text.len())),
+            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        };
+        Checked { kind: "context", name: name.clone(), outcome }
+    });
+    tried.collect()
 }

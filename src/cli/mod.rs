@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 pub use connection::Connection;
-pub use output::{print, show_check};
+pub use output::{print, show_check, show_unreadable};
 
 use client::Client;
 

@@ -40,6 +40,12 @@ pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], json:
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Prints, for scripts, why `portolan check` could not even read the configuration.
+pub fn show_unreadable(why: &str) -> ExitCode {
+    print(&format!("{:#}\n", json!({ "ok": false, "checked": [], "error": { "code": "invalid_configuration", "message": why } })));
+    ExitCode::FAILURE
+}
+
 /// Prints an error where errors go.
 pub(super) fn complain(error: &Error, json: bool) {
     if json {

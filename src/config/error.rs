@@ -59,6 +59,18 @@ impl From<serde_saphyr::Error> for Error {
             Some((message, _)) if place.is_some() => message.to_owned(),
             _ => text,
         };
-        Self::Syntax(format!("{}{text}", place.unwrap_or_default()))
+        Self::Syntax(format!("{}{}", place.unwrap_or_default(), plainly(&text)))
+    }
+}
+
+/// The parser's words in those of people who write files and not parsers.
+fn plainly(text: &str) -> String {
+    match text {
+        "expected sequence start" => "a list is expected here, as in `[one, two]`".to_owned(),
+        "expected mapping start" => "settings are expected here, as in `key: value`".to_owned(),
+        _ => match text.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split_once(", set ")) {
+            Some((key, _)) => format!("the key `{key}` stands twice"),
+            None => text.to_owned(),
+        },
     }
 }

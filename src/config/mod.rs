@@ -34,7 +34,7 @@ pub use mcp::Mcp;
 pub use models::{Model, Target};
 pub use providers::{BUILT_IN, Kind, Provider};
 pub use registry::Registry;
-pub use server::Server;
+pub use server::{Server, listen_address};
 pub use storage::Storage;
 pub use telemetry::{Format, Telemetry};
 pub use watch::watch;
@@ -104,6 +104,8 @@ impl Config {
 
     /// What no single section can see: names that point to nothing.
     fn check(&self) -> Result<(), Error> {
+        self.storage.file(Path::new("."))?;
+        self.telemetry.check()?;
         for (name, provider) in self.providers.iter().flatten() {
             provider.check(name)?;
         }

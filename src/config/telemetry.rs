@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
+use super::Error;
 use super::value::Text;
 
 /// Logs. They go to standard error.
@@ -13,6 +15,30 @@ pub struct Telemetry {
     pub log: Text,
     /// `text` or `json`; by default text on a terminal and JSON otherwise.
     pub format: Option<Format>,
+}
+
+impl Telemetry {
+    /// What is logged.
+    ///
+    /// # Errors
+    /// When the text is neither a level nor a filter.
+    pub fn filter(&self) -> Result<EnvFilter, Error> {
+        let levels = ["off", "error", "warn", "info", "debug", "trace"];
+        let word = self.log.chars().all(char::is_alphanumeric);
+        let known = !word || levels.iter().any(|level| level.eq_ignore_ascii_case(&self.log));
+        let filter = EnvFilter::try_new(&*self.log).ok().filter(|_| known);
+        let wrong = || {
+            Error::wrong(
+                "telemetry.log",
+                format!("`{}` is no level; write one of {}, or a filter such as `info,portolan=debug`", self.log, levels.join(", ")),
+            )
+        };
+        filter.ok_or_else(wrong)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.filter().map(drop)
+    }
 }
 
 /// How log lines look.

@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt as _;
-use metrics::{counter, histogram};
 
 use super::body::read_json;
 use super::caller::ModelCaller;
 use super::error::ApiError;
 use super::layers::Elsewhere;
+use super::meters::Meter;
 use super::sse;
 use super::state::State;
 use crate::completion::{Answer, Asked, Meta, split_names};
@@ -53,7 +53,7 @@ pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Resu
 pub(super) fn respond(answer: Answer, operation: &'static str, start: Instant) -> Response {
     let (meta, mut response) = match answer {
         Answer::Json(meta, body) => {
-            observe(&meta, operation, start, usage_of(&body));
+            Meter::of(operation, &meta.model).note(start.elapsed(), usage_of(&body));
             (meta, ([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
         Answer::Stream(meta, mut events) => {
@@ -73,7 +73,7 @@ pub(super) fn respond(answer: Answer, operation: &'static str, start: Instant) -
                         }
                     }
                 }
-                observe(&told, operation, start, Some(tail));
+                Meter::of(operation, &told.model).note(start.elapsed(), Some(tail));
             };
             (meta, sse::response(bytes.boxed()))
         }
@@ -107,23 +107,4 @@ fn stream_usage(bytes: &Bytes) -> Option<Usage> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("\"usage\":{"))?;
     let at = text.rfind("\"usage\":{")?;
     serde_json::Deserializer::from_str(text.get(at + 8..)?).into_iter::<Usage>().next()?.ok()
-}
-
-fn observe(meta: &Meta, operation: &'static str, start: Instant, usage: Option<Usage>) {
-    let (provider, model) = meta.model.split_once('/').unwrap_or(("", &meta.model));
-    let labels = [
-        ("gen_ai_operation_name", operation.to_owned()),
-        ("gen_ai_provider_name", provider.to_owned()),
-        ("gen_ai_request_model", model.to_owned()),
-    ];
-    histogram!("gen_ai_client_operation_duration_seconds", &labels).record(start.elapsed().as_secs_f64());
-    match usage {
-        Some(usage) if usage != Usage::default() => {
-            for (kind, tokens) in [("input", usage.prompt_tokens), ("output", usage.completion_tokens)] {
-                let labels = [labels.as_slice(), &[("gen_ai_token_type", kind.to_owned())]].concat();
-                counter!("gen_ai_client_token_usage_total", &labels).increment(tokens);
-            }
-        }
-        _ => counter!("portolan_answers_without_usage_total", &labels).increment(1),
-    }
 }

@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod layers;
 mod mcp;
+mod meters;
 mod models;
 mod pace;
 mod serve;

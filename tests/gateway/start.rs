@@ -84,7 +84,11 @@ async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
         ("models:\n  m: { targets: [{ provider: nobody, model: x }] }\n", vec!["models.m", "nobody"]),
         ("models:\n  m: { targets: [{ provider: portolan, model: echo }], context: [nothing] }\n", vec!["models.m", "nothing"]),
         ("context:\n  sources:\n    a: { file: a.md, resource: 'x://y', server: b }\n", vec!["context.sources.a"]),
-        ("storage: { url: 'mysql://x' }\n", vec!["storage.url"]),
+        ("storage: { url: 'mysql://x' }\n", vec!["portolan.yaml", "storage.url"]),
+        ("server: { listen: here }\n", vec!["line 1", "`here`", "127.0.0.1:8484"]),
+        ("telemetry: { log: verbose }\n", vec!["telemetry.log", "verbose", "debug"]),
+        ("mcp:\n  servers:\n    a: { command: 'npx -y some-server' }\n", vec!["line 3", "a list is expected"]),
+        ("limits: {}\nlimits: {}\n", vec!["line 2", "`limits` stands twice"]),
     ];
     for (config, words) in cases {
         let complaint = TestGateway::refused(config).await.failed(1);
@@ -148,6 +152,12 @@ async fn check_tries_what_a_file_names() {
         said["checked"].as_array().unwrap().iter().filter(|one| one["ok"] == false).filter_map(|one| one["name"].as_str()).collect();
     assert!(failed.contains(&"gone") && failed.contains(&"dead"), "{said}");
     check(broken, &["--offline"]).await.ok();
+
+    let absent = check("context: { sources: { rules: { file: absent.md } } }\n", &["--offline"]).await;
+    assert!(absent.code == 1 && absent.stdout.contains("absent.md"), "{absent:#?}");
+    let unreadable = check("limitz: {}\n", &["--offline", "--json"]).await;
+    let said: Value = serde_json::from_str(&unreadable.stdout).unwrap();
+    assert!(unreadable.code == 1 && said["error"]["message"].as_str().unwrap().contains("limitz"), "{said}");
 }
 
 #[tokio::test]
