@@ -16,7 +16,7 @@ use super::layers::Elsewhere;
 use super::meters::Meter;
 use super::sse;
 use super::state::State;
-use crate::completion::{Answer, Asked, Meta, split_names};
+use crate::completion::{Answer, Asked, split_names};
 use crate::domain::{RawObject, Usage};
 use crate::llm::{ChatRequest, error_event};
 
