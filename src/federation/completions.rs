@@ -2,21 +2,17 @@
 
 use serde_json::value::RawValue;
 
+use super::ask::Ask;
 use super::name::parted_uri;
-use super::upstreams::{Caller, Road};
-use super::view::{Scope, View};
+use super::upstreams::Road;
+use super::view::Scope;
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Params, RpcError};
 
 impl Road {
     /// `completion/complete`: asked of the server that has the prompt or the template.
-    pub(super) async fn complete(
-        &self,
-        view: &View,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        mut params: Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn complete(&self, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let bad = || RpcError::params("`params.ref` must name a prompt or a resource template of this endpoint");
         let reference = params.get("ref").ok_or_else(bad)?.to_owned();
         let mut reference = RawObject::parse(reference.get()).map_err(|_| bad())?;

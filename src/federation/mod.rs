@@ -3,6 +3,7 @@
 //! Lists come from the registry's approved releases and cost no upstream call. Every tool call, from
 //! an MCP client or from an agent loop, goes through `tools.rs`: every guard stands there once.
 
+mod ask;
 mod completions;
 mod name;
 mod offered;
@@ -28,6 +29,7 @@ use crate::domain::{Adjustable, Principal, RawObject, raw};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
+use ask::Ask;
 use resources::Resources;
 use upstreams::Road;
 use view::View;
@@ -145,15 +147,16 @@ impl Federation {
     /// Answers one MCP request, whatever era it came in.
     pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
         let view = self.view();
+        let ask = Ask { view: &view, caller, scope };
         match method {
             "tools/list" => view.tools(caller.principal, scope, &params),
             "prompts/list" => view.prompts(caller.principal, scope, &params),
             "resources/templates/list" => view.templates(caller.principal, scope, &params),
-            "tools/call" => self.0.road.call(&view, caller, scope, params).await,
-            "prompts/get" => self.0.road.prompt(&view, caller, scope, params).await,
-            "resources/list" => self.0.resources.list(&self.0.road, &view, caller, scope, &params).await,
-            "resources/read" => self.0.road.read(&view, caller, scope, params).await,
-            "completion/complete" => self.0.road.complete(&view, caller, scope, params).await,
+            "tools/call" => self.0.road.call(ask, params).await,
+            "prompts/get" => self.0.road.prompt(ask, params).await,
+            "resources/list" => self.0.resources.list(&self.0.road, ask, &params).await,
+            "resources/read" => self.0.road.read(ask, params).await,
+            "completion/complete" => self.0.road.complete(ask, params).await,
             "ping" => Ok(raw(&json!({}))),
             other => Err(RpcError::method(other)),
         }

@@ -2,21 +2,17 @@
 
 use serde_json::value::RawValue;
 
+use super::ask::Ask;
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Road};
-use super::view::{Scope, View};
+use super::upstreams::Road;
+use super::view::Scope;
 use crate::domain::{clip, raw};
 use crate::protocol::{Params, RpcError};
 
 impl Road {
     /// `prompts/get`.
-    pub(super) async fn prompt(
-        &self,
-        view: &View,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        mut params: Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn prompt(&self, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a prompt"))?;
         let unknown = || RpcError::params(format!("there is no prompt `{}`", clip(&name, 80)));
         let (release, own) = view.prompt(scope, &name).ok_or_else(unknown)?;

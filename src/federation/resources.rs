@@ -7,11 +7,12 @@ use moka::future::Cache;
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
 
+use super::ask::Ask;
 use super::name::{parted_uri, public_uri};
 use super::page::page;
 use super::tools::rewrite_content;
 use super::upstreams::{Caller, Road};
-use super::view::{Scope, View};
+use super::view::Scope;
 use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::protocol::{Era, Params, RpcError};
 use crate::registry::Entry;
@@ -45,14 +46,8 @@ impl Default for Resources {
 
 impl Resources {
     /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
-    pub(super) async fn list(
-        &self,
-        road: &Road,
-        view: &View,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        params: &Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn list(&self, road: &Road, ask: Ask<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let offers = |entry: &Entry| {
             let visible = caller.principal.grants().server(entry.spec.name.as_str());
             visible && entry.release.as_ref().is_some_and(|release| release.manifest.has("resources"))
@@ -103,13 +98,8 @@ fn renamed(server: &str, item: &RawValue) -> String {
 
 impl Road {
     /// `resources/read`.
-    pub(super) async fn read(
-        &self,
-        view: &View,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        mut params: Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn read(&self, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let uri = params.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
         let unknown =
             || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));

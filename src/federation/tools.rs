@@ -6,22 +6,18 @@ use metrics::{counter, histogram};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::ask::Ask;
 use super::name::public_uri;
-use super::upstreams::{Caller, Road};
-use super::view::{Scope, View};
+use super::upstreams::Road;
+use super::view::Scope;
 use crate::domain::{RawObject, clip, raw};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Refused, Release};
 
 impl Road {
     /// `tools/call`. Arguments that do not fit are a result with `isError`, so that a model can mend its call.
-    pub(super) async fn call(
-        &self,
-        view: &View,
-        caller: &Caller<'_>,
-        scope: Scope<'_>,
-        mut params: Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn call(&self, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let start = std::time::Instant::now();
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
         let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));

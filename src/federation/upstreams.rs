@@ -65,27 +65,19 @@ impl Road {
         headers: Vec<(String, String)>,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
-        let outcome = self.deliver(entry, caller, method, params, headers).await;
-        caller.waited.add(start);
-        outcome
-    }
-
-    async fn deliver(
-        &self,
-        entry: &Entry,
-        caller: &Caller<'_>,
-        method: &str,
-        params: &Params,
-        headers: Vec<(String, String)>,
-    ) -> Result<Box<RawValue>, RpcError> {
         let timeout = self.tool_timeout.get();
         let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
-        let connection = self.connection(entry, caller).await?;
-        let outcome = match connection.call(call()).await {
-            Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.call(call()).await,
-            outcome => outcome,
+        let outcome = async {
+            let connection = self.connection(entry, caller).await?;
+            let outcome = match connection.call(call()).await {
+                Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.call(call()).await,
+                outcome => outcome,
+            };
+            outcome.map_err(|error| public(entry, &error))
         };
-        outcome.map_err(|error| public(entry, &error))
+        let outcome = outcome.await;
+        caller.waited.add(start);
+        outcome
     }
 
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
