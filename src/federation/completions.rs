@@ -20,8 +20,8 @@ impl Road {
             (Scope::One(server), _) => server.to_owned(),
             (Scope::All, Some("ref/prompt")) => {
                 let name = reference.string("name").ok_or_else(bad)?;
-                let (release, own) = view.prompt(scope, &name).ok_or_else(bad)?;
-                reference.set("name", raw(&own));
+                let (release, shown) = view.prompt(scope, &name).ok_or_else(bad)?;
+                reference.set("name", raw(&shown.own));
                 release.server.to_string()
             }
             (Scope::All, Some("ref/resource")) => {

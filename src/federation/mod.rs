@@ -4,6 +4,7 @@
 //! an MCP client or from an agent loop, goes through `tools.rs`: every guard stands there once.
 
 mod ask;
+mod calls;
 mod completions;
 mod name;
 mod offered;
@@ -166,7 +167,7 @@ impl Federation {
     pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: &Params, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
         let view = self.view();
         let (release, tool) = view.tool(scope, &params.string("name")?)?;
-        let rules = release.header_rules(&tool).filter(|rules| !rules.is_empty())?;
+        let rules = release.header_rules(&tool.own).filter(|rules| !rules.is_empty())?;
         let arguments = params.read_member("arguments").unwrap_or(serde_json::Value::Null);
         rules.contradiction(header, &arguments)
     }

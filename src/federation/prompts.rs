@@ -15,9 +15,9 @@ impl Road {
         let Ask { view, caller, scope } = ask;
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a prompt"))?;
         let unknown = || RpcError::params(format!("there is no prompt `{}`", clip(&name, 80)));
-        let (release, own) = view.prompt(scope, &name).ok_or_else(unknown)?;
+        let (release, shown) = view.prompt(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
-        params.set("name", raw(&own));
+        params.set("name", raw(&shown.own));
         let result = self.send(entry, caller, "prompts/get", &params, Vec::new()).await?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }

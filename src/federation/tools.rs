@@ -1,12 +1,10 @@
 //! Tools: **the one road to every tool**. Name, grant, release, arguments, connection, result.
 
-use std::sync::Arc;
-
-use metrics::{counter, histogram};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
+use super::calls::{Calls, Verdict};
 use super::name::public_uri;
 use super::upstreams::Road;
 use super::view::Scope;
@@ -21,40 +19,33 @@ impl Road {
         let start = std::time::Instant::now();
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
         let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));
-        let (release, own) = view.tool(scope, &name).ok_or_else(unknown)?;
+        let (release, shown) = view.tool(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
-        let public = super::name::public(release.server.as_str(), &own);
-        if !caller.principal.grants().tool(release.server.as_str(), &public) {
+        if !caller.principal.grants().tool(release.server.as_str(), &shown.public) {
             return Err(unknown());
         }
-        let arguments = match release.check_arguments(&own, params.get("arguments"), self.registry.validators()) {
+        let calls = shown.calls.get_or_init(|| Calls::of(release.server.as_str(), &shown.public));
+        let arguments = match release.check_arguments(&shown.own, params.get("arguments"), self.registry.validators()) {
             Ok(arguments) => arguments,
             Err(Refused::NoSuchTool) => return Err(unknown()),
             Err(refused) => {
-                observe(release, &public, "invalid_arguments", start);
+                calls.note(Verdict::Misfit, start);
                 return Ok(misfit(&name, release, &refused));
             }
         };
-        let rules = release.header_rules(&own);
+        let rules = release.header_rules(&shown.own);
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-        params.set("name", raw(&own));
+        params.set("name", raw(&shown.own));
         let outcome = self.send(entry, caller, "tools/call", &params, headers.unwrap_or_default()).await;
         let verdict = match &outcome {
-            Ok(result) if result.get().contains("\"isError\":true") => "tool_error",
-            Ok(_) => "ok",
-            Err(_) => "error",
+            Ok(result) if result.get().contains("\"isError\":true") => Verdict::ToolError,
+            Ok(_) => Verdict::Ok,
+            Err(_) => Verdict::Error,
         };
-        observe(release, &public, verdict, start);
+        calls.note(verdict, start);
         let result = outcome?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }
-}
-
-fn observe(release: &Arc<Release>, public: &str, outcome: &'static str, start: std::time::Instant) {
-    let labels = [("server", release.server.to_string()), ("tool", public.to_owned()), ("outcome", outcome.to_owned())];
-    counter!("portolan_tool_calls_total", &labels).increment(1);
-    let labels = [("mcp_method_name", "tools/call".to_owned()), ("gen_ai_tool_name", public.to_owned())];
-    histogram!("mcp_client_operation_duration_seconds", &labels).record(start.elapsed().as_secs_f64());
 }
 
 /// The result that tells a model what is wrong with its arguments, and by which release.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 
+use super::calls::Calls;
 use super::name::{public, public_uri};
 use super::offered::OfferedTool;
 use super::page::page;
@@ -22,13 +23,18 @@ pub enum Scope<'a> {
 }
 
 /// One definition under its public name.
-struct Shown {
+pub(super) struct Shown {
     server: String,
-    own: String,
-    public: String,
+    pub(super) own: String,
+    pub(super) public: String,
     body: Box<str>,
     public_body: Box<str>,
+    /// What is counted of its calls.
+    pub(super) calls: OnceLock<Calls>,
 }
+
+/// A list of tools as a result, once it was asked for.
+type Listed = OnceLock<Result<Box<RawValue>, RpcError>>;
 
 /// A catalog made ready for callers.
 pub(super) struct View {
@@ -36,10 +42,35 @@ pub(super) struct View {
     tools: Vec<Shown>,
     prompts: Vec<Shown>,
     templates: Vec<Shown>,
-    tool_by_public: HashMap<String, usize>,
-    prompt_by_public: HashMap<String, usize>,
-    /// The whole tool list for callers who see everything.
-    all_tools: OnceLock<Result<Box<RawValue>, RpcError>>,
+    tool_names: Names,
+    prompt_names: Names,
+    /// The whole tool lists for callers who see everything: of all servers, and of each.
+    all_tools: Listed,
+    tools_of: HashMap<String, Listed>,
+}
+
+/// Where a definition stands in its list, by its public name, and by its own at its server.
+struct Names {
+    public: HashMap<String, usize>,
+    own: HashMap<String, HashMap<String, usize>>,
+}
+
+impl Names {
+    fn of(list: &[Shown]) -> Self {
+        let mut names = Self { public: HashMap::new(), own: HashMap::new() };
+        for (at, shown) in list.iter().enumerate() {
+            names.public.insert(shown.public.clone(), at);
+            names.own.entry(shown.server.clone()).or_default().insert(shown.own.clone(), at);
+        }
+        names
+    }
+
+    fn at(&self, scope: Scope<'_>, name: &str) -> Option<usize> {
+        match scope {
+            Scope::All => self.public.get(name).copied(),
+            Scope::One(server) => self.own.get(server)?.get(name).copied(),
+        }
+    }
 }
 
 impl View {
@@ -52,9 +83,9 @@ impl View {
             catalog.serving().flat_map(|(_, release)| of(release)).collect()
         };
         let (tools, prompts, templates) = (shown(Kind::Tool), shown(Kind::Prompt), shown(Kind::Template));
-        let index = |list: &[Shown]| list.iter().enumerate().map(|(at, shown)| (shown.public.clone(), at)).collect();
-        let (tool_by_public, prompt_by_public) = (index(&tools), index(&prompts));
-        Self { catalog, tools, prompts, templates, tool_by_public, prompt_by_public, all_tools: OnceLock::new() }
+        let (tool_names, prompt_names) = (Names::of(&tools), Names::of(&prompts));
+        let tools_of = tool_names.own.keys().map(|server| (server.clone(), Listed::new())).collect();
+        Self { catalog, tools, prompts, templates, tool_names, prompt_names, all_tools: Listed::new(), tools_of }
     }
 
     /// Whether it shows what a catalog has to show.
@@ -77,8 +108,12 @@ impl View {
     pub(super) fn tools(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let grants = principal.grants();
         let may = |shown: &&Shown| grants.tool(&shown.server, &shown.public);
-        if scope == Scope::All && params.get("cursor").is_none() && grants.sees_everything() {
-            return self.all_tools.get_or_init(|| page("tools", &bodies(self.tools.iter(), scope), params, None)).clone();
+        let kept = match scope {
+            Scope::All => Some(&self.all_tools),
+            Scope::One(server) => self.tools_of.get(server),
+        };
+        if let Some(kept) = kept.filter(|_| params.get("cursor").is_none() && grants.sees_everything()) {
+            return kept.get_or_init(|| page("tools", &bodies(self.tools.iter(), scope), params, None)).clone();
         }
         page("tools", &bodies(self.tools.iter().filter(may), scope), params, None)
     }
@@ -92,9 +127,9 @@ impl View {
         page("resourceTemplates", &bodies(visible, scope), params, None)
     }
 
-    /// The release and own name of a tool, by its name at a scope.
-    pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, String)> {
-        self.find(scope, name, &self.tools, &self.tool_by_public)
+    /// A tool and its release, by its name at a scope.
+    pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
+        self.released(self.tools.get(self.tool_names.at(scope, name)?)?)
     }
 
     /// The entry of a release's server, for a caller who may see it.
@@ -102,17 +137,13 @@ impl View {
         self.catalog.usable(release.server.as_str()).filter(|entry| principal.grants().server(entry.spec.name.as_str()))
     }
 
-    /// The release and own name of a prompt, by its name at a scope.
-    pub(super) fn prompt(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, String)> {
-        self.find(scope, name, &self.prompts, &self.prompt_by_public)
+    /// A prompt and its release, by its name at a scope.
+    pub(super) fn prompt(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
+        self.released(self.prompts.get(self.prompt_names.at(scope, name)?)?)
     }
 
-    fn find(&self, scope: Scope<'_>, name: &str, list: &[Shown], by_public: &HashMap<String, usize>) -> Option<(&Arc<Release>, String)> {
-        let (server, own) = match scope {
-            Scope::All => list.get(*by_public.get(name)?).map(|shown| (shown.server.as_str(), shown.own.clone()))?,
-            Scope::One(server) => (server, name.to_owned()),
-        };
-        Some((self.catalog.usable(server)?.release.as_ref()?, own))
+    fn released<'v>(&'v self, shown: &'v Shown) -> Option<(&'v Arc<Release>, &'v Shown)> {
+        Some((self.catalog.usable(&shown.server)?.release.as_ref()?, shown))
     }
 
     pub(super) fn offered(&self, principal: &Principal, selected: &Globs) -> Vec<OfferedTool> {
@@ -144,7 +175,7 @@ impl Shown {
             }
             Err(_) => body.clone(),
         };
-        Self { server: server.to_owned(), own, public, body, public_body }
+        Self { server: server.to_owned(), own, public, body, public_body, calls: OnceLock::new() }
     }
 }
 
