@@ -7,6 +7,7 @@ mod live;
 mod options;
 mod reload;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub struct Gateway {
     read: Option<Vec<u8>>,
     config: Config,
     made_owner_key: Option<String>,
+    /// Keeps other gateways away from the data directory.
+    lock: File,
 }
 
 impl Gateway {
@@ -62,6 +65,7 @@ impl Gateway {
         // A second provider in the same process keeps the first; both are the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data_dir = data_dir(options.data_dir.as_deref())?;
+        let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
         let store = store::open(&config.storage.file(&data_dir)?).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), &config.auth).await?;
@@ -100,7 +104,7 @@ impl Gateway {
         let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
         let settings = state.settings.clone();
         let live = Live { net, auth, registry, upstreams, federation, completions, settings, tool_timeout, refresh, found };
-        Ok(Self { listener, address, state, live, options, read, config, made_owner_key })
+        Ok(Self { listener, address, state, live, options, read, config, made_owner_key, lock })
     }
 
     /// The address it listens on.
@@ -127,6 +131,7 @@ impl Gateway {
         http::serve(self.listener, router, self.state, stop).await;
         self.live.registry.stop();
         self.live.upstreams.close_all().await;
+        drop(self.lock);
         Ok(())
     }
 

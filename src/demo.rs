@@ -1,5 +1,6 @@
 //! `portolan demo-server`: a small MCP server over standard streams, to try the gateway with.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
     CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, ErrorData, Implementation,
-    ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
     ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
     ServerCapabilities, ServerConfig,
 };
@@ -18,9 +19,9 @@ use rmcp::{RoleServer, ServerHandler, ServiceExt as _, prompt, prompt_handler, p
 const NOTES: &str = "demo://notes";
 const GREETING: &str = "demo://greeting/";
 
-/// Serves until standard input closes.
-pub async fn run() -> Result<()> {
-    Demo::new().serve(rmcp::transport::stdio()).await?.waiting().await?;
+/// Serves until standard input closes. `words` is a file with the description of the tool `echo`.
+pub async fn run(words: Option<PathBuf>) -> Result<()> {
+    Demo::new(words).serve(rmcp::transport::stdio()).await?.waiting().await?;
     Ok(())
 }
 
@@ -28,6 +29,7 @@ pub async fn run() -> Result<()> {
 struct Demo {
     tool_router: ToolRouter<Self>,
     prompt_router: PromptRouter<Self>,
+    words: Option<PathBuf>,
 }
 
 /// What to repeat.
@@ -71,8 +73,8 @@ struct Greeting {
 #[allow(clippy::unused_self)] // The router calls methods.
 #[tool_router]
 impl Demo {
-    fn new() -> Self {
-        Self { tool_router: Self::tool_router(), prompt_router: Self::prompt_router() }
+    fn new(words: Option<PathBuf>) -> Self {
+        Self { tool_router: Self::tool_router(), prompt_router: Self::prompt_router(), words }
     }
 
     #[tool(description = "Tells the time in UTC.", annotations(read_only_hint = true))]
@@ -123,6 +125,15 @@ impl ServerHandler for Demo {
         let mut config = ServerConfig::new(capabilities).with_instructions("A server to try things with.");
         config.server_info = Implementation::new("portolan-demo", env!("CARGO_PKG_VERSION"));
         config
+    }
+
+    async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
+        let mut tools = self.tool_router.list_all();
+        let words = self.words.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        if let (Some(words), Some(echo)) = (words, tools.iter_mut().find(|tool| tool.name == "echo")) {
+            echo.description = Some(words.trim().to_owned().into());
+        }
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn list_resources(

@@ -31,19 +31,29 @@ struct Arguments {
 #[derive(Args, Default)]
 struct Serve {
     /// The configuration file [default: ./portolan.yaml if it is there, else built-in defaults]
-    #[arg(long, global = true, env = "PORTOLAN_CONFIG", value_name = "FILE", help_heading = "Serving")]
+    #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen, instead of what the configuration says
-    #[arg(long, global = true, env = "PORTOLAN_LISTEN", value_name = "ADDR", help_heading = "Serving", value_parser = portolan::listen_address)]
+    #[arg(long, env = "PORTOLAN_LISTEN", value_name = "ADDR", value_parser = portolan::listen_address)]
     listen: Option<SocketAddr>,
+}
+
+impl Serve {
+    /// What stands behind the command, else what stands before it.
+    fn or(self, before: Self) -> Self {
+        Self { config: self.config.or(before.config), listen: self.listen.or(before.listen) }
+    }
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Start the gateway
-    Serve,
+    Serve(Serve),
     /// Read a configuration as a start would, and try its providers and servers
     Check {
+        /// The configuration file [default: ./portolan.yaml if it is there, else built-in defaults]
+        #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Only read the file
         #[arg(long)]
         offline: bool,
@@ -54,7 +64,11 @@ enum Command {
         command: ConfigCommand,
     },
     /// A small MCP server over standard streams, to try things with
-    DemoServer,
+    DemoServer {
+        /// A file with the description of the tool `echo`, read at every list: to see what happens when it changes
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
+    },
     #[command(flatten)]
     Client(cli::Command),
 }
@@ -81,13 +95,14 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> ExitCode {
     let Arguments { connection, serve, command } = arguments;
     let outcome = match command {
-        None | Some(Command::Serve) => start(connection, serve).await,
-        Some(Command::Check { offline }) => return check(serve.config, offline, connection.json).await,
+        None => start(connection, serve).await,
+        Some(Command::Serve(own)) => start(connection, own.or(serve)).await,
+        Some(Command::Check { config, offline }) => return check(config.or(serve.config), offline, connection.json).await,
         Some(Command::Config { command: ConfigCommand::Schema }) => {
             cli::print(&format!("{:#}\n", portolan::config_schema()));
             Ok(())
         }
-        Some(Command::DemoServer) => demo::run().await,
+        Some(Command::DemoServer { words }) => demo::run(words).await,
         Some(Command::Client(command)) => return cli::run(&connection, command).await,
     };
     match outcome {
@@ -105,7 +120,9 @@ async fn start(connection: Connection, serve: Serve) -> anyhow::Result<()> {
 }
 
 async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
-    let checked = match portolan::find_config(config) {
+    let found = portolan::find_config(config);
+    let named = found.as_ref().is_ok_and(Option::is_some);
+    let checked = match found {
         Ok(config) => portolan::check(config.as_deref(), offline).await,
         Err(error) => Err(error),
     };
@@ -115,7 +132,7 @@ async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
         Err(error) => return failed(&error),
     };
     let rows: Vec<_> = checked.into_iter().map(|one| (one.kind, one.name, one.outcome)).collect();
-    cli::show_check(&rows, json)
+    cli::show_check(&rows, named, json)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -37,6 +37,7 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
         }
     }
     out.push_str("\nTry, in another terminal:\n");
+    let portolan = called();
     // What the command line assumes when it is told nothing.
     if address.port() != 8484 {
         let _ = writeln!(out, "  export PORTOLAN_URL=http://127.0.0.1:{}", address.port());
@@ -45,8 +46,16 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
         let _ = writeln!(out, "  export PORTOLAN_DATA_DIR='{}'", dir.display());
     }
     if servers.is_empty() {
-        out.push_str("  portolan server add demo -- portolan demo-server\n");
+        let _ = writeln!(out, "  {portolan} server add demo -- portolan demo-server");
     }
-    out.push_str("  portolan tool list\n  portolan chat \"hello\"\n\n");
+    let _ = write!(out, "  {portolan} tool list\n  {portolan} chat \"hello\"\n\n");
     out
+}
+
+/// How the command is called from a shell: by its name where that finds it, else by its path.
+fn called() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join("portolan").is_file());
+    let own = || std::env::current_exe().ok().map(|path| path.display().to_string());
+    if found { None } else { own() }.unwrap_or_else(|| "portolan".to_owned())
 }

@@ -63,7 +63,6 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
     for section in fixed(&running.config, &config) {
         warn!("`{section}` changed; that takes a restart, and all else is in use");
     }
-    // From here on nothing is refused any more: what can fail has been tried.
     live.auth.declare(&config.auth)?;
     live.completions.store(next.into());
     live.settings.store(settings(&config, running.address).into());

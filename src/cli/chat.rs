@@ -1,12 +1,12 @@
 //! `portolan chat`: a conversation in the terminal, streamed.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{Client, Error, Result};
-use super::output::{list, print, text};
+use super::output::{as_json, list, print, text};
 use crate::net::{self, Splitter};
 
 /// Talk to a model.
@@ -58,10 +58,13 @@ pub(super) async fn run(client: &Client, chat: Chat) -> Result {
     }
 }
 
+/// The first named model; as callers see it, for they need not be administrators.
 async fn default_model(client: &Client) -> Result<String> {
-    let models = client.control("models_list", json!({})).await?;
-    let named = list(&models, "models").iter().find(|model| model.get("targets").is_some());
-    Ok(named.map_or_else(|| "portolan/echo".to_owned(), |model| text(model, "name")))
+    let response = client.send(client.request(reqwest::Method::GET, "/v1/models")?).await?;
+    let body = net::read(response, 16 << 20).await.map_err(|error| Error::failed(error.to_string()))?;
+    let models: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let named = list(&models, "data").iter().find(|model| text(model, "owned_by") == "portolan" && !text(model, "id").contains('/'));
+    Ok(named.map_or_else(|| "portolan/echo".to_owned(), |model| text(model, "id")))
 }
 
 async fn turn(client: &Client, chat: &Chat, model: &str, messages: &[Value]) -> Result<String> {
@@ -88,16 +91,23 @@ async fn turn(client: &Client, chat: &Chat, model: &str, messages: &[Value]) -> 
         while let Some(event) = splitter.next_event() {
             let Some(value) = event.data.and_then(|data| serde_json::from_str::<Value>(&data).ok()) else { continue };
             if value.get("error").is_some() {
-                print("\n");
+                if !client.json {
+                    print("\n");
+                }
                 return Err(failed(&value));
             }
             if let Some(text) = value.pointer("/choices/0/delta/content").and_then(Value::as_str) {
                 answer.push_str(text);
-                print(&crate::domain::printable(text));
+                if !client.json {
+                    print(&crate::domain::printable(text));
+                }
             }
         }
     }
-    print("\n");
-    let _ = std::io::stdout().flush();
+    if client.json {
+        as_json(&json!({ "model": model, "content": answer }));
+    } else {
+        print("\n");
+    }
     Ok(answer)
 }

@@ -22,7 +22,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("no gateway answers at {0}; start one with `portolan serve`, or name it with --url")]
+    #[error("no gateway answers at {0}; start one with `portolan serve`, or name it by PORTOLAN_URL or by --url before the command")]
     Unreachable(String),
     #[error("the gateway refused the key; set PORTOLAN_KEY, or name the gateway's data directory with --data-dir")]
     Unauthorized,
@@ -91,7 +91,7 @@ impl Client {
     /// Sends a request; a gateway that is not there is an error of its own.
     pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
         request.send().await.map_err(|error| match net::Error::from(error) {
-            net::Error::Refused | net::Error::Unresolved | net::Error::Timeout => Error::Unreachable(self.base.to_string()),
+            net::Error::Refused | net::Error::Unresolved => Error::Unreachable(self.base.to_string()),
             error => Error::failed(error.to_string()),
         })
     }

@@ -15,8 +15,8 @@ pub fn print(text: &str) {
     let _ = out.flush();
 }
 
-/// Prints the outcome of `portolan check`; failing when something does not work.
-pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], json: bool) -> ExitCode {
+/// Prints the outcome of `portolan check`; failing when something does not work. `named` says whether there is a file at all.
+pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], named: bool, json: bool) -> ExitCode {
     let good = rows.iter().all(|(_, _, outcome)| outcome.is_ok());
     if json {
         let checked: Vec<Value> = rows
@@ -35,7 +35,11 @@ pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], json:
         if !rows.is_empty() {
             table(&["WHAT", "NAME", "STATE", "DETAIL"], lines);
         }
-        print(if good { "The configuration is good.\n" } else { "Something does not work; see above.\n" });
+        print(match (good, named) {
+            (true, true) => "The configuration is good.\n",
+            (true, false) => "There is no configuration file; the built-in defaults are in use, and they are good.\n",
+            (false, _) => "Something does not work; see above.\n",
+        });
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

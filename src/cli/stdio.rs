@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::client::{Client, Error, Result};
+use crate::domain::one_line;
 use crate::net::{self, Splitter};
 use crate::protocol::{
     HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, Params, RpcError,
@@ -52,6 +53,7 @@ pub(super) async fn run(client: Client, server: Option<String>) -> Result {
         reopening: tokio::sync::Mutex::default(),
         rules: Rules::default(),
         running: Mutex::default(),
+        streams: Mutex::default(),
     });
     let outcome = bridge.clone().run().await;
     drop(bridge);
@@ -73,6 +75,8 @@ struct Bridge {
     /// Which arguments of which tools travel in headers too.
     rules: Rules,
     running: Mutex<HashMap<String, AbortHandle>>,
+    /// Requests that have no answer of their own: they end with the client.
+    streams: Mutex<Vec<AbortHandle>>,
 }
 
 /// An open session: its id and its revision.
@@ -93,14 +97,14 @@ struct Message {
 
 impl Bridge {
     async fn run(self: Arc<Self>) -> Result {
-        let mut input = BufReader::new(tokio::io::stdin()).lines();
+        let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
         let mut tasks = JoinSet::new();
-        while let Ok(Some(line)) = input.next_line().await {
-            if line.trim().is_empty() {
+        while let Ok(Some(line)) = input.next_segment().await {
+            if line.trim_ascii().is_empty() {
                 continue;
             }
-            let message = match Incoming::parse(line.as_bytes()) {
-                Ok(message) => self.message(line, message),
+            let message = match Incoming::parse(&line) {
+                Ok(message) => self.message(String::from_utf8_lossy(&line).into_owned(), message),
                 Err(unreadable) => {
                     say(&self.out, Outgoing::error(unreadable.id.as_ref(), &unreadable.error)).await;
                     continue;
@@ -111,9 +115,12 @@ impl Bridge {
                 self.open(&message).await?;
                 continue;
             }
-            let (id, this) = (message.id.clone(), self.clone());
+            let (id, this, endless) = (message.id.clone(), self.clone(), message.method == "subscriptions/listen");
             // In a task of its own, so that a slow call holds up nothing behind it.
             let handle = tasks.spawn(async move { this.exchange(&message).await });
+            if endless {
+                lock(&self.streams).push(handle.clone());
+            }
             if let Some(id) = id {
                 lock(&self.running).insert(id.to_string(), handle);
             }
@@ -121,6 +128,9 @@ impl Bridge {
             lock(&self.running).retain(|_, task| !task.is_finished());
         }
         // The client has said all it had to say; what it asked is still answered.
+        for task in lock(&self.streams).drain(..) {
+            task.abort();
+        }
         let _ = tokio::time::timeout(LAST_ANSWERS, async { while tasks.join_next().await.is_some() {} }).await;
         self.close().await;
         Ok(())
@@ -172,12 +182,12 @@ impl Bridge {
             };
         }
         match response {
-            Ok(response) if message.method == "tools/list" => {
-                let body = whole(response).await.unwrap_or_default();
-                learn(&self.rules, &body);
-                say(&self.out, message.id.as_ref().map_or(body.clone(), |id| addressed(body, id))).await;
+            Ok(response) => {
+                let rules = (message.method == "tools/list").then_some(&self.rules);
+                if let Err(error) = relay(response, &self.out, message.id.as_ref(), rules).await {
+                    fail(&self.out, message.id.as_ref(), &error.to_string()).await;
+                }
             }
-            Ok(response) => relay(response, &self.out, message.id.as_ref()).await,
             Err(error) => fail(&self.out, message.id.as_ref(), &error.to_string()).await,
         }
     }
@@ -213,8 +223,10 @@ impl Bridge {
     async fn open(self: &Arc<Self>, message: &Message) -> Result {
         match self.greet(message).await {
             Ok(body) => {
-                *lock(&self.opening) = Some(message.line.clone());
-                say(&self.out, body).await;
+                if self.session().is_some() {
+                    *lock(&self.opening) = Some(message.line.clone());
+                }
+                say(&self.out, message.id.as_ref().map_or(body.clone(), |id| addressed(body, id))).await;
                 Ok(())
             }
             Err(error) => {
@@ -276,7 +288,7 @@ impl Bridge {
                     let _ = self.reopen(&open).await;
                 }
                 Ok(response) if response.status().is_success() => {
-                    relay(response, &self.out, None).await;
+                    let _ = relay(response, &self.out, None, None).await;
                     pause = Duration::from_millis(250);
                 }
                 Ok(_) => return,
@@ -335,11 +347,6 @@ fn addressed(body: String, id: &Id) -> String {
     }
 }
 
-/// A message must stand on one line; JSON never needs a line break.
-fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
-}
-
 async fn whole(response: reqwest::Response) -> Result<String> {
     let stream = is_stream(&response);
     let body = net::read(response, MAX_MESSAGE).await.map_err(|error| Error::failed(error.to_string()))?;
@@ -349,30 +356,50 @@ async fn whole(response: reqwest::Response) -> Result<String> {
     }
     let mut splitter = Splitter::default();
     let _ = splitter.push(body.as_bytes());
-    let events = std::iter::from_fn(|| splitter.next_event());
-    Ok(events.filter_map(|event| event.data).last().unwrap_or_default())
+    let mut events: Vec<_> = std::iter::from_fn(|| splitter.next_event()).collect();
+    events.extend(splitter.finish());
+    Ok(events.into_iter().filter_map(|event| event.data).last().unwrap_or_default())
 }
 
 fn is_stream(response: &reqwest::Response) -> bool {
     response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("text/event-stream"))
 }
 
-/// Writes what a response brings, a line a message.
-async fn relay(mut response: reqwest::Response, out: &mpsc::Sender<String>, id: Option<&Id>) {
+/// Writes what a response brings, a line a message. A response that ends before the answer to `id` is an error.
+async fn relay(mut response: reqwest::Response, out: &mpsc::Sender<String>, id: Option<&Id>, rules: Option<&Rules>) -> Result {
     if !is_stream(&response) {
-        let body = whole(response).await.unwrap_or_default();
+        let body = whole(response).await?;
+        if let Some(rules) = rules {
+            learn(rules, &body);
+        }
         if let Some(id) = id {
             say(out, addressed(body, id)).await;
         }
-        return;
+        return Ok(());
     }
+    let mut answered = id.is_none();
     let mut splitter = Splitter::default();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        if splitter.push(&chunk).is_err() {
-            return;
+    loop {
+        let chunk = response.chunk().await.map_err(|error| Error::failed(net::Error::from(error).to_string()))?;
+        let ended = chunk.is_none();
+        if let Some(chunk) = chunk {
+            splitter.push(&chunk).map_err(|error| Error::failed(error.to_string()))?;
         }
-        while let Some(event) = splitter.next_event() {
-            say(out, event.data.unwrap_or_default()).await;
+        while let Some(event) = splitter.next_event().or_else(|| if ended { splitter.finish() } else { None }) {
+            let Some(data) = event.data.filter(|data| !data.trim().is_empty()) else { continue };
+            answered = answered || answers(&data, id);
+            if let Some(rules) = rules {
+                learn(rules, &data);
+            }
+            say(out, data).await;
+        }
+        if ended {
+            return if answered { Ok(()) } else { Err(Error::failed("the connection ended before the answer")) };
         }
     }
+}
+
+/// Whether a message is the answer to a request.
+fn answers(data: &str, id: Option<&Id>) -> bool {
+    matches!(Incoming::parse(data.as_bytes()), Ok(Incoming::Response { id: Some(of), .. }) if Some(&of) == id)
 }

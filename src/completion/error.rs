@@ -1,5 +1,6 @@
 //! Why a completion was refused or failed.
 
+use crate::domain::nearest;
 use crate::{context, llm};
 
 /// Why a completion was refused or failed.
@@ -14,11 +15,14 @@ pub enum Error {
         param: &'static str,
     },
     /// No such model.
-    #[error("there is no model `{}` here{}", .0.model, near(&.0.suggestions))]
+    #[error("there is no model `{}` here{}", .0.model, meant(&.0.suggestions))]
     Model(llm::Unknown),
-    /// A server whose tools were asked for is not there.
-    #[error("there is no MCP server `{0}` here{known}", known = near(.1))]
+    /// A server whose tools were asked for is not there; the names of those that are.
+    #[error("there is no MCP server `{0}` here{known}", known = near(.0, .1))]
     Server(String, Vec<String>),
+    /// A tool that was asked for is not there; the names of those that are.
+    #[error("there is no tool `{0}` here{known}", known = near(.0, .1))]
+    Tool(String, Vec<String>),
     /// The caller may not use MCP.
     #[error("this key may not use MCP tools; it lacks the grant `mcp`")]
     NoMcp,
@@ -43,6 +47,10 @@ impl Error {
     }
 }
 
-fn near(names: &[String]) -> String {
+fn near(wanted: &str, names: &[String]) -> String {
+    meant(&nearest(wanted, names.iter().map(String::as_str)))
+}
+
+fn meant(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Error;
-use crate::domain::{Globs, RawObject, clip, raw};
+use crate::domain::{RawObject, clip, raw};
 use crate::llm::ChatRequest;
 
 /// What a caller asked to be joined in.
@@ -78,11 +78,6 @@ impl Asked {
             request.set("tools", raw(&rest));
         }
         Ok(())
-    }
-
-    /// The globs of the tools asked for by name.
-    pub(super) fn globs(&self) -> Result<Globs, Error> {
-        Globs::new(self.tools.clone()).map_err(|why| Error::invalid(why, "portolan"))
     }
 }
 

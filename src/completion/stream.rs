@@ -49,6 +49,12 @@ impl Loop {
                         }
                     }
                 }
+                let late = relay.decide(&|name, whole| self.whose(name, whole));
+                if !late.is_empty() {
+                    let choice = json!({ "index": 0, "delta": { "tool_calls": late }, "finish_reason": null });
+                    let chunk = json!({ "id": relay.id, "object": "chat.completion.chunk", "choices": [choice] });
+                    yield Ok(Bytes::from(format!("data: {chunk}\n\n")));
+                }
                 let calls = relay.calls();
                 if !self.all_ours(&calls) {
                     let mut out = BytesMut::new();
@@ -181,13 +187,16 @@ pub(super) struct Relay {
     partials: Vec<Partial>,
     /// The chunk that ends the turn: only shown when the turn is the last.
     finish: Option<Bytes>,
+    /// What the turns before this one cost, and this one so far.
     usage: Usage,
+    turn_usage: Usage,
     usage_chunk: Option<Box<RawValue>>,
 }
 
 impl Relay {
     fn begin_turn(&mut self) {
         self.turn += 1;
+        self.usage += std::mem::take(&mut self.turn_usage);
         self.content.clear();
         self.partials.clear();
         self.finish = None;
@@ -213,7 +222,8 @@ impl Relay {
             self.id = chunk.id.map(ToOwned::to_owned);
         }
         if let Some(usage) = chunk.usage {
-            self.usage += usage;
+            // Some providers tell what it came to so far with every chunk: the last one counts.
+            self.turn_usage = usage;
             if chunk.choices.is_empty() {
                 self.usage_chunk = RawValue::from_string(data.clone()).ok();
                 return;
@@ -273,7 +283,13 @@ impl Relay {
             };
             let seen = self.seen();
             let Some(partial) = self.partials.get_mut(at) else { continue };
-            partial.call.name.push_str(name);
+            if partial.call.id.is_empty() {
+                partial.call.id = delta.id.clone().unwrap_or_default();
+            }
+            // Some providers say name and id again with every piece.
+            if partial.call.arguments.is_empty() && partial.call.name != name {
+                partial.call.name.push_str(name);
+            }
             if let Some(arguments) = delta.function.as_ref().and_then(|function| function.arguments.as_deref()) {
                 partial.call.arguments.push_str(arguments);
             }
@@ -350,13 +366,22 @@ impl Relay {
 
     /// Writes what was kept back until it was clear that this turn is the last.
     fn end(&mut self, out: &mut BytesMut) {
+        let mut total = self.usage;
+        total += self.turn_usage;
         if let Some(finish) = self.finish.take() {
-            write(out, &String::from_utf8_lossy(&finish));
+            let text = String::from_utf8_lossy(&finish);
+            let mut chunk = RawObject::parse(&text).unwrap_or_default();
+            if self.turn > 1 && chunk.get("usage").is_some_and(|usage| usage.get() != "null") {
+                chunk.set("usage", raw(&total));
+                write(out, &chunk.to_string());
+            } else {
+                write(out, &text);
+            }
         }
         let usage = self.usage_chunk.take();
         if let Some(mut chunk) = usage.as_ref().and_then(|chunk| RawObject::parse(chunk.get()).ok()) {
             if self.turn > 1 {
-                chunk.set("usage", raw(&self.usage));
+                chunk.set("usage", raw(&total));
                 if let Some(id) = &self.id {
                     chunk.set("id", id.clone());
                 }

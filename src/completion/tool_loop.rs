@@ -17,7 +17,7 @@ use super::report::Report;
 use super::request::{Asked, McpTool};
 use super::targets::Targets;
 use super::turn;
-use crate::domain::{Grants, Principal, RawObject, Usage, clip, raw};
+use crate::domain::{Globs, Grants, Principal, RawObject, Usage, clip, raw};
 use crate::federation::{Caller, Federation, OfferedTool, Scope};
 use crate::llm::{ChatRequest, Endpoint, Reply, Route, ToolCall};
 use crate::protocol::Params;
@@ -58,8 +58,15 @@ impl Tools {
         }
         if !asked.tools.is_empty() {
             may_use(principal)?;
-            for tool in federation.offered(principal, &asked.globs()?) {
-                offer(tool, principal, true);
+            for wanted in &asked.tools {
+                let found = federation.offered(principal, &globs(wanted)?);
+                // A server that has no tools yet is no mistake.
+                if found.is_empty() && !federation.servers(principal).contains(wanted) {
+                    return Err(Error::Tool(clip(wanted, 80), federation.tool_names(principal)));
+                }
+                for tool in found {
+                    offer(tool, principal, true);
+                }
             }
         }
         if let Some(bound) = &route.tools {
@@ -107,12 +114,19 @@ fn named(federation: &Federation, principal: &Principal, mcp: &McpTool) -> Resul
     if federation.enter(principal, Scope::One(&mcp.server)).is_err() {
         return Err(Error::Server(mcp.server.clone(), federation.servers(principal)));
     }
-    let all = crate::domain::Globs::new(vec![mcp.server.clone()]).map_err(|why| Error::invalid(why, "tools"))?;
-    let allowed = |tool: &OfferedTool| match &mcp.allowed {
-        None => true,
-        Some(names) => names.iter().any(|name| *name == tool.own || *name == tool.public),
-    };
-    Ok(federation.offered(principal, &all).into_iter().filter(|tool| tool.server == mcp.server && allowed(tool)).collect())
+    let mut offered = federation.offered(principal, &globs(&mcp.server)?);
+    offered.retain(|tool| tool.server == mcp.server);
+    let Some(allowed) = &mcp.allowed else { return Ok(offered) };
+    let is = |tool: &OfferedTool, name: &String| *name == tool.own || *name == tool.public;
+    if let Some(unknown) = allowed.iter().find(|name| !offered.is_empty() && !offered.iter().any(|tool| is(tool, name))) {
+        return Err(Error::Tool(clip(unknown, 80), offered.into_iter().map(|tool| tool.own).collect()));
+    }
+    offered.retain(|tool| allowed.iter().any(|name| is(tool, name)));
+    Ok(offered)
+}
+
+fn globs(wanted: &str) -> Result<Globs, Error> {
+    Globs::new(vec![wanted.to_owned()]).map_err(|why| Error::invalid(why, "tools"))
 }
 
 fn function(tool: &OfferedTool) -> Box<RawValue> {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::domain::nearest;
+
 /// Why a configuration was refused: what, where, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -68,9 +70,24 @@ fn plainly(text: &str) -> String {
     match text {
         "expected sequence start" => "a list is expected here, as in `[one, two]`".to_owned(),
         "expected mapping start" => "settings are expected here, as in `key: value`".to_owned(),
+        "invalid u32" | "invalid u16" | "invalid u64" => "a whole number is expected here".to_owned(),
+        "invalid value: integer `0`, expected a nonzero u32" => "a number of at least 1 is expected here".to_owned(),
         _ => match text.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split_once(", set ")) {
             Some((key, _)) => format!("the key `{key}` stands twice"),
-            None => text.to_owned(),
+            None => format!("{text}{}", meant(text).unwrap_or_default()),
         },
     }
+}
+
+/// What an unknown key was probably meant to be.
+fn meant(text: &str) -> Option<String> {
+    let (key, rest) = text.strip_prefix("unknown field `")?.split_once('`')?;
+    match key {
+        "mcpServers" => return Some("; servers stand under `mcp:` in `servers:`".to_owned()),
+        "args" => return Some("; the arguments stand in `command`, behind the program".to_owned()),
+        _ => {}
+    }
+    let known = rest.split_once("expected one of ")?.1;
+    let near = nearest(key, known.split(", "));
+    Some(format!("; did you mean `{}`?", near.first()?))
 }

@@ -71,7 +71,9 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let read = std::fs::read_to_string(path);
         let text = read.map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-        let base = path.parent().unwrap_or(Path::new("."));
+        // The same file is the same, from wherever it is named.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = whole.parent().unwrap_or(Path::new("."));
         Self::parse(&text, base).map_err(|error| error.within(path))
     }
 

@@ -67,6 +67,7 @@ impl Control {
         let tool = self.0.tools.iter().find(|tool| tool.name == name);
         let tool = tool.ok_or_else(|| RpcError::params(format!("there is no control tool `{}`", crate::domain::clip(&name, 80))))?;
         let arguments = params.get("arguments").map_or("{}", RawValue::get);
+        let about = serde_json::from_str::<About>(arguments).unwrap_or_default().name.unwrap_or_default();
         let outcome = match serde_json::from_str::<Strict>(arguments) {
             Err(error) => Err(Error::Arguments(error.to_string())),
             Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
@@ -77,7 +78,8 @@ impl Control {
             Err(error) => (json!({ "error": { "code": error.code(), "message": error.to_string() } }), true),
         };
         if tool.class != Class::Read {
-            tracing::info!(control.tool = %name, principal.id = %principal.id(), failed, "`{name}` was asked for by {}", principal.id());
+            let about = crate::domain::clip(&about, 64);
+            tracing::info!(control.tool = %name, control.about = %about, principal.id = %principal.id(), failed, "`{name}` of `{about}` was asked for by {}", principal.id());
         }
         let text = if failed {
             value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned()
@@ -86,4 +88,11 @@ impl Control {
         };
         Ok(raw(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": failed })))
     }
+}
+
+/// What an action is about, for the log.
+#[derive(Default, serde::Deserialize)]
+struct About {
+    #[serde(alias = "server", alias = "id")]
+    name: Option<String>,
 }

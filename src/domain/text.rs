@@ -28,6 +28,30 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// Up to three names that are most like a wanted one, the nearest first.
+///
+/// What is compared is bounded, for comparing costs the product of two lengths, many times over.
+pub fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    const LENGTH: usize = 64;
+    const MANY: usize = 2_000;
+    let wanted = clip(wanted, LENGTH).to_lowercase();
+    let last = wanted.rsplit(['/', '_']).next().unwrap_or_default();
+    let likeness = |name: &str| {
+        let name = clip(name, LENGTH).to_lowercase();
+        let inside = last.len() > 2 && name.contains(last);
+        let ratio = similar::TextDiff::from_chars(wanted.as_str(), name.as_str()).ratio();
+        (ratio > 0.5 || inside).then_some(ratio)
+    };
+    let mut near: Vec<(f32, &str)> = names.take(MANY).filter_map(|name| Some((likeness(name)?, name))).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// JSON on one line. A raw line break stands only between its tokens, never within a text, so a blank does as well.
+pub fn one_line(json: String) -> String {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +59,13 @@ mod tests {
     #[test]
     fn hidden_characters_become_visible() {
         assert_eq!(printable("a\u{200b}b\u{1b}[2J\u{e0041}"), "a\\u{200b}b\\u{1b}[2J\\u{e0041}");
+    }
+
+    #[test]
+    fn the_nearest_name_is_first_and_strangers_are_left_out() {
+        let names = ["demo__echo", "demo__time", "wiki__search"];
+        assert_eq!(nearest("demo__ecko", names.into_iter()).first().map(String::as_str), Some("demo__echo"));
+        assert!(nearest("zzz", names.into_iter()).is_empty());
     }
 
     #[test]

@@ -177,6 +177,11 @@ impl Federation {
         self.view().offered(principal, selected)
     }
 
+    /// The public names of all tools this caller may use.
+    pub fn tool_names(&self, principal: &Principal) -> Vec<String> {
+        self.view().tool_names(principal).map(str::to_owned).collect()
+    }
+
     /// The public names of all resources' and tools' servers this caller may see.
     pub fn servers(&self, principal: &Principal) -> Vec<String> {
         let view = self.view();

@@ -11,12 +11,12 @@ use super::ask::Ask;
 use super::name::{parted_uri, public_uri};
 use super::page::page;
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Road};
+use super::upstreams::{Caller, Road, public};
 use super::view::Scope;
 use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::protocol::{Era, Params, RpcError};
 use crate::registry::Entry;
-use crate::upstream::Identity;
+use crate::upstream::Error;
 
 /// How long a server's list is used again.
 const KEPT: Duration = Duration::from_secs(10);
@@ -74,16 +74,10 @@ impl Resources {
         let changes = road.registry.changes().borrow().resources.get(&entry.spec.name).copied().unwrap_or_default();
         let session = caller.session.filter(|_| entry.spec.isolation == Isolation::Session).map(str::to_owned);
         let key = (entry.spec.name.to_string(), caller.principal.id().to_owned(), session, changes);
-        let read = async {
-            let identity = Identity { principal: caller.principal.id(), session: caller.session };
-            let connection = road.upstreams.connection(&entry.spec, identity, entry.era).await?;
-            connection.list("resources/list", "resources", PATIENCE).await.map(Arc::new).map_err(Arc::new)
-        };
-        let patient = tokio::time::timeout(PATIENCE, self.0.try_get_with(key, read)).await;
-        match patient {
-            Ok(Ok(list)) => Ok(list),
-            Ok(Err(error)) => Err(error.public()),
-            Err(_) => Err(RpcError::new(RpcError::UPSTREAM, format!("{} did not answer in time", entry.spec.name))),
+        let read = async { road.list(entry, caller, "resources/list", "resources", PATIENCE).await.map(Arc::new) };
+        match tokio::time::timeout(PATIENCE, self.0.try_get_with(key, read)).await {
+            Ok(list) => list.map_err(|error| (*error).clone()),
+            Err(_) => Err(public(entry, &Error::Timeout(PATIENCE))),
         }
     }
 }

@@ -80,6 +80,23 @@ impl Road {
         outcome
     }
 
+    /// All items of a list of a server's, asked for once more where nothing was done yet.
+    pub(super) async fn list(
+        &self,
+        entry: &Entry,
+        caller: &Caller<'_>,
+        method: &str,
+        member: &str,
+        patience: Duration,
+    ) -> Result<Vec<Box<RawValue>>, RpcError> {
+        let connection = self.connection(entry, caller).await?;
+        let outcome = match connection.list(method, member, patience).await {
+            Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.list(method, member, patience).await,
+            outcome => outcome,
+        };
+        outcome.map_err(|error| public(entry, &error))
+    }
+
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
         let identity = Identity { principal: caller.principal.id(), session: caller.session };
         let opening = self.upstreams.connection(&entry.spec, identity, entry.era);
@@ -93,7 +110,7 @@ impl Road {
 }
 
 /// An error as callers may hear it: with the server's name, and nothing of what lies behind it.
-fn public(entry: &Entry, error: &Error) -> RpcError {
+pub(super) fn public(entry: &Entry, error: &Error) -> RpcError {
     if !matches!(error, Error::Rpc(_)) {
         tracing::warn!(server.name = %entry.spec.name, "`{}` failed: {error}", entry.spec.name);
     }

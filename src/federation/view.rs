@@ -146,6 +146,11 @@ impl View {
         Some((self.catalog.usable(&shown.server)?.release.as_ref()?, shown))
     }
 
+    pub(super) fn tool_names<'v>(&'v self, principal: &'v Principal) -> impl Iterator<Item = &'v str> {
+        let grants = principal.grants();
+        self.tools.iter().filter(|shown| grants.tool(&shown.server, &shown.public)).map(|shown| shown.public.as_str())
+    }
+
     pub(super) fn offered(&self, principal: &Principal, selected: &Globs) -> Vec<OfferedTool> {
         let grants = principal.grants();
         let chosen = |shown: &&Shown| {

@@ -104,7 +104,8 @@ fn usage_of(body: &Bytes) -> Option<Usage> {
 
 /// The usage in a piece of a stream; most pieces have none.
 fn stream_usage(bytes: &Bytes) -> Option<Usage> {
-    let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("\"usage\":{"))?;
-    let at = text.rfind("\"usage\":{")?;
-    serde_json::Deserializer::from_str(text.get(at + 8..)?).into_iter::<Usage>().next()?.ok()
+    let text = std::str::from_utf8(bytes).ok()?;
+    let at = text.rfind("\"usage\"")?;
+    let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?.trim_start();
+    if value.starts_with('{') { serde_json::Deserializer::from_str(value).into_iter::<Usage>().next()?.ok() } else { None }
 }

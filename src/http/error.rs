@@ -78,12 +78,13 @@ impl IntoResponse for ApiError {
 
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
-        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Provider, Server, Turns};
+        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Provider, Server, Tool, Turns};
         let message = error.to_string();
         let (status, code, param) = match &error {
             Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", Some(*param)),
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
             Server(..) => (StatusCode::NOT_FOUND, "server_not_found", Some("tools")),
+            Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),
             NoMcp => (StatusCode::FORBIDDEN, "missing_grant", Some("tools")),
             Context(context::Error::Unknown { .. }) => (StatusCode::NOT_FOUND, "context_not_found", Some("portolan.context")),
             Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),

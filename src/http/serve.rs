@@ -81,7 +81,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
     // Whoever balances load must be able to see that we are no longer ready.
     let linger = tokio::time::sleep(LINGER.min(grace));
     tokio::pin!(linger);
-    while places.available_permits() < CONNECTIONS {
+    loop {
         tokio::select! {
             () = &mut linger => break,
             () = accept() => {}

@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 
+use crate::domain::one_line;
+
 /// The longest silence before a comment is sent, so that no hop takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -30,6 +32,6 @@ pub(super) fn response(events: BoxStream<'static, Bytes>) -> Response {
 }
 
 /// One message as an event.
-pub(super) fn message(text: &str) -> Bytes {
-    Bytes::from(format!("event: message\ndata: {text}\n\n"))
+pub(super) fn message(text: String) -> Bytes {
+    Bytes::from(format!("event: message\ndata: {}\n\n", one_line(text)))
 }

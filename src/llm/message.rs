@@ -8,6 +8,9 @@ use super::error::Refusal;
 use crate::domain::{RawObject, is_deep, raw};
 use crate::net::Event;
 
+/// Longest name of a model, in bytes.
+const MAX_MODEL: usize = 256;
+
 /// A request body: the fields we touch can be changed, all others keep their bytes.
 #[derive(Clone)]
 pub struct ChatRequest {
@@ -26,6 +29,9 @@ impl ChatRequest {
         let members = RawObject::parse(text).map_err(|error| (format!("the body is not a JSON object: {error}"), None))?;
         let model = members.string("model").filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| ("`model` must name a model".to_owned(), Some("model")))?;
+        if model.len() > MAX_MODEL {
+            return Err((format!("`model` is longer than {MAX_MODEL} bytes, which no model's name is"), Some("model")));
+        }
         let stream = match members.get("stream").map(RawValue::get) {
             None | Some("false" | "null") => false,
             Some("true") => true,

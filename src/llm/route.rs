@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::providers::Providers;
 use super::target::Target;
 use crate::config::{BUILT_IN, Model};
-use crate::domain::{Globs, Principal, clip};
+use crate::domain::{Globs, Principal, clip, nearest};
 
 /// Where a request goes and what is joined in.
 #[derive(Clone, Debug)]
@@ -98,20 +98,8 @@ impl Router {
     }
 
     async fn near(&self, principal: &Principal, model: &str) -> Vec<String> {
-        let wanted = model.to_lowercase();
-        let last = wanted.rsplit('/').next().unwrap_or_default().to_owned();
-        let mut scored: Vec<(u32, String)> = Vec::new();
-        for (name, _) in self.list(principal).await {
-            let lower = name.to_lowercase();
-            let ratio = similar::TextDiff::from_chars(wanted.as_str(), lower.as_str()).ratio();
-            let inside = !last.is_empty() && lower.contains(&last);
-            if ratio > 0.5 || inside {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A ratio lies between 0 and 1.
-                scored.push(((ratio * 1000.0) as u32, name));
-            }
-        }
-        scored.sort_by(|a, b| b.cmp(a));
-        let mut names: Vec<String> = scored.into_iter().take(3).map(|(_, name)| name).collect();
+        let all = self.list(principal).await;
+        let mut names = nearest(model, all.iter().map(|(name, _)| name.as_str()));
         if names.is_empty() && self.sees_unnamed(principal) {
             names.push(format!("{BUILT_IN}/echo"));
         }

@@ -164,7 +164,8 @@ impl Remote {
 
 /// A provider's words without anything that is ours to keep.
 fn clean(secrets: &[Secret], text: &str) -> String {
-    let known = secrets.iter().filter(|secret| !secret.reveal().is_empty());
+    // What is shorter is no secret, and would be found in every other word.
+    let known = secrets.iter().filter(|secret| secret.reveal().len() >= 8);
     let text = known.fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "•••"));
     printable(&clip(&text, 2_000))
 }

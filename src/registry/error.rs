@@ -18,7 +18,7 @@ pub enum Error {
     #[error("`{0}` is declared in the configuration file; change it there")]
     Declared(ServerName),
     /// There is no change to decide on.
-    #[error("nothing is held for `{0}`")]
+    #[error("nothing is held for `{0}`; what was rejected can be approved by its digest, which `portolan registry releases {0}` shows")]
     NothingHeld(ServerName),
     /// What is held is not what was decided on.
     #[error("what `{0}` offers changed once more; look at `portolan registry diff {0}` again")]

@@ -109,7 +109,7 @@ impl Keeper {
             Ok(manifest) => manifest,
             Err(error) => {
                 // A connection that only ever fails must not be kept.
-                self.upstreams.close(&self.spec.name).await;
+                self.upstreams.close_own(&self.spec.name).await;
                 return Err(Arc::new(error));
             }
         };

@@ -49,6 +49,9 @@ pub enum Error {
     /// It sent more in one message than is taken.
     #[error("the server sent a message larger than is taken")]
     TooLarge,
+    /// The connection was closed by us while the server was at work; what it did is not known.
+    #[error("the connection was closed before the server answered")]
+    Interrupted,
     /// Too many callers want a connection of their own.
     #[error("{0} callers have a connection of their own already; try again later")]
     TooMany(usize),
@@ -76,7 +79,7 @@ impl Error {
             Self::Rpc(error) => error.clone(),
             Self::Timeout(after) => RpcError::new(RpcError::UPSTREAM, format!("the server did not answer within {after:?}")),
             Self::Exited { .. } => RpcError::new(RpcError::UPSTREAM, "the server's process ended before it answered"),
-            Self::TooLarge => RpcError::new(RpcError::UPSTREAM, self.to_string()),
+            Self::TooLarge | Self::Interrupted => RpcError::new(RpcError::UPSTREAM, self.to_string()),
             _ => RpcError::new(RpcError::UPSTREAM, "the server cannot be reached now"),
         }
     }
@@ -91,7 +94,14 @@ fn exit_code(code: Option<i32>) -> String {
     code.map_or_else(|| " by a signal".to_owned(), |code| format!(" with exit code {code}"))
 }
 
+/// The end of what a child wrote: most programs name the cause a few lines before the last.
 fn last_words(stderr: &str) -> String {
-    let last = stderr.trim_end().lines().last().unwrap_or_default();
-    if last.is_empty() { String::new() } else { format!("; its last words: {}", crate::domain::printable(&crate::domain::clip(last, 300))) }
+    const LINES: usize = 6;
+    let lines: Vec<&str> = stderr.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+    if last.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = last.iter().map(|line| format!("  {}", crate::domain::printable(&crate::domain::clip(line, 200)))).collect();
+    format!("; its last words:\n{}", shown.join("\n"))
 }

@@ -208,6 +208,12 @@ impl Upstreams {
         }
     }
 
+    /// Closes the gateway's own connection to a server; callers' own stay.
+    pub async fn close_own(&self, server: &ServerName) {
+        let gone = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).get_mut(server).and_then(|slots| slots.remove(""));
+        close_all(gone.into_iter()).await;
+    }
+
     /// Closes what is open to a server and forgets it.
     pub async fn close(&self, server: &ServerName) {
         let gone = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
@@ -236,7 +242,11 @@ async fn close_all(slots: impl Iterator<Item = Slot> + Send) {
 
 /// Lets go of callers' connections that nobody has used for a while.
 fn retire(of_server: &mut HashMap<String, Slot>, wanted: &str) {
-    let idle = |key: &String, slot: &mut Slot| !key.is_empty() && key != wanted && slot.connecting.is_none() && slot.used.elapsed() >= IDLE;
+    // Whoever calls holds the connection as well.
+    let unused = |slot: &Slot| slot.live.as_ref().is_none_or(|live| Arc::strong_count(live) == 1);
+    let idle = |key: &String, slot: &mut Slot| {
+        !key.is_empty() && key != wanted && slot.connecting.is_none() && slot.used.elapsed() >= IDLE && unused(slot)
+    };
     let gone: Vec<Slot> = of_server.extract_if(idle).map(|(_, slot)| slot).collect();
     if !gone.is_empty() {
         tokio::spawn(close_all(gone.into_iter()));

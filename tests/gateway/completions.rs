@@ -325,3 +325,10 @@ async fn the_built_in_model_answers_streams_and_counts() {
     assert!(stream.text.ends_with("data: [DONE]\n\n"));
     assert!(stream.body["usage"]["total_tokens"].as_u64().unwrap() > 0, "usage is the last thing said: {}", stream.text);
 }
+
+#[tokio::test]
+async fn a_name_that_no_model_has_is_refused_before_it_is_compared_with_any() {
+    let gateway = TestGateway::start().await;
+    let answer = post(&gateway.url("/v1/chat/completions"), &chat(&"x".repeat(200_000), "x")).await;
+    assert_eq!((answer.status, answer.body["error"]["param"].as_str()), (400, Some("model")), "{}", answer.text);
+}

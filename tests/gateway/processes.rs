@@ -165,7 +165,8 @@ async fn a_child_that_hangs_is_ended_and_another_one_started() {
     let [hanging] = alive(&file)[..] else { panic!("one child runs") };
     kill_process(Pid::from_raw(hanging).unwrap(), Signal::STOP).unwrap();
     let call = json!({ "name": "demo__echo", "arguments": { "text": "b" } });
-    assert!(client.request("tools/call", call.clone()).await.message().contains("did not answer"));
+    let first = client.request("tools/call", call.clone()).await;
+    assert!(first.body["error"].is_object(), "{}", first.text);
     settles("another child answers", async || client.request("tools/call", call.clone()).await.body["result"].is_object()).await;
     settles("the first one has ended", async || !alive(&file).contains(&hanging)).await;
 }
@@ -185,4 +186,27 @@ async fn a_process_of_one_session_ends_with_its_session() {
     first.end().await;
     settles("two are left", async || alive(&file).len() == 2).await;
     assert_eq!(text_of(&second.call("own__echo", json!({ "text": "still here" })).await), "still here");
+}
+
+/// A stateless server that keeps its stream of changes open for ever.
+const STATELESS: &str = r#"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+  case "$line" in
+    *server/discover*) echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{}}}}" ;;
+    *tools/list*) echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"resultType\":\"complete\",\"tools\":[{\"name\":\"a\",\"inputSchema\":{\"type\":\"object\"}}]}}" ;;
+  esac
+done
+"#;
+
+#[tokio::test]
+async fn a_child_whose_stream_of_changes_is_open_ends_when_its_server_is_removed() {
+    let gateway = TestGateway::start().await;
+    let file = gateway.file("stateless");
+    let script = format!("echo $$ >> '{}'\n{STATELESS}", file.display());
+    gateway.add_command("stateless", &["/bin/sh", "-c", &script]).await;
+    assert_eq!((alive(&file).len(), gateway.server("stateless").await["era"].as_str()), (1, Some("2026-07-28")));
+    let start = std::time::Instant::now();
+    gateway.control("servers_remove", json!({ "name": "stateless" })).await;
+    assert!(alive(&file).is_empty() && start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }

@@ -274,3 +274,11 @@ async fn a_server_that_the_file_stood_before_comes_back_when_the_file_lets_go() 
     settles("the first one is back", async || gateway.server("demo").await["declared"] == false).await;
     gateway.wait_for_server("demo", "ready").await;
 }
+
+#[tokio::test]
+async fn a_data_directory_serves_one_gateway_at_a_time() {
+    let gateway = TestGateway::start().await;
+    let second = gateway.cli(&["serve", "--listen", "127.0.0.1:0"]).await.failed(1);
+    let dir = gateway.data_dir().display().to_string();
+    assert!(second.contains(&dir) && second.contains("another gateway") && second.contains("--data-dir"), "{second}");
+}

@@ -169,3 +169,28 @@ async fn a_gateway_that_restarts_is_not_noticed_but_for_a_word_that_lists_may_be
     assert_eq!(text_of(&talk.ask(&echo(3)).await["result"]), "ahoy");
     assert_eq!(talk.end().await, 0);
 }
+
+#[tokio::test]
+async fn what_the_gateway_refuses_or_never_ends_is_answered_by_its_id() {
+    let mut gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    let mut talk = Talk::with(gateway.spawn_cli(&["stdio", "nosuch"]));
+    let refused = talk.ask(&initialize("2025-11-25")).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("nosuch"), "{refused}");
+
+    let mut talk = Talk::with(gateway.spawn_cli(&["stdio"]));
+    talk.input.write_all(b"\xff\n").await.unwrap();
+    assert_eq!(talk.hear().await["error"]["code"], -32700, "what is not UTF-8 is answered, and the next line heard");
+    talk.ask(&initialize("2025-11-25")).await;
+    let call = json!({ "name": "demo__slow", "arguments": { "steps": 50, "delay_ms": 100 }, "_meta": { "progressToken": 1 } });
+    talk.say(&json!({ "jsonrpc": "2.0", "id": "cut", "method": "tools/call", "params": call })).await;
+    assert_eq!(talk.hear().await["method"], "notifications/progress");
+    gateway.kill().await;
+    let answer = loop {
+        let heard = talk.hear().await;
+        if heard["id"] == "cut" {
+            break heard;
+        }
+    };
+    assert!(answer["error"].is_object(), "{answer}");
+}

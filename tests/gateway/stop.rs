@@ -77,3 +77,13 @@ async fn a_session_ends_its_stream_when_it_is_ended() {
     assert!((200..300).contains(&session.end().await));
     assert!(stream.next().await.is_none());
 }
+
+#[tokio::test]
+async fn an_idle_gateway_too_says_first_that_it_is_not_ready() {
+    let mut gateway = TestGateway::start().await;
+    let ready = gateway.url("/readyz");
+    gateway.signal(Signal::TERM);
+    settles("whoever balances load can see it", async || http().get(&ready).send().await.is_ok_and(|response| response.status() == 503))
+        .await;
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}

@@ -400,3 +400,31 @@ async fn a_function_name_that_comes_in_pieces_is_judged_when_it_is_whole() {
     assert_eq!(names, ["demo__e", "demo"], "{}", answer.text);
     assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
 }
+
+#[tokio::test]
+async fn a_tool_or_server_that_is_not_there_is_named_with_the_nearest() {
+    let (_gateway, provider, url) = agent([], "").await;
+    let asked = async |body: &Value, header: &str| {
+        let mut request = http().post(&url).json(body);
+        if !header.is_empty() {
+            request = request.header("x-portolan-tools", header);
+        }
+        let answer = Answer::read(request.send().await.unwrap()).await;
+        (answer.status, answer.body["error"]["code"].clone(), answer.body["error"]["message"].as_str().unwrap().to_owned())
+    };
+    let mcp = |label: &str, allowed: &str| {
+        let mut body = chat("agent", "x");
+        body["tools"] = json!([{ "type": "mcp", "server_label": label, "allowed_tools": [allowed], "require_approval": "never" }]);
+        body
+    };
+    for (body, header, code, wanted, near) in [
+        (chat("agent", "x"), "demo__ecko", "tool_not_found", "demo__ecko", "demo__echo"),
+        (mcp("demo", "ecko"), "", "tool_not_found", "ecko", "echo"),
+        (mcp("demoo", "echo"), "", "server_not_found", "demoo", "demo"),
+    ] {
+        let (status, said, message) = asked(&body, header).await;
+        assert_eq!((status, &said), (404, &json!(code)), "{message}");
+        assert!(message.contains(&format!("`{wanted}`")) && message.contains(near), "{message}");
+    }
+    assert!(provider.bodies().is_empty(), "nothing reached the provider");
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{DEMO, McpUpstream, Speaks, TestGateway, modern, names, session, settles, text_of, tool, until};
+use crate::support::{Answer, DEMO, McpUpstream, Speaks, TestGateway, http, modern, names, session, settles, text_of, tool, until};
 
 /// An HTTP server that answers everything with these bytes.
 async fn saying(answer: &'static str) -> String {
@@ -253,4 +253,20 @@ async fn headers_of_a_server_are_sent_to_it_and_never_shown() {
     let shown = gateway.control("servers_show", json!({ "name": "keyed" })).await.to_string();
     let listed = gateway.cli(&["server", "list", "--json"]).await.ok();
     assert!(!(shown + &listed + &gateway.log()).contains("CANARY"));
+}
+
+#[tokio::test]
+async fn arguments_that_stand_on_several_lines_reach_a_server_that_reads_lines() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    let client = modern(&gateway.url("/mcp"));
+    let (_, request) = client.prepare("tools/call", json!({ "name": "demo__echo", "arguments": { "text": "ahoy" } }));
+    let request = request.build().unwrap();
+    let body: Value = serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
+    let mut again = reqwest::Request::new(request.method().clone(), request.url().clone());
+    *again.headers_mut() = request.headers().clone();
+    again.headers_mut().remove("content-length");
+    *again.body_mut() = Some(format!("{body:#}").into());
+    let answer = Answer::read(http().execute(again).await.unwrap()).await;
+    assert_eq!(text_of(answer.result()), "ahoy", "{}", answer.text);
 }

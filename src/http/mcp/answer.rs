@@ -41,7 +41,7 @@ pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, not
                 biased;
                 Some(note) = notes.recv() => yield note_event(&note),
                 outcome = &mut work => {
-                    yield sse::message(&encode(era, &id, &method, outcome).1);
+                    yield sse::message(encode(era, &id, &method, outcome).1);
                     return;
                 }
             }
@@ -51,7 +51,7 @@ pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, not
 }
 
 fn note_event(note: &Note) -> bytes::Bytes {
-    sse::message(&Outgoing::notification(&note.method, &note.params))
+    sse::message(Outgoing::notification(&note.method, &note.params))
 }
 
 fn whole(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> Response {

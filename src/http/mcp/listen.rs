@@ -64,9 +64,9 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
     }
     let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
     let acknowledged = named.clone().with("notifications", &accepted);
-    let first = sse::message(&Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
+    let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
-    let last = sse::message(&Outgoing::result(id, &ended.to_string()));
+    let last = sse::message(Outgoing::result(id, &ended.to_string()));
     let watch = Watch::new(visit, wanted, named).await;
     let closing = visit.state.closing.clone();
     let events = async_stream::stream! {
@@ -159,7 +159,7 @@ impl Watch {
             let mut news = Vec::new();
             let mut tell = |changed: bool, method: &str| {
                 if changed {
-                    news.push(sse::message(&Outgoing::notification(method, &self.params)));
+                    news.push(sse::message(Outgoing::notification(method, &self.params)));
                 }
             };
             tell(now.tools != self.seen.tools, "notifications/tools/list_changed");

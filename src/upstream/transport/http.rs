@@ -78,12 +78,19 @@ impl Http {
         let shared = self.shared.clone();
         let task = tokio::spawn(async move {
             let mut pause = Duration::from_secs(1);
+            let mut again = false;
             while !shared.closed.load(Ordering::Relaxed) {
-                match shared.listen_once(&changed).await {
+                match shared.listen_once(again, &changed).await {
                     Ok(true) => pause = Duration::from_secs(1),
                     Ok(false) => return,
+                    Err(Error::SessionLost) => {
+                        // The next look opens a session anew, and listens again.
+                        changed(Change::Definitions);
+                        return;
+                    }
                     Err(_) => pause = (pause * 2).min(Duration::from_secs(60)),
                 }
+                again = true;
                 tokio::time::sleep(pause).await;
             }
         });
@@ -232,7 +239,7 @@ impl Shared {
     }
 
     /// One stream of notices; false when the server offers none.
-    async fn listen_once(&self, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
+    async fn listen_once(&self, again: bool, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
         let response = if self.era() == Era::Modern {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
@@ -241,8 +248,20 @@ impl Shared {
             self.request(reqwest::Method::GET).header(ACCEPT, "text/event-stream").send().await
         };
         let response = response.map_err(net::Error::from)?;
-        if !response.status().is_success() || media_type(&response) != "text/event-stream" {
-            return Ok(false);
+        match response.status() {
+            status if status.is_success() && media_type(&response) == "text/event-stream" => {}
+            StatusCode::NOT_FOUND if self.session().is_some() => {
+                self.lost.store(true, Ordering::Relaxed);
+                return Err(Error::SessionLost);
+            }
+            // What a server that is starting, busy or being replaced says need not be true for long.
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => return Err(Error::Status(status.as_u16())),
+            _ => return Ok(false),
+        }
+        if again {
+            // What changed while nobody listened was told to nobody.
+            changed(Change::Definitions);
+            changed(Change::Resources);
         }
         self.events::<()>(response, &Pending::default(), changed, &mut || None).await?;
         Ok(true)
@@ -254,7 +273,9 @@ impl Wire for Http {
     async fn call(&self, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let timeout = call.timeout;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: Some(id) };
+        // `initialize` cannot be cancelled (2025-11-25 §basic/utilities/cancellation).
+        let cancelled = Some(id).filter(|_| call.method != "initialize");
+        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled };
         let outcome = tokio::time::timeout(timeout, self.shared.call(id, era, call)).await;
         if outcome.is_ok() {
             cancel.id = None;

@@ -1,7 +1,7 @@
 //! A child that speaks JSON-RPC lines (specification: basic/transports/stdio).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::child::{Launch, Started, Stderr};
 use super::lines::{Line, MAX_LINE, id_in, next_line};
 use super::pending::{Arrival, Pending, cancelled};
-use crate::domain::clip;
+use crate::domain::{clip, one_line};
 use crate::protocol::{Era, Incoming, Outgoing, Params};
 use crate::upstream::connection::Wire;
 use crate::upstream::{Call, Change, Error};
@@ -28,11 +29,19 @@ struct Ended(Option<i32>);
 
 /// A running child.
 pub(in crate::upstream) struct Stdio {
-    lines: Mutex<Option<mpsc::Sender<String>>>,
+    lines: mpsc::Sender<String>,
+    /// Cancelled when its standard input is to be closed, whoever still waits for an answer.
+    closing: CancellationToken,
     pending: Arc<Pending>,
     next_id: AtomicU64,
     stderr: Stderr,
     ended: watch::Receiver<Option<Ended>>,
+}
+
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
 }
 
 impl Stdio {
@@ -42,15 +51,13 @@ impl Stdio {
         let (lines, queue) = mpsc::channel(QUEUE);
         let pending = Arc::new(Pending::default());
         let (end, ended) = watch::channel(None);
-        tokio::spawn(write(stdin, queue));
+        let closing = CancellationToken::new();
+        let input = write(stdin, queue);
+        let closed = closing.clone();
+        tokio::spawn(async move { closed.run_until_cancelled(input).await });
         let reader = tokio::spawn(read(stdout, pending.clone(), lines.downgrade(), changed));
         tokio::spawn(reap(child, reader, pending.clone(), stderr.clone(), end));
-        Ok(Self { lines: Mutex::new(Some(lines)), pending, next_id: AtomicU64::new(1), stderr, ended })
-    }
-
-    fn sender(&self) -> Result<mpsc::Sender<String>, Error> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.clone().ok_or(Error::Closed)
+        Ok(Self { lines, closing, pending, next_id: AtomicU64::new(1), stderr, ended })
     }
 
     fn exited(&self, code: Option<i32>) -> Error {
@@ -65,12 +72,15 @@ impl Wire for Stdio {
             return Err(self.exited(code));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
-        let sender = self.sender()?;
+        let line = one_line(Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id))));
+        if self.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
         let answer = self.pending.add(id, call.listener);
-        let cancel = CancelOnDrop { id, pending: self.pending.clone(), lines: sender.clone() };
+        let greeting = call.method == "initialize";
+        let cancel = CancelOnDrop { id, greeting, pending: self.pending.clone(), lines: self.lines.clone() };
         let timeout = call.timeout;
-        let sent = sender.send(line);
+        let sent = self.lines.send(line);
         let outcome = tokio::time::timeout(timeout, async {
             sent.await.map_err(|_| Error::Closed)?;
             answer.await.unwrap_or(Err(Error::Closed))
@@ -81,15 +91,14 @@ impl Wire for Stdio {
     }
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
-        let sender = self.sender()?;
-        sender.send(Outgoing::notification(method, &Params::default())).await.map_err(|_| Error::Closed)
+        self.lines.send(Outgoing::notification(method, &Params::default())).await.map_err(|_| Error::Closed)
     }
 
     fn broken(&self) -> Option<Error> {
         let ended = *self.ended.borrow();
         match ended {
             Some(Ended(code)) => Some(self.exited(code)),
-            None => self.sender().err(),
+            None => self.closing.is_cancelled().then_some(Error::Closed),
         }
     }
 
@@ -103,7 +112,8 @@ impl Wire for Stdio {
     }
 
     async fn close(&self) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.closing.cancel();
+        self.pending.fail_all(|| Error::Interrupted);
         let mut ended = self.ended.clone();
         // The supervisor ends the group within four seconds of its input closing.
         let _ = tokio::time::timeout(Duration::from_secs(6), ended.wait_for(Option::is_some)).await;
@@ -113,13 +123,15 @@ impl Wire for Stdio {
 /// Tells the server when nobody waits for an answer any more.
 struct CancelOnDrop {
     id: u64,
+    /// `initialize` cannot be cancelled (2025-11-25 §basic/utilities/cancellation).
+    greeting: bool,
     pending: Arc<Pending>,
     lines: mpsc::Sender<String>,
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if self.pending.forget(self.id) {
+        if self.pending.forget(self.id) && !self.greeting {
             let _ = self.lines.try_send(Outgoing::notification("notifications/cancelled", &cancelled(self.id)));
         }
     }
