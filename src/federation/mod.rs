@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 pub use offered::OfferedTool;
 pub use upstreams::{Caller, Waited};
-pub use view::Scope;
+pub use view::{Scope, Sight};
 
 use crate::domain::{Adjustable, Principal, RawObject, raw};
 use crate::protocol::{Params, RpcError};
@@ -64,6 +64,11 @@ impl Federation {
         let changes = changes.borrow();
         let visible = view.releases(scope).map(|(entry, _)| &entry.spec.name).filter(|name| principal.grants().server(name.as_str()));
         visible.filter_map(|name| changes.resources.get(name)).sum()
+    }
+
+    /// What this caller sees at a scope, in a form that tells whether it is still the same.
+    pub fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
+        self.view().sight(principal, scope)
     }
 
     /// Closes what was open for a client's session alone.

@@ -1,6 +1,7 @@
 //! The catalog as callers see it: public names, and bodies with the name put in. Made once per catalog.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
@@ -22,6 +23,17 @@ pub enum Scope<'a> {
     One(&'a str),
 }
 
+/// What a caller sees of each kind; two of the same catalog state are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The tools.
+    pub tools: u64,
+    /// The prompts.
+    pub prompts: u64,
+    /// The resource templates.
+    pub templates: u64,
+}
+
 /// One definition under its public name.
 pub(super) struct Shown {
     server: String,
@@ -29,6 +41,8 @@ pub(super) struct Shown {
     pub(super) public: String,
     body: Box<str>,
     public_body: Box<str>,
+    /// Tells two bodies apart.
+    mark: u64,
     /// What is counted of its calls.
     pub(super) calls: OnceLock<Calls>,
 }
@@ -127,6 +141,24 @@ impl View {
         page("resourceTemplates", &bodies(visible, scope), params, None)
     }
 
+    /// What a caller sees at a scope, in a form that tells whether it is still the same.
+    pub(super) fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
+        let grants = principal.grants();
+        let within = |shown: &&Shown| match scope {
+            Scope::All => true,
+            Scope::One(server) => shown.server == server,
+        };
+        let marks = |list: &[Shown], may: &dyn Fn(&Shown) -> bool| {
+            hash(list.iter().filter(within).filter(|shown| may(shown)).map(|shown| (&shown.public, shown.mark)).collect::<Vec<_>>())
+        };
+        let server = |shown: &Shown| grants.server(&shown.server);
+        Sight {
+            tools: marks(&self.tools, &|shown| grants.tool(&shown.server, &shown.public)),
+            prompts: marks(&self.prompts, &server),
+            templates: marks(&self.templates, &server),
+        }
+    }
+
     /// A tool and its release, by its name at a scope.
     pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
         self.released(self.tools.get(self.tool_names.at(scope, name)?)?)
@@ -180,8 +212,15 @@ impl Shown {
             }
             Err(_) => body.clone(),
         };
-        Self { server: server.to_owned(), own, public, body, public_body, calls: OnceLock::new() }
+        let mark = hash(&*body);
+        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new() }
     }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A tool's page must be found where its resource is: both are renamed together.

@@ -30,6 +30,7 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let wished = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let settings = state.settings.load_full();
     let probe = path == "/livez" || path == "/readyz";
     let guarded = if probe { Ok(()) } else { guard(request.headers(), request.uri().host(), &settings, state.is_open()) };
@@ -53,7 +54,7 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = origin.filter(|_| status != StatusCode::FORBIDDEN) {
-        allow(headers, origin);
+        allow(headers, origin, wished);
     }
     counter!("portolan_http_requests_total", "route" => route, "status" => status.as_u16().to_string()).increment(1);
     let entered = span.enter();
@@ -110,18 +111,15 @@ fn is_own(name: &str, settings: &Settings) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok() || settings.hosts.contains(&name.to_ascii_lowercase())
 }
 
-/// Tells the browser that an accepted origin may read the answer.
-fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+/// Tells the browser that an accepted origin may read the answer, and send the headers it wishes to:
+/// SDKs and tools with `x-mcp-header` make up names that no list of ours would hold.
+fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValue>) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(
-            "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, \
-             x-api-key, x-portolan-key, x-portolan-context, x-portolan-tools, x-request-id",
-        ),
-    );
+    if let Some(wished) = wished {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wished);
+    }
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, server-timing"),

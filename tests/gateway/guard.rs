@@ -91,10 +91,12 @@ async fn our_own_origin_and_a_configured_one_are_welcome() {
     }
     assert_eq!(ask(&gateway, &Method::GET, "/v1/models", &[("host", "gw.test")]).await.status, 200);
     assert_eq!(ask(&gateway, &Method::GET, "/v1/models", &[("host", "other.test")]).await.status, 403);
-    let preflight = [("origin", "https://chat.example.com"), ("access-control-request-method", "POST")];
+    let wished = "content-type,mcp-session-id,mcp-param-region";
+    let preflight =
+        [("origin", "https://chat.example.com"), ("access-control-request-method", "POST"), ("access-control-request-headers", wished)];
     let answer = ask(&gateway, &Method::OPTIONS, "/mcp", &preflight).await;
     assert!((200..300).contains(&answer.status));
-    assert!(answer.header("access-control-allow-headers").contains("mcp-session-id"), "{:?}", answer.headers);
+    assert_eq!(answer.header("access-control-allow-headers"), wished, "{:?}", answer.headers);
 }
 
 #[tokio::test]

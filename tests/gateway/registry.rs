@@ -133,6 +133,24 @@ async fn a_diff_shows_both_texts_and_what_kind_of_change_it_is() {
 }
 
 #[tokio::test]
+async fn a_change_behind_the_first_page_of_a_list_is_told_of() {
+    let (mut gateway, upstream) = wiki(Speaks::Sessions).await;
+    let tools = |last: &'static str| {
+        (0..=1000).map(move |n| tool(&format!("t{n}"), if n == 1000 { last } else { "Same." }, json!({ "type": "object" })))
+    };
+    upstream.set_tools(tools("Before."));
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    gateway.cli(&["registry", "approve", "wiki"]).await.ok();
+    let listening = session(&gateway.url("/mcp")).await;
+    let mut stream = listening.listen().await;
+    upstream.set_tools(tools("After."));
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    gateway.cli(&["registry", "approve", "wiki"]).await.ok();
+    stream.next_of("notifications/tools/list_changed").await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn an_approved_change_is_served_as_a_new_release_from_then_on() {
     let (mut gateway, upstream) = wiki(Speaks::Sessions).await;
     upstream.set_tools([search(TURNED), tool("delete", "Deletes.", json!({ "type": "object" }))]);

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::control::Control;
 use crate::domain::Principal;
-use crate::federation::{Caller, Scope};
+use crate::federation::{Caller, Scope, Sight};
 use crate::http::state::State;
 use crate::protocol::{Params, RpcError};
 
@@ -64,6 +64,14 @@ impl Endpoint {
         match self {
             Self::Control => 0,
             Self::All | Self::One(_) => state.federation.resource_changes(principal, self.scope()),
+        }
+    }
+
+    /// What this caller sees here; the tools of the control server never change.
+    pub(super) fn sight(&self, state: &State, principal: &Principal) -> Sight {
+        match self {
+            Self::Control => Sight::default(),
+            Self::All | Self::One(_) => state.federation.sight(principal, self.scope()),
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::endpoint::Endpoint;
 use super::visit::Visit;
 use crate::domain::Principal;
-use crate::federation::Caller;
+use crate::federation::Sight;
 use crate::http::sessions::Session;
 use crate::http::sse;
 use crate::http::state::State;
@@ -26,9 +26,9 @@ struct Wanted {
 }
 
 /// The stream of a session.
-pub(super) async fn session(visit: &Visit, session: &Arc<Session>) -> Response {
+pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
-    let watch = Watch::new(visit, wanted, Params::default()).await;
+    let watch = Watch::new(visit, wanted, Params::default());
     let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
     let events = async_stream::stream! {
         let mut watch = watch;
@@ -50,7 +50,7 @@ pub(super) async fn session(visit: &Visit, session: &Arc<Session>) -> Response {
 
 /// The stream of a stateless client: the acknowledgement first, every message with the request's id,
 /// and the result when the gateway ends it.
-pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
+pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
     let asked: serde_json::Value = params.read_member("notifications").unwrap_or_default();
     let flag = |key: &str| asked.get(key).and_then(serde_json::Value::as_bool) == Some(true);
     let wanted = Wanted { tools: flag("toolsListChanged"), prompts: flag("promptsListChanged"), resources: flag("resourcesListChanged") };
@@ -67,7 +67,7 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
     let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
-    let watch = Watch::new(visit, wanted, named).await;
+    let watch = Watch::new(visit, wanted, named);
     let closing = visit.state.closing.clone();
     let events = async_stream::stream! {
         let mut watch = watch;
@@ -103,19 +103,17 @@ struct Watch {
 }
 
 /// What a caller saw the last time.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Seen {
     edition: Option<u64>,
-    tools: Option<crate::domain::Digest>,
-    prompts: Option<crate::domain::Digest>,
-    templates: Option<crate::domain::Digest>,
+    sight: Sight,
     resources: u64,
 }
 
 impl Watch {
-    async fn new(visit: &Visit, wanted: Wanted, params: Params) -> Self {
+    fn new(visit: &Visit, wanted: Wanted, params: Params) -> Self {
         let mut changes = visit.state.federation.changes();
-        changes.mark_unchanged();
+        let edition = changes.borrow_and_update().edition;
         let mut watch = Self {
             state: visit.state.clone(),
             principal: visit.principal.clone(),
@@ -125,27 +123,16 @@ impl Watch {
             changes,
             seen: Seen::default(),
         };
-        let edition = watch.changes.borrow().edition;
-        watch.seen = watch.look(edition).await;
+        watch.seen = watch.look(edition);
         watch
     }
 
-    async fn look(&self, edition: u64) -> Seen {
+    fn look(&self, edition: u64) -> Seen {
         let resources = self.endpoint.resource_changes(&self.state, &self.principal);
         if self.seen.edition == Some(edition) {
-            return Seen { resources, ..self.seen.clone() };
+            return Seen { resources, ..self.seen };
         }
-        let list = async |method: &str| {
-            let listed = self.endpoint.request(&self.state, &Caller::new(&self.principal, None), method, Params::default()).await;
-            listed.ok().map(|raw| crate::domain::Digest::of(method, raw.get().as_bytes()))
-        };
-        Seen {
-            edition: Some(edition),
-            resources,
-            tools: if self.wanted.tools { list("tools/list").await } else { None },
-            prompts: if self.wanted.prompts { list("prompts/list").await } else { None },
-            templates: if self.wanted.resources { list("resources/templates/list").await } else { None },
-        }
+        Seen { edition: Some(edition), resources, sight: self.endpoint.sight(&self.state, &self.principal) }
     }
 
     /// The notifications of the next change that this caller can see; none when there will be no more.
@@ -155,17 +142,18 @@ impl Watch {
             // A server may tell of a thousand changes in a row; the client hears of them once.
             tokio::time::sleep(BURST).await;
             let edition = self.changes.borrow_and_update().edition;
-            let now = self.look(edition).await;
+            let now = self.look(edition);
             let mut news = Vec::new();
             let mut tell = |changed: bool, method: &str| {
                 if changed {
                     news.push(sse::message(Outgoing::notification(method, &self.params)));
                 }
             };
-            tell(now.tools != self.seen.tools, "notifications/tools/list_changed");
-            tell(now.prompts != self.seen.prompts, "notifications/prompts/list_changed");
-            let resources = now.templates != self.seen.templates || now.resources != self.seen.resources;
-            tell(self.wanted.resources && resources, "notifications/resources/list_changed");
+            let (wanted, then) = (self.wanted, self.seen.sight);
+            tell(wanted.tools && now.sight.tools != then.tools, "notifications/tools/list_changed");
+            tell(wanted.prompts && now.sight.prompts != then.prompts, "notifications/prompts/list_changed");
+            let resources = now.sight.templates != then.templates || now.resources != self.seen.resources;
+            tell(wanted.resources && resources, "notifications/resources/list_changed");
             self.seen = now;
             if !news.is_empty() {
                 return Some(news);

@@ -56,7 +56,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
     let visit = Visit { state, principal, endpoint, headers: parts.headers, waited: Waited::default() };
     match parts.method {
         Method::POST => post(visit, body).await,
-        Method::GET if !visit.is_modern() => session::listen(&visit).await,
+        Method::GET if !visit.is_modern() => session::listen(&visit),
         Method::DELETE if !visit.is_modern() => session::end(&visit),
         method => Err(super::error::no_such_method(method, parts.uri).await),
     }

@@ -114,12 +114,12 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
 const CANCELLED: i64 = -31002;
 
 /// `GET`: the stream on which a session hears of changes.
-pub(super) async fn listen(visit: &Visit) -> Result<Response, ApiError> {
+pub(super) fn listen(visit: &Visit) -> Result<Response, ApiError> {
     if !visit.accepts("text/event-stream") {
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "`Accept` must list `text/event-stream`"));
     }
     let session = find(visit)?;
-    Ok(streams::session(visit, &session).await)
+    Ok(streams::session(visit, &session))
 }
 
 /// `DELETE`: the session ends.

@@ -18,7 +18,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         Incoming::Notification { .. } | Incoming::Response { .. } => return StatusCode::ACCEPTED.into_response(),
     };
     match method.as_str() {
-        "subscriptions/listen" => listen::stateless(&visit, &id, &params).await,
+        "subscriptions/listen" => listen::stateless(&visit, &id, &params),
         "server/discover" => {
             let mut result = json!({
                 "supportedVersions": [Era::MODERN],
