@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the real peers of the interop tests, at the versions of the two lock files:
-#   python/requirements.txt   -> $PEERS/python   (a venv: the Python MCP SDK, servers, openai, uv)
-#   node/package-lock.json    -> $PEERS/node     (the TypeScript SDK, servers, Inspector, openai, a Node 24)
+# Installs the real peers of the interop tests, at the versions of the lock files:
+#   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
+#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, a Node 24)
+#   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
 # Where nothing changed since the last run it does nothing. PORTOLAN_PEERS_DIR names another place.
 set -euo pipefail
@@ -58,18 +59,30 @@ warm_uvx() {
 }
 
 install_node() {
-  local stamp
-  stamp=$(stamp_of "$here/node/package.json" "$here/node/package-lock.json")
-  current "$peers/node" "$stamp" && return
-  need "npm" nodejs npm -- npm --version
-  echo "interop: installing the Node peers"
-  rm -rf "$peers/node" "$peers/node.stamp"
-  mkdir -p "$peers/node"
-  cp "$here/node/package.json" "$here/node/package-lock.json" "$peers/node/"
-  npm ci --prefix "$peers/node" --ignore-scripts --no-audit --no-fund --loglevel=error
+  npm_current node && return
+  npm_install node "the Node peers"
   need_node_22
-  echo "$stamp" >"$peers/node.stamp"
+  npm_stamp node >"$peers/node.stamp"
 }
+
+install_agents() {
+  npm_current agents && return
+  npm_install agents "the agents"
+  npm_stamp agents >"$peers/agents.stamp"
+}
+
+# The packages of a folder's lock, in the peers' folder of the same name.
+npm_install() { # npm_install FOLDER WHAT
+  need "npm" nodejs npm -- npm --version
+  echo "interop: installing $2"
+  rm -rf "${peers:?}/$1" "$peers/$1.stamp"
+  mkdir -p "$peers/$1"
+  cp "$here/$1/package.json" "$here/$1/package-lock.json" "$peers/$1/"
+  npm ci --prefix "$peers/$1" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+npm_stamp() { stamp_of "$here/$1/package.json" "$here/$1/package-lock.json"; }
+npm_current() { current "$peers/$1" "$(npm_stamp "$1")"; }
 
 # The lock brings a Node for Linux; elsewhere the machine's own must do.
 need_node_22() {
@@ -79,6 +92,15 @@ need_node_22() {
   }
 }
 
-install_python
-install_node
+# One kind of peer that cannot be had takes no other with it; its cases are skipped, unless all peers are required.
+absent=()
+for kind in python node agents; do
+  # In a process of its own, and waited for: as a part of a condition it would run on after an error.
+  "install_$kind" &
+  wait $! || absent+=("$kind")
+done
+if [ ${#absent[@]} != 0 ]; then
+  echo "interop: COULD NOT INSTALL: ${absent[*]}; the cases that need them are skipped" >&2
+  if [ "${PORTOLAN_PEERS:-}" = require ]; then exit 1; fi
+fi
 echo "interop: peers ready in $peers"

@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = Path(os.environ.get("PORTOLAN_PEERS_DIR") or Path.home() / ".cache/portolan/peers")
 PYTHON = ROOT / "python/bin/python"
 NODE_BIN = ROOT / "node/node_modules/.bin"
+AGENTS = ROOT / "agents/node_modules"
 
 # What a person's shell would find first: the peers' own programs, `node` and `uvx` among them.
 PATH = os.pathsep.join([str(NODE_BIN), str(ROOT / "python/bin"), os.environ["PATH"]])
@@ -21,8 +22,8 @@ KEPT = ("LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"
 
 
 def missing(kinds):
-    """Says which of the wanted kinds of peer ("python", "node") is not installed."""
-    there = {"python": PYTHON.exists(), "node": (NODE_BIN / "mcp-inspector").exists()}
+    """Says which of the wanted kinds of peer ("python", "node", "agents") is not installed."""
+    there = {kind: (ROOT / f"{kind}.stamp").exists() for kind in kinds}
     return [kind for kind in kinds if not there[kind]]
 
 

@@ -17,6 +17,7 @@ import time
 import traceback
 
 import peers
+from cases import CASES, case, contains, equal
 from gateway import Gateway, binary
 from peers import NODE_BIN, ask, call, prompt, prompts, read, resources, run_plan, tools
 from stub import VECTOR, Stub
@@ -24,19 +25,6 @@ from stub import VECTOR, Stub
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 # How each protocol is asked of the Python SDK.
 MODES = {LEGACY: "legacy", MODERN: MODERN}
-
-CASES = []
-
-
-def case(*needs, first=False):
-    """Lists a function as a case that needs these kinds of peer; the `first` ones are never left out."""
-
-    def listed(function):
-        CASES.append((function, needs, first))
-        return function
-
-    return listed
-
 
 # Journey 1: add servers.
 
@@ -343,16 +331,6 @@ def servers_are_still_there_after_a_restart(_):
         gateway.until_ready("time")
         plan = {"url": f"{gateway.url}/mcp", "steps": [call("time__get_current_time", timezone="UTC")]}
         contains(run_plan("python", "mcp_client", plan, gateway.home)["steps"][0]["text"], '"datetime"')
-
-
-def equal(found, expected):
-    if found != expected:
-        raise AssertionError(f"expected {expected!r}\n   found {found!r}")
-
-
-def contains(found, expected):
-    if expected not in found:
-        raise AssertionError(f"expected {expected!r} in {found!r}")
 
 
 def main(words):
