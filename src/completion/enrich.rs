@@ -5,26 +5,16 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
-use serde_json::value::RawValue;
-
 use super::Error;
 use crate::context::Outcome;
-use crate::domain::{RawObject, raw};
-use crate::llm::ChatRequest;
+use crate::llm::Request;
 
-/// Adds what was fetched as one message behind the leading system messages.
-pub(super) fn place(request: &mut ChatRequest, fetched: &[Outcome]) -> Result<(), Error> {
-    let Some(text) = block(fetched) else { return Ok(()) };
-    let wrong = || Error::invalid("`messages` must be a list of messages", "messages");
-    let mut messages = request.list("messages").map_err(|()| wrong())?.ok_or_else(wrong)?;
-    let system = |message: &&RawValue| {
-        RawObject::parse(message.get()).is_ok_and(|message| matches!(message.string("role").as_deref(), Some("system" | "developer")))
-    };
-    let at = messages.iter().map(|message| &**message).take_while(system).count();
-    messages.insert(at, raw(&json!({ "role": "system", "content": text })));
-    request.set("messages", raw(&messages));
-    Ok(())
+/// Adds what was fetched at the end of the system block.
+pub(super) fn place(request: &mut Request, fetched: &[Outcome]) -> Result<(), Error> {
+    match block(fetched) {
+        Some(text) => Ok(request.instruct(&text)?),
+        None => Ok(()),
+    }
 }
 
 /// The texts in their delimiters. A delimiter carries the digest of what it encloses, which no text can hold of itself.

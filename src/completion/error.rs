@@ -11,8 +11,8 @@ pub enum Error {
     Invalid {
         /// What is wrong and how to mend it.
         why: String,
-        /// The field.
-        param: &'static str,
+        /// The field, where it is one.
+        param: Option<String>,
     },
     /// No such model.
     #[error("there is no model `{}` here{}", .0.model, meant(&.0.suggestions))]
@@ -32,6 +32,9 @@ pub enum Error {
     /// The provider.
     #[error(transparent)]
     Provider(llm::Error),
+    /// No response of that id is kept.
+    #[error("there is no response `{0}` to go on from; it was not stored, or is too old")]
+    Previous(String),
     /// The agent loop did not come to an end.
     #[error("the model went on calling tools after {0} turns; raise `limits.tool_turns` if that is expected")]
     Turns(u32),
@@ -42,8 +45,14 @@ pub enum Error {
 
 impl Error {
     /// A field that is wrong.
-    pub fn invalid(why: impl Into<String>, param: &'static str) -> Self {
-        Self::Invalid { why: why.into(), param }
+    pub fn invalid(why: impl Into<String>, param: &str) -> Self {
+        Self::Invalid { why: why.into(), param: Some(param.to_owned()) }
+    }
+}
+
+impl From<llm::Wrong> for Error {
+    fn from(wrong: llm::Wrong) -> Self {
+        Self::Invalid { why: wrong.why, param: wrong.param }
     }
 }
 

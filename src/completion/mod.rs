@@ -1,7 +1,7 @@
 //! One completion, from request to answer: route, context, tools, turns.
 //!
-//! A request that needs neither context nor tools is relayed: its body goes out as it came but for
-//! the model's name, its answer comes back as it is. Only an agent loop opens answers.
+//! A request that needs neither context nor tools, for a provider of its own dialect, is relayed: its
+//! body goes out as it came but for the model's name, its answer comes back as it is.
 
 mod answer;
 mod enrich;
@@ -11,6 +11,7 @@ mod request;
 mod stream;
 mod targets;
 mod tool_loop;
+mod tools;
 mod turn;
 
 use std::sync::Arc;
@@ -24,10 +25,12 @@ use crate::config::Limits;
 use crate::context::Context;
 use crate::domain::Principal;
 use crate::federation::Federation;
-use crate::llm::{ChatRequest, Endpoint, Reply, Router};
+use crate::llm::{Endpoint, Request, Router};
 use report::Report;
 use targets::Targets;
-use tool_loop::{Loop, Tools};
+use tool_loop::Loop;
+use tools::Tools;
+use turn::Turn;
 
 /// Completions. Cheap to clone.
 #[derive(Clone)]
@@ -55,15 +58,17 @@ impl Completions {
         &self.0.context
     }
 
-    /// `POST /v1/chat/completions`.
-    pub async fn chat(&self, principal: &Principal, mut request: ChatRequest, mut asked: Asked) -> Result<Answer, Error> {
+    /// A completion, in the dialect of its request.
+    pub async fn complete(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
-        if !request.get("messages").is_some_and(|messages| messages.get().starts_with('[')) {
-            return Err(Error::invalid("`messages` must be a list of messages", "messages"));
-        }
+        request.check()?;
+        let writer = request.writer();
         asked.take_from(&mut request)?;
         let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
         let tools = Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
+        if !tools.is_empty() {
+            request.open_answer();
+        }
         let context = if route.context.is_empty() && asked.context.is_empty() {
             Vec::new()
         } else {
@@ -72,19 +77,27 @@ impl Completions {
             fetched
         };
         let report = Report::new(asked.report, context);
-        let federation = self.0.federation.clone();
-        let agent = Loop { targets: self.0.targets.clone(), federation, principal: principal.clone(), tools, report, deadline };
-        agent.run(route, request).await
+        let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
+        Loop { targets, federation, tools: Arc::new(tools), report, deadline, writer }.run(route, request).await
     }
 
     /// `POST /v1/embeddings`.
-    pub async fn embed(&self, principal: &Principal, request: ChatRequest) -> Result<Answer, Error> {
+    pub async fn embed(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
+        self.whole(principal, Endpoint::Embeddings, request).await
+    }
+
+    /// `POST /v1/messages/count_tokens`.
+    pub async fn count(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
+        request.check_count()?;
+        self.whole(principal, Endpoint::CountTokens, request).await
+    }
+
+    async fn whole(&self, principal: &Principal, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
         let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
-        let (target, reply, provider) = self.0.targets.first_answer(&route, Endpoint::Embeddings, &request).await?;
+        let (target, reply, provider) = self.0.targets.first_answer(&route, endpoint, &request).await?;
         let meta = Meta { model: target.to_string(), provider, ..Meta::default() };
-        match reply {
-            Reply::Json(body) => Ok(Answer::Json(meta, body)),
-            Reply::Stream(..) => Err(Error::Provider(crate::llm::Error::Protocol("embeddings came as a stream"))),
-        }
+        let turn = Turn::of(reply)?;
+        let usage = turn.usage();
+        Ok(Answer::Json(meta, turn.bytes(), usage))
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use crate::config::Limits;
-use crate::llm::{ChatRequest, Endpoint, Reply, Route, Router, Target};
+use crate::llm::{Endpoint, Reply, Request, Route, Router, Target};
 
 /// The models, and how far a completion may go.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ impl Targets {
         &self,
         route: &Route,
         endpoint: Endpoint,
-        request: &ChatRequest,
+        request: &Request,
     ) -> Result<(Target, Reply, Duration), Error> {
         let start = Instant::now();
         let mut last = crate::llm::Error::Unreachable;

@@ -1,47 +1,68 @@
-//! One model turn: what it said, and which of its calls are ours to run.
+//! One model turn: what came back, read where it must be read.
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
-use crate::domain::{RawObject, Usage, raw};
-use crate::llm::{ToolCall, answer_calls};
+use super::error::Error;
+use crate::domain::{RawObject, Usage};
+use crate::llm::{self, Body, Dialect, Events, Reply};
 
-/// A whole answer, opened for the loop.
+/// A whole answer of a provider.
 pub(super) struct Turn {
-    /// The assistant's message as the provider wrote it.
-    pub(super) message: Box<RawValue>,
-    /// All its calls.
-    pub(super) calls: Vec<ToolCall>,
-    /// What it cost, as far as the provider said.
-    pub(super) usage: Usage,
+    dialect: Dialect,
+    body: Bytes,
 }
 
 impl Turn {
-    /// Opens an answer. None when it has not exactly one choice: such an answer goes to the caller as it is.
-    pub(super) fn read(body: &RawObject<'_>) -> Option<Self> {
-        let choices: Vec<&RawValue> = serde_json::from_str(body.get("choices")?.get()).ok()?;
-        let [choice] = choices.as_slice() else { return None };
-        let choice = RawObject::parse(choice.get()).ok()?;
-        let message = choice.get("message")?.to_owned();
-        let calls = answer_calls(&RawObject::parse(message.get()).ok()?);
-        Some(Self { message, calls, usage: body.read("usage").unwrap_or_default() })
+    /// An answer that must be whole.
+    pub(super) fn of(reply: Reply) -> Result<Self, Error> {
+        match reply.body {
+            Body::Json(body) => Ok(Self { dialect: reply.dialect, body }),
+            Body::Stream(..) => Err(Error::Provider(llm::Error::Protocol("a stream came although none was asked for"))),
+        }
+    }
+
+    /// Its bytes, where the client speaks the same dialect.
+    pub(super) fn as_it_is(&self, dialect: Dialect) -> Option<&Bytes> {
+        (self.dialect == dialect).then_some(&self.body)
+    }
+
+    /// Its bytes, in whatever words.
+    pub(super) fn bytes(self) -> Bytes {
+        self.body
+    }
+
+    /// Its members.
+    pub(super) fn members(&self) -> Result<RawObject<'_>, Error> {
+        let not_json = || Error::Provider(llm::Error::Protocol("the answer is not JSON"));
+        let text = std::str::from_utf8(&self.body).map_err(|_| not_json())?;
+        RawObject::parse(text).map_err(|_| not_json())
+    }
+
+    /// What it says.
+    pub(super) fn answer(&self) -> Result<llm::Answer, Error> {
+        let pieces = self.dialect.answer(&self.members()?).map_err(Error::Provider)?;
+        Ok(llm::Answer::of(pieces))
+    }
+
+    /// What it cost, found at its end without reading what stands before it.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        last_usage(text).or_else(|| RawObject::parse(text).ok()?.read("usage"))
     }
 }
 
-/// An answer without the calls that are ours: what a caller gets of a turn that mixed both.
-pub(super) fn without(body: &RawObject<'_>, ours: &dyn Fn(&str) -> bool) -> Option<Box<RawValue>> {
-    let choices: Vec<&RawValue> = serde_json::from_str(body.get("choices")?.get()).ok()?;
-    let mut choice = RawObject::parse(choices.first()?.get()).ok()?.into_owned();
-    let message = choice.get("message")?.to_owned();
-    let mut message = RawObject::parse(message.get()).ok()?.into_owned();
-    let mut calls: Vec<Box<RawValue>> = message.read("tool_calls")?;
-    calls.retain(|call| !function_name(call).is_some_and(|name| ours(&name)));
-    message.set("tool_calls", raw(&calls));
-    choice.set("message", message.to_raw());
-    let mut body = body.clone();
-    body.set("choices", raw(&[choice.to_raw()]));
-    Some(body.to_raw())
+/// A streamed answer, all its events in one stream.
+pub(super) fn stream(reply: Reply) -> Result<(Dialect, Events), Error> {
+    use futures::StreamExt as _;
+    match reply.body {
+        Body::Stream(first, rest) => Ok((reply.dialect, futures::stream::iter([Ok(first)]).chain(rest).boxed())),
+        Body::Json(_) => Err(Error::Provider(llm::Error::Protocol("a stream was asked for and none came"))),
+    }
 }
 
-pub(super) fn function_name(call: &RawValue) -> Option<String> {
-    RawObject::parse(RawObject::parse(call.get()).ok()?.get("function")?.get()).ok()?.string("name")
+/// The last usage object in a text; most pieces of a stream have none.
+pub(super) fn last_usage(text: &str) -> Option<Usage> {
+    let at = text.rfind("\"usage\"")?;
+    let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?.trim_start();
+    if value.starts_with('{') { serde_json::Deserializer::from_str(value).into_iter::<Usage>().next()?.ok() } else { None }
 }

@@ -22,6 +22,30 @@ pub enum Kind {
     Openai,
     /// Anyone who speaks OpenAI's dialect; needs `base_url`.
     OpenaiCompatible,
+    /// Anthropic, or anyone who speaks its Messages.
+    Anthropic,
+}
+
+/// A version of Anthropic's API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// What all its SDKs ask for.
+    #[default]
+    #[serde(rename = "2023-06-01")]
+    June2023,
+    /// The one after it.
+    #[serde(rename = "2026-10-21")]
+    October2026,
+}
+
+impl ApiVersion {
+    /// The text of the header `anthropic-version`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::June2023 => "2023-06-01",
+            Self::October2026 => "2026-10-21",
+        }
+    }
 }
 
 /// One LLM provider.
@@ -32,8 +56,10 @@ pub struct Provider {
     pub kind: Kind,
     /// Its address up to and with `/v1`.
     pub base_url: Option<Text>,
-    /// The credential, sent as `Authorization: Bearer`.
+    /// The credential, sent as `Authorization: Bearer`, or as `x-api-key` to Anthropic.
     pub api_key: Option<SecretText>,
+    /// The version of Anthropic's API: `2023-06-01` (default) or `2026-10-21`.
+    pub api_version: Option<ApiVersion>,
     /// Headers added to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretText>,
@@ -57,6 +83,9 @@ impl Provider {
         if self.kind == Kind::OpenaiCompatible && self.base_url.is_none() {
             return Err(Error::wrong(format!("providers.{name}.base_url"), "is needed for kind `openai-compatible`"));
         }
+        if self.kind != Kind::Anthropic && self.api_version.is_some() {
+            return Err(Error::wrong(format!("providers.{name}.api_version"), "is for kind `anthropic` alone; take it out"));
+        }
         match url::Url::parse(self.base()) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
             _ => Err(Error::wrong(format!("providers.{name}.base_url"), "must be an http or https URL")),
@@ -65,16 +94,23 @@ impl Provider {
 
     /// The address, without a slash at its end.
     pub fn base(&self) -> &str {
-        self.base_url.as_deref().unwrap_or("https://api.openai.com/v1").trim_end_matches('/')
+        let own = if self.kind == Kind::Anthropic { "https://api.anthropic.com/v1" } else { "https://api.openai.com/v1" };
+        self.base_url.as_deref().unwrap_or(own).trim_end_matches('/')
+    }
+
+    /// The version of Anthropic's API that is asked for.
+    pub fn version(&self) -> ApiVersion {
+        self.api_version.unwrap_or_default()
     }
 }
 
 /// Providers found without a file, with the variable each was found by.
 pub type Discovered = BTreeMap<String, (Provider, &'static str)>;
 
-/// Name, variable of the key, address: providers that speak OpenAI's dialect.
-const KNOWN: [(&str, &str, &str); 9] = [
+/// Name, variable of the key, address: providers that speak OpenAI's dialect, and Anthropic.
+const KNOWN: [(&str, &str, &str); 10] = [
     ("openai", "OPENAI_API_KEY", "https://api.openai.com/v1"),
+    (ANTHROPIC, "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1"),
     ("gemini", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai"),
     ("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1"),
     ("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
@@ -85,6 +121,7 @@ const KNOWN: [(&str, &str, &str); 9] = [
     ("xai", "XAI_API_KEY", "https://api.x.ai/v1"),
 ];
 
+const ANTHROPIC: &str = "anthropic";
 const OLLAMA: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const OLLAMA_PORT: u16 = 11434;
 const OLLAMA_NAME: &str = "ollama";
@@ -101,11 +138,18 @@ impl Provider {
         for (name, variable, address) in KNOWN {
             let Some(key) = std::env::var(variable).ok().filter(|key| !key.trim().is_empty()) else { continue };
             let base = if name == "openai" { std::env::var("OPENAI_BASE_URL").ok() } else { None };
-            let base = base.filter(|url| url::Url::parse(url).is_ok()).unwrap_or_else(|| address.to_owned());
+            let base = base.filter(|url| url::Url::parse(url).is_ok());
+            let kind = match name {
+                ANTHROPIC => Kind::Anthropic,
+                "openai" if base.is_none() => Kind::Openai,
+                _ => Kind::OpenaiCompatible,
+            };
+            let base = base.unwrap_or_else(|| address.to_owned());
             let provider = Self {
-                kind: Kind::OpenaiCompatible,
+                kind,
                 base_url: Some(base.as_str().into()),
                 api_key: Some(SecretText::new(key.trim())),
+                api_version: None,
                 headers: BTreeMap::new(),
             };
             found.insert(name.to_owned(), (provider, variable));
@@ -113,8 +157,8 @@ impl Provider {
         let address = SocketAddr::from((OLLAMA, OLLAMA_PORT));
         if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
             let base = format!("http://{OLLAMA}:{OLLAMA_PORT}/v1");
-            let provider =
-                Self { kind: Kind::OpenaiCompatible, base_url: Some(base.as_str().into()), api_key: None, headers: BTreeMap::new() };
+            let (kind, base_url) = (Kind::OpenaiCompatible, Some(base.as_str().into()));
+            let provider = Self { kind, base_url, api_key: None, api_version: None, headers: BTreeMap::new() };
             found.insert(OLLAMA_NAME.to_owned(), (provider, "a local Ollama"));
         }
         found

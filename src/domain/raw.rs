@@ -37,6 +37,11 @@ impl<'a> RawObject<'a> {
         serde_json::from_str(self.get(key)?.get()).ok()
     }
 
+    /// A member that is a list, item by item; none when absent or of another shape.
+    pub fn read_raw(&self, key: &str) -> Option<Vec<&RawValue>> {
+        serde_json::from_str(self.get(key)?.get()).ok()
+    }
+
     /// Puts a member in place of the one of that name, or at the end.
     pub fn set(&mut self, key: &'a str, value: Box<RawValue>) {
         match self.members.iter_mut().find(|(name, _)| name == key) {

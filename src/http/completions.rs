@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`.
+//! Completions: one handler for each dialect that clients speak, one way through.
 
 use std::time::Instant;
 
@@ -11,69 +11,127 @@ use futures::StreamExt as _;
 
 use super::body::read_json;
 use super::caller::ModelCaller;
-use super::error::ApiError;
+use super::error::{ApiError, Shape};
 use super::layers::Elsewhere;
 use super::meters::Meter;
 use super::sse;
 use super::state::State;
 use crate::completion::{Answer, Asked, split_names};
-use crate::domain::{RawObject, Usage};
-use crate::llm::{ChatRequest, error_event};
+use crate::domain::Principal;
+use crate::llm::{Dialect, Request};
 
-/// Answers a chat completion, whole or streamed.
+/// `POST /v1/chat/completions`.
 pub(super) async fn chat(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    complete(&state, &principal, &headers, body, Dialect::Chat).await
+}
+
+/// `POST /v1/messages`.
+pub(super) async fn messages(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    complete(&state, &principal, &headers, body, Dialect::Messages).await
+}
+
+/// `POST /v1/responses`.
+pub(super) async fn responses(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    complete(&state, &principal, &headers, body, Dialect::Responses).await
+}
+
+/// `POST /v1/messages/count_tokens`.
+pub(super) async fn count_tokens(
+    Shared(state): Shared<State>,
+    ModelCaller(principal): ModelCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(&state, &headers, body).await?;
+    let request = read(&state, &headers, body, Dialect::Messages).await?;
+    let completions = state.completions.load_full();
+    Ok(respond(completions.count(&principal, request).await?, "count_tokens", Shape::Messages, start))
+}
+
+async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Response, ApiError> {
+    let start = Instant::now();
+    let request = read(state, headers, body, dialect).await?;
     let names = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(split_names).unwrap_or_default();
     let asked = Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), ..Asked::default() };
     let completions = state.completions.load_full();
-    let answer = completions.chat(&principal, request, asked).await?;
-    Ok(respond(answer, "chat", start))
+    let answer = completions.complete(principal, request, asked).await?;
+    let (operation, shape) = match dialect {
+        Dialect::Chat => ("chat", Shape::Chat),
+        Dialect::Messages => ("messages", Shape::Messages),
+        Dialect::Responses => ("responses", Shape::Responses),
+    };
+    Ok(respond(answer, operation, shape, start))
 }
 
-/// Reads a request of OpenAI's dialect.
-pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body) -> Result<ChatRequest, ApiError> {
+/// Headers of Anthropic's clients that go to Anthropic as they are.
+const PASSED: [&str; 2] = ["anthropic-version", "anthropic-beta"];
+/// Longest of them, in bytes.
+const MAX_PASSED: usize = 2_048;
+
+/// Reads a request.
+pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
     let limit = state.settings.load().body;
     let body = read_json(headers, body, limit).await?;
-    ChatRequest::parse(&body).map_err(|(why, param)| {
-        let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", why);
-        match param {
-            Some(param) => error.about(param),
-            None => error,
+    let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
+    if dialect == Dialect::Messages {
+        for name in PASSED {
+            let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+            let value = all.join(",");
+            if value.len() > MAX_PASSED {
+                let message = format!("the header `{name}` is longer than {MAX_PASSED} bytes");
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
+            }
+            if !value.is_empty() {
+                request.send_header(name, &value);
+            }
         }
-    })
+    }
+    Ok(request)
 }
 
 /// An answer with the headers that say where it came from.
-pub(super) fn respond(answer: Answer, operation: &'static str, start: Instant) -> Response {
+pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant) -> Response {
     let (meta, mut response) = match answer {
-        Answer::Json(meta, body) => {
-            Meter::of(operation, &meta.model).note(start.elapsed(), usage_of(&body));
+        Answer::Json(meta, body, usage) => {
+            Meter::of(operation, &meta.model).note(start.elapsed(), usage);
             (meta, ([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
         Answer::Stream(meta, mut events) => {
-            let told = meta.clone();
+            let mut model = meta.model.clone();
             let bytes = async_stream::stream! {
-                let mut tail = Usage::default();
+                let mut usage = None;
                 while let Some(item) = events.next().await {
                     match item {
-                        Ok(bytes) => {
-                            tail = stream_usage(&bytes).unwrap_or(tail);
-                            yield bytes;
+                        Ok(sent) => {
+                            usage = sent.usage.or(usage);
+                            model = sent.model.unwrap_or(model);
+                            if !sent.bytes.is_empty() {
+                                yield sent.bytes;
+                            }
                         }
                         Err(error) => {
-                            tracing::warn!("a stream of {} ended with an error: {error}", told.model);
-                            yield error_event(&ApiError::from(error).openai());
+                            tracing::warn!("a stream of {model} ended with an error: {error}");
+                            yield Bytes::from(shape.last_event(&ApiError::from(error)));
                             break;
                         }
                     }
                 }
-                Meter::of(operation, &told.model).note(start.elapsed(), Some(tail));
+                Meter::of(operation, &model).note(start.elapsed(), usage);
             };
             (meta, sse::response(bytes.boxed()))
         }
@@ -87,25 +145,6 @@ pub(super) fn respond(answer: Answer, operation: &'static str, start: Instant) -
     };
     set("x-portolan-model", &meta.model);
     set("x-portolan-context", &meta.context);
+    set("x-portolan-dropped", &meta.dropped);
     response
-}
-
-/// The usage at the end of an answer, found without reading what stands before it.
-fn usage_of(body: &Bytes) -> Option<Usage> {
-    let text = std::str::from_utf8(body).ok()?;
-    let at = text.rfind("\"usage\"")?;
-    let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?;
-    let mut read = serde_json::Deserializer::from_str(value).into_iter::<Usage>();
-    match read.next() {
-        Some(Ok(usage)) => Some(usage),
-        _ => RawObject::parse(text).ok()?.read("usage"),
-    }
-}
-
-/// The usage in a piece of a stream; most pieces have none.
-fn stream_usage(bytes: &Bytes) -> Option<Usage> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let at = text.rfind("\"usage\"")?;
-    let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?.trim_start();
-    if value.starts_with('{') { serde_json::Deserializer::from_str(value).into_iter::<Usage>().next()?.ok() } else { None }
 }

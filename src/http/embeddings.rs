@@ -9,8 +9,9 @@ use axum::response::Response;
 
 use super::caller::ModelCaller;
 use super::completions::{read, respond};
-use super::error::ApiError;
+use super::error::{ApiError, Shape};
 use super::state::State;
+use crate::llm::Dialect;
 
 /// Relays an embeddings request.
 pub(super) async fn embed(
@@ -20,7 +21,7 @@ pub(super) async fn embed(
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(&state, &headers, body).await?;
+    let request = read(&state, &headers, body, Dialect::Chat).await?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.embed(&principal, request).await?, "embeddings", start))
+    Ok(respond(completions.embed(&principal, request).await?, "embeddings", Shape::Chat, start))
 }

@@ -1,4 +1,4 @@
-//! One error, three bodies: OpenAI's shape on `/v1`, JSON-RPC on `/mcp`, a problem document (RFC 9457) elsewhere.
+//! One error, four bodies: OpenAI's and Anthropic's shapes on `/v1`, JSON-RPC on `/mcp`, a problem document (RFC 9457) elsewhere.
 
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -39,9 +39,27 @@ impl ApiError {
         json!({ "message": self.message, "type": kind, "code": self.code, "param": self.param })
     }
 
+    /// Anthropic's error object.
+    fn anthropic(&self) -> Value {
+        let kind = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            408 | 504 => "timeout_error",
+            529 => "overloaded_error",
+            500.. => "api_error",
+            _ => "invalid_request_error",
+        };
+        json!({ "type": "error", "error": { "type": kind, "message": self.message, "code": self.code, "param": self.param } })
+    }
+
     /// The body that fits the path.
     pub(super) fn render(&self, path: &str) -> Response {
-        let (media_type, body) = if path.starts_with("/v1/") {
+        let (media_type, body) = if path == "/v1/messages" || path.starts_with("/v1/messages/") {
+            ("application/json", self.anthropic().to_string())
+        } else if path.starts_with("/v1/") {
             ("application/json", json!({ "error": self.openai() }).to_string())
         } else if path == "/mcp" || path.starts_with("/mcp/") {
             let code = match self.status.as_u16() {
@@ -67,6 +85,30 @@ impl ApiError {
     }
 }
 
+/// The dialect of a stream whose last event is an error.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    Chat,
+    Messages,
+    Responses,
+}
+
+impl Shape {
+    /// An error as a stream's last event.
+    pub(super) fn last_event(self, error: &ApiError) -> String {
+        match self {
+            Self::Chat => format!("data: {}\n\n", json!({ "error": error.openai() })),
+            Self::Messages => format!("event: error\ndata: {}\n\n", error.anthropic()),
+            Self::Responses => {
+                let failure = json!({ "code": error.code, "message": error.message });
+                let response = json!({ "object": "response", "status": "failed", "output": [], "error": failure });
+                let event = json!({ "type": "response.failed", "response": response });
+                format!("event: response.failed\ndata: {event}\n\n")
+            }
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     /// Leaves the body to the layer that knows the path.
     fn into_response(self) -> Response {
@@ -78,10 +120,11 @@ impl IntoResponse for ApiError {
 
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
-        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Provider, Server, Tool, Turns};
+        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Server, Tool, Turns};
         let message = error.to_string();
         let (status, code, param) = match &error {
-            Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", Some(*param)),
+            Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", param.as_deref()),
+            Previous(_) => (StatusCode::BAD_REQUEST, "previous_response_not_found", Some("previous_response_id")),
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
             Server(..) => (StatusCode::NOT_FOUND, "server_not_found", Some("tools")),
             Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),
@@ -98,7 +141,9 @@ impl From<completion::Error> for ApiError {
 }
 
 fn provider(error: &llm::Error, message: String) -> ApiError {
-    use llm::Error::{Credential, Failed, Idle, InStream, NotOffered, Protocol, RateLimited, Refused, TooLarge, Truncated, Unreachable};
+    use llm::Error::{
+        Credential, Failed, Idle, InStream, NotOffered, Protocol, RateLimited, Refused, TooLarge, Truncated, Unfit, Unreachable,
+    };
     let gateway = |code| ApiError::new(StatusCode::BAD_GATEWAY, code, message.clone());
     match error {
         Credential => gateway("upstream_auth"),
@@ -111,6 +156,7 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
             let code = refusal.code.clone().unwrap_or_else(|| "upstream_refused".to_owned());
             ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
         }
+        Unfit(wrong) => ApiError { param: wrong.param.clone(), ..ApiError::new(StatusCode::BAD_REQUEST, "unsupported", message) },
         Failed(_) | InStream(_) => gateway("upstream_error"),
         Unreachable => gateway("upstream_unreachable"),
         Protocol(_) => gateway("upstream_protocol"),

@@ -62,8 +62,8 @@ impl Meter {
         self.duration.record(took.as_secs_f64());
         match usage {
             Some(usage) if usage != Usage::default() => {
-                self.input.increment(usage.prompt_tokens);
-                self.output.increment(usage.completion_tokens);
+                self.input.increment(usage.input);
+                self.output.increment(usage.output);
             }
             _ => self.without_usage.increment(1),
         }

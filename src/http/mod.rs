@@ -31,9 +31,13 @@ pub fn router(state: State) -> Router {
         .route("/mcp/{target}", any(mcp::target))
         // OpenAI-compatible.
         .route("/v1/chat/completions", post(completions::chat))
+        .route("/v1/responses", post(completions::responses))
         .route("/v1/embeddings", post(embeddings::embed))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
+        // Anthropic-compatible.
+        .route("/v1/messages", post(completions::messages))
+        .route("/v1/messages/count_tokens", post(completions::count_tokens))
         // For those who run it.
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::provider::{Endpoint, Provider, Reply};
-use super::{ChatRequest, Error};
+use super::dialect::Dialect;
+use super::error::{Error, Refusal};
+use super::provider::{Body, Endpoint, Provider};
+use super::request::Request;
 use crate::config::BUILT_IN;
 use crate::domain::{now_ms, raw};
 use crate::net::Event;
@@ -27,12 +29,16 @@ enum Saying {
 
 #[async_trait]
 impl Provider for Echo {
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &ChatRequest) -> Result<Reply, Error> {
+    fn speaks(&self, _: Dialect, _: bool) -> Dialect {
+        Dialect::Chat
+    }
+
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error> {
         if model != MODEL {
             let message = format!("the built-in provider has only the model `{BUILT_IN}/{MODEL}`");
-            return Err(Error::Refused(404, super::error::Refusal { message, code: Some("model_not_found".into()), ..Default::default() }));
+            return Err(Error::Refused(404, Refusal { message, code: Some("model_not_found".into()), ..Default::default() }));
         }
-        if endpoint != Endpoint::Chat {
+        if endpoint != Endpoint::Completion {
             return Err(Error::NotOffered(BUILT_IN.to_owned()));
         }
         let messages: Vec<Value> = request.get("messages").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
@@ -51,7 +57,7 @@ impl Provider for Echo {
             let usage = options.get("include_usage").and_then(Value::as_bool).unwrap_or(false).then_some(usage);
             let events = stream(&id, saying, usage);
             let rest = futures::stream::empty().boxed();
-            return Ok(Reply::Stream(events, rest));
+            return Ok(Body::Stream(events, rest));
         }
         let (message, reason) = match saying {
             Saying::Text(text) => (json!({ "role": "assistant", "content": text, "refusal": null }), "stop"),
@@ -64,7 +70,7 @@ impl Provider for Echo {
             "id": id, "object": "chat.completion", "created": now_ms() / 1000, "model": MODEL,
             "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": reason }], "usage": usage,
         });
-        Ok(Reply::Json(Bytes::from(raw(&body).get().to_owned())))
+        Ok(Body::Json(Bytes::from(raw(&body).get().to_owned())))
     }
 
     async fn models(&self) -> Result<Vec<String>, Error> {

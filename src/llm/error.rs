@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::conversation::Wrong;
+
 /// What a provider said of a request it refused.
 #[derive(Clone, Debug, Default)]
 pub struct Refusal {
@@ -28,6 +30,9 @@ pub enum Error {
     /// The request itself was refused, with a status below 500.
     #[error("the provider refused the request: {}", .1.message)]
     Refused(u16, Refusal),
+    /// The request holds what this target cannot be told.
+    #[error("{}", .0.why)]
+    Unfit(Wrong),
     /// The provider failed.
     #[error("the provider failed with status {0}")]
     Failed(u16),

@@ -1,21 +1,37 @@
 //! LLM providers: who they are, which of them answers, and how bytes get there and back.
 //!
-//! A provider translates and never sends; `send.rs` sends for all. To add one: `llm/<name>.rs` and one
-//! arm in `providers.rs`, or one line of data in `config/providers.rs` if it speaks OpenAI's dialect.
+//! Clients and providers speak dialects: Chat Completions, Messages, Responses. Where both speak the
+//! same one, bytes pass as they are; where they do not, the request takes the form of `conversation.rs`
+//! and the answer that of `answer.rs`, so that each dialect is read and written once.
+//!
+//! A provider says what it speaks and never sends; `send.rs` sends for all. To add one: `llm/<name>.rs`
+//! and one arm in `providers.rs`, or one line of data in `config/providers.rs` if it speaks like OpenAI.
 
+mod answer;
+mod anthropic;
+mod chat;
+mod conversation;
+mod dialect;
 mod echo;
 mod error;
-mod message;
+mod fields;
+mod messages;
 mod openai;
 mod provider;
 mod providers;
+mod request;
+mod responses;
 mod route;
 mod send;
 mod target;
+mod translate;
 
+pub use answer::{Answer, Piece};
+pub use conversation::{Call, Function, Listed, Part, Ran, Role, Turn, Wrong};
+pub use dialect::{Dialect, Writer};
 pub use error::Error;
-pub use message::{ChatRequest, ToolCall, answer_calls, error_event};
-pub use provider::{Endpoint, Events, Reply};
+pub use provider::{Body, Endpoint, Events, Reply};
 pub use providers::Providers;
+pub use request::Request;
 pub use route::{Route, Router, Unknown};
 pub use target::Target;

@@ -1,30 +1,48 @@
-//! OpenAI's dialect, for OpenAI and all who speak like it. Nothing is translated: only the model's name changes.
+//! OpenAI, and all who speak like it. Nothing is translated here: only the model's name changes.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::provider::{Endpoint, Provider, Reply};
+use super::dialect::Dialect;
+use super::error::Error;
+use super::provider::{Body, Endpoint, Provider};
+use super::request::Request;
 use super::send::Remote;
-use super::{ChatRequest, Error};
 
-/// A provider that speaks OpenAI's dialect.
-pub(super) struct OpenAi(pub(super) Remote);
+/// A provider that speaks OpenAI's dialects.
+pub(super) struct OpenAi {
+    pub(super) remote: Remote,
+    /// OpenAI itself, which speaks Responses as well.
+    pub(super) itself: bool,
+}
 
 #[async_trait]
 impl Provider for OpenAi {
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &ChatRequest) -> Result<Reply, Error> {
+    fn speaks(&self, asked: Dialect, relayed: bool) -> Dialect {
+        if self.itself && relayed && asked == Dialect::Responses { Dialect::Responses } else { Dialect::Chat }
+    }
+
+    fn is_openai(&self) -> bool {
+        self.itself
+    }
+
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error> {
         let path = match endpoint {
-            Endpoint::Chat => "/chat/completions",
+            Endpoint::Completion => request.dialect().path(),
             Endpoint::Embeddings => "/embeddings",
+            Endpoint::CountTokens => return Err(Error::NotOffered(model.to_owned())),
         };
-        let body = request.for_model(model);
-        if request.stream() { self.0.stream(path, body).await } else { self.0.whole(path, body).await.map(Reply::Json) }
+        self.remote.ask(path, model, request).await
     }
 
     async fn models(&self) -> Result<Vec<String>, Error> {
-        let body = self.0.get("/models").await?;
-        let body: Value = serde_json::from_slice(&body).map_err(|_| Error::Protocol("its list of models is not JSON"))?;
-        let list = body.get("data").and_then(Value::as_array).ok_or(Error::Protocol("its list of models has no `data`"))?;
-        Ok(list.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).take(5_000).collect())
+        list(&self.remote.get("/models").await?)
     }
+}
+
+/// The ids in a list of models; Anthropic's list has the same shape.
+pub(super) fn list(body: &[u8]) -> Result<Vec<String>, Error> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| Error::Protocol("its list of models is not JSON"))?;
+    let list = body.get("data").and_then(Value::as_array).ok_or(Error::Protocol("its list of models has no `data`"))?;
+    Ok(list.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).take(5_000).collect())
 }

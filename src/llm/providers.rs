@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use super::chat::Manner;
 use super::error::Error;
-use super::message::ChatRequest;
 use super::provider::{Endpoint, Provider, Reply};
+use super::request::Request;
 use super::send::Remote;
 use super::target::Target;
-use super::{echo, openai};
+use super::translate::translate;
+use super::{anthropic, echo, openai};
 use crate::config::{self, BUILT_IN};
 use crate::net::Net;
 
@@ -32,7 +34,9 @@ impl Providers {
         for (name, provider) in declared {
             let remote = Remote::new(net.clone(), name, provider, idle);
             let provider: Box<dyn Provider> = match provider.kind {
-                config::Kind::Openai | config::Kind::OpenaiCompatible => Box::new(openai::OpenAi(remote)),
+                config::Kind::Openai => Box::new(openai::OpenAi { remote, itself: true }),
+                config::Kind::OpenaiCompatible => Box::new(openai::OpenAi { remote, itself: false }),
+                config::Kind::Anthropic => Box::new(anthropic::Anthropic(remote)),
             };
             all.insert(name.clone(), provider);
         }
@@ -50,10 +54,21 @@ impl Providers {
         self.0.all.contains_key(name)
     }
 
-    /// Sends a request to a target and returns what it answers, or begins to answer.
-    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &ChatRequest) -> Result<Reply, Error> {
+    /// Sends a request to a target, in its dialect, and returns what it answers, or begins to answer.
+    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &Request) -> Result<Reply, Error> {
         let provider = self.0.all.get(&target.provider).ok_or(Error::Unreachable)?;
-        provider.send(&target.model, endpoint, request).await
+        let dialect = provider.speaks(request.dialect(), request.relayed());
+        if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
+            let body = provider.send(&target.model, endpoint, request).await?;
+            return Ok(Reply { dialect: request.dialect(), lost: Vec::new(), body });
+        }
+        if endpoint == Endpoint::CountTokens {
+            return Err(Error::NotOffered(target.provider.clone()));
+        }
+        let manner = Manner { openai: provider.is_openai() };
+        let (translated, lost) = translate(request, dialect, &target.model, manner).map_err(Error::Unfit)?;
+        let body = provider.send(&target.model, endpoint, &translated).await?;
+        Ok(Reply { dialect, lost, body })
     }
 
     /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.

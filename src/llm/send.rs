@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::Error;
+use super::dialect::{Dialect, Verdict, error_in};
 use super::error::Refusal;
-use super::message::{finish_reason, stream_error};
-use super::provider::{Events, Reply};
+use super::provider::{Body, Events};
+use super::request::Request;
 use crate::config;
 use crate::domain::{Secret, clip, printable};
-use crate::net::{self, Event, Net, Reach, Splitter};
+use crate::net::{self, Net, Reach, Splitter};
 
 /// Largest whole answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -44,8 +45,13 @@ impl Remote {
             }
             Err(_) => tracing::error!("provider `{name}`: the value of `{header}` cannot be sent in a header; it is left out"),
         };
+        let anthropic = provider.kind == config::Kind::Anthropic;
         if let Some(key) = &provider.api_key {
-            add(AUTHORIZATION, format!("Bearer {}", key.secret().reveal()), key.secret());
+            if anthropic {
+                add(X_API_KEY, key.secret().reveal().to_owned(), key.secret());
+            } else {
+                add(AUTHORIZATION, format!("Bearer {}", key.secret().reveal()), key.secret());
+            }
         }
         for (header, value) in &provider.headers {
             match HeaderName::try_from(header.as_str()) {
@@ -53,14 +59,32 @@ impl Remote {
                 Err(_) => tracing::error!("provider `{name}`: `{header}` is not a header name; it is left out"),
             }
         }
+        if anthropic {
+            headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(provider.version().as_str()));
+        }
+        // What is compressed arrives late; whoever compresses all the same is understood.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self { net, base: provider.base().to_owned(), headers, secrets: secrets.into(), idle }
     }
 
-    async fn request(&self, method: reqwest::Method, path: &str, body: Option<Bytes>, accept: &'static str) -> Result<Response, Error> {
+    async fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<(Bytes, &[(&'static str, String)])>,
+        accept: &'static str,
+    ) -> Result<Response, Error> {
         let url = Url::parse(&format!("{}{path}", self.base)).map_err(|_| Error::Unreachable)?;
         let client = self.net.client(&url, Reach::Operator).map_err(|_| Error::Unreachable)?;
-        let mut request = client.request(method, url).headers(self.headers.clone()).header(ACCEPT, accept);
-        if let Some(body) = body {
+        let mut headers = self.headers.clone();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        for (name, value) in body.iter().flat_map(|(_, more)| more.iter()) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        let mut request = client.request(method, url).headers(headers);
+        if let Some((body, _)) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
@@ -107,10 +131,14 @@ impl Remote {
         Refusal { message: text("message").unwrap_or_else(|| "it gave no reason".to_owned()), code: text("code"), param: text("param") }
     }
 
-    /// A whole JSON answer; its bytes are not touched.
-    pub(super) async fn whole(&self, path: &str, body: Bytes) -> Result<Bytes, Error> {
+    /// Sends a request for a model, and returns the answer or its beginning; its bytes are not touched.
+    pub(super) async fn ask(&self, path: &str, model: &str, request: &Request) -> Result<Body, Error> {
+        let body = (request.for_model(model), request.headers());
+        if request.stream() {
+            return self.stream(path, body, request.dialect()).await;
+        }
         let response = self.request(reqwest::Method::POST, path, Some(body), JSON).await?;
-        self.json(response).await
+        self.json(response).await.map(Body::Json)
     }
 
     /// A whole JSON answer to a plain GET.
@@ -138,22 +166,21 @@ impl Remote {
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.
-    pub(super) async fn stream(&self, path: &str, body: Bytes) -> Result<Reply, Error> {
+    async fn stream(&self, path: &str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
         let response = self.request(reqwest::Method::POST, path, Some(body), EVENT_STREAM).await?;
         if is(&response, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(response).await?;
-            let event = Event { raw: Bytes::new(), data: Some(String::from_utf8_lossy(&body).into_owned()), ..Event::default() };
-            return Err(stream_error(&event)
+            return Err(error_in(&String::from_utf8_lossy(&body))
                 .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal))));
         }
         if !is(&response, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
         }
-        let mut events = events(response, self.idle, self.secrets.clone());
+        let mut events = events(response, self.idle, self.secrets.clone(), dialect);
         loop {
             match events.next().await {
-                Some(Ok(first)) if first.iter().any(|event| event.data.is_some()) => return Ok(Reply::Stream(first, events)),
+                Some(Ok(first)) if first.iter().any(|event| event.data.is_some()) => return Ok(Body::Stream(first, events)),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error),
                 None => return Err(Error::Truncated),
@@ -175,6 +202,8 @@ fn cleaned(secrets: &[Secret], refusal: &Refusal) -> Refusal {
     Refusal { message: clean(&refusal.message), code: refusal.code.as_ref().map(clean), param: refusal.param.as_ref().map(clean) }
 }
 
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -183,9 +212,9 @@ fn is(response: &Response, wanted: &str) -> bool {
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
-/// Reads events to the end. The end is true when `[DONE]` came, or when the connection closed in
-/// order after a `finish_reason`; anything else is an answer that was cut off.
-fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>) -> Events {
+/// Reads events to the end. The end is true when the dialect's last word came, or when the connection
+/// closed in order after the answer had; anything else is an answer that was cut off.
+fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialect: Dialect) -> Events {
     Box::pin(async_stream::stream! {
         let mut splitter = Splitter::default();
         let mut finished = false;
@@ -212,19 +241,25 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>) -> Eve
                 let Some(data) = event.data.as_deref() else {
                     continue;
                 };
-                if data.trim() == "[DONE]" {
+                let said = dialect.verdict(&event, data);
+                if matches!(said, Verdict::Done) {
                     verdict = Some(Ok(()));
                     break;
                 }
-                if let Some(error) = stream_error(&event) {
-                    verdict = Some(Err(Error::InStream(cleaned(&secrets, &error))));
+                if let Verdict::Failed(error) = &said {
+                    verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
                     break;
                 }
                 if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {
                     verdict = Some(Err(if ended { Error::Truncated } else { Error::Protocol("an event is not JSON") }));
                     break;
                 }
-                finished = finished || finish_reason(data).is_some();
+                finished = finished || matches!(said, Verdict::Finished);
+                if matches!(said, Verdict::Ends) {
+                    ready.push(event);
+                    verdict = Some(Ok(()));
+                    break;
+                }
                 ready.push(event);
             }
             if !ready.is_empty() {

@@ -37,12 +37,30 @@ async fn an_answer_comes_back_as_the_provider_wrote_it() {
     assert!(!answer.header("x-request-id").is_empty() && !answer.header("server-timing").is_empty());
 }
 
+/// A request for a stream that tells what it cost.
+fn counted(model: &str, text: &str) -> Value {
+    let mut request = streamed(model, text);
+    request["stream_options"] = json!({ "include_usage": true });
+    request
+}
+
+#[tokio::test]
+async fn a_count_that_the_client_did_not_ask_for_is_taken_by_the_gateway_alone() {
+    let (gateway, provider) = one(Reply::stream_text(&["Land"])).await;
+    let answer = post(&gateway.url("/v1/chat/completions"), &streamed("stub/stub-1", "x")).await;
+    assert!(!answer.text.contains("usage") && answer.text.ends_with("data: [DONE]\n\n"), "{}", answer.text);
+    assert_eq!(provider.only().body()["stream_options"], json!({ "include_usage": true }));
+    let counters = http().get(gateway.url("/metrics")).bearer_auth(gateway.owner_key()).send().await.unwrap().text().await.unwrap();
+    let counted = counters.lines().find(|line| line.contains("token_usage") && line.contains("output") && line.contains("stub-1"));
+    assert!(counted.is_some_and(|line| line.ends_with(" 7")), "{counters}");
+}
+
 #[tokio::test]
 async fn a_stream_comes_back_event_by_event_as_the_provider_wrote_it() {
     let reply = Reply::stream_text(&["Land ", "ahoy", "!"]);
     let written = reply.body_text();
     let (gateway, _provider) = one(reply).await;
-    let answer = post(&gateway.url("/v1/chat/completions"), &streamed("stub/stub-1", "x")).await;
+    let answer = post(&gateway.url("/v1/chat/completions"), &counted("stub/stub-1", "x")).await;
     assert_eq!(answer.text, written);
     assert!(answer.header("content-type").starts_with("text/event-stream"));
     assert_eq!(answer.header("x-portolan-model"), "stub/stub-1");
@@ -56,7 +74,7 @@ async fn how_a_stream_is_cut_into_packets_changes_nothing() {
     let provider = StubProvider::start([1, 2, 3, 7, 64].map(|size| whole.clone().in_pieces(size, Duration::ZERO))).await;
     let gateway = TestGateway::with_config(&provider.section()).await;
     for _ in 0..5 {
-        assert_eq!(post(&gateway.url("/v1/chat/completions"), &streamed("stub/stub-1", "x")).await.text, written);
+        assert_eq!(post(&gateway.url("/v1/chat/completions"), &counted("stub/stub-1", "x")).await.text, written);
     }
 }
 
@@ -257,7 +275,8 @@ async fn bodies_that_are_wrong_are_refused_before_anyone_is_asked() {
         (r#"{"model":"stub/stub-1","messages":"hi"}"#, json!("messages")),
         (r#"{"model":"stub/stub-1","messages":[],"stream":"yes"}"#, json!("stream")),
         (r#"{"model":"stub/stub-1","model":"stub/stub-2","messages":[]}"#, Value::Null),
-        (r#"{"model":"stub/stub-1","messages":[],"portolan":{"nonsense":1}}"#, json!("portolan")),
+        (r#"{"model":"stub/stub-1","messages":[]}"#, json!("messages")),
+        (r#"{"model":"stub/stub-1","messages":[{"role":"user","content":"x"}],"portolan":{"nonsense":1}}"#, json!("portolan")),
     ] {
         let answer = raw(&gateway, "/v1/chat/completions", body).await;
         assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &param), "{body}: {}", answer.text);

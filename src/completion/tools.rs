@@ -1,0 +1,209 @@
+//! The tools that are joined into a request: which they are, whom they run for, and how one is run.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::error::Error;
+use super::request::{Asked, McpTool};
+use crate::domain::{Globs, Grants, Principal, RawObject, clip, raw};
+use crate::federation::{Caller, Federation, OfferedTool, Scope};
+use crate::llm::{Call, Dialect, Function, Listed, Ran, Request, Route};
+use crate::protocol::Params;
+
+/// Most bytes of a tool's result that a model is given.
+const MAX_RESULT: usize = 256 << 10;
+
+/// The tools that are joined into a request.
+#[derive(Clone, Default)]
+pub(super) struct Tools {
+    offered: HashMap<String, Offered>,
+    /// The tools of the servers that the client named, as it is told of them.
+    listed: Vec<Listed>,
+}
+
+/// One tool, by its function's name.
+#[derive(Clone)]
+struct Offered {
+    /// Whom it runs for.
+    principal: Principal,
+    server: String,
+    own: String,
+    /// Whether the gateway runs it itself.
+    run: bool,
+    /// Whether the client is told of its calls.
+    shown: bool,
+}
+
+impl Tools {
+    /// Collects the tools and puts them into the request as functions.
+    pub(super) fn gather(
+        federation: &Federation,
+        principal: &Principal,
+        route: &Route,
+        asked: &Asked,
+        request: &mut Request,
+    ) -> Result<Self, Error> {
+        let mut tools = Self::default();
+        let mut functions: Vec<OfferedTool> = Vec::new();
+        for mcp in &asked.mcp {
+            let named = named(federation, principal, mcp)?;
+            if mcp.listed {
+                tools.listed.push(Listed { server: mcp.server.clone(), tools: named.iter().map(listed).collect() });
+            }
+            for tool in named {
+                tools.offer(tool, principal, mcp.run, request.dialect() != Dialect::Chat, &mut functions);
+            }
+        }
+        if !asked.tools.is_empty() {
+            may_use(principal)?;
+            for wanted in &asked.tools {
+                let found = federation.offered(principal, &globs(wanted)?);
+                // A server that has no tools yet is no mistake.
+                if found.is_empty() && !federation.servers(principal).contains(wanted) {
+                    return Err(Error::Tool(clip(wanted, 80), federation.tool_names(principal)));
+                }
+                for tool in found {
+                    tools.offer(tool, principal, true, false, &mut functions);
+                }
+            }
+        }
+        if let Some(bound) = &route.tools {
+            // The operator bound these to the model, so whoever may call the model may have them run;
+            // what narrows the caller's servers and tools still narrows them.
+            let grants = Grants { mcp: true, ..principal.grants().clone() };
+            let caller = principal.with_grants(grants);
+            for tool in federation.offered(&caller, bound) {
+                tools.offer(tool, &caller, true, false, &mut functions);
+            }
+        }
+        if functions.is_empty() {
+            return Ok(tools);
+        }
+        let mut list = request.list("tools")?.unwrap_or_default();
+        for theirs in list.iter().filter_map(|tool| function_name(tool)) {
+            if tools.offered.contains_key(&theirs) {
+                let why = format!("the function `{}` has the name of a tool that the gateway joins in; rename it", clip(&theirs, 80));
+                return Err(Error::invalid(why, "tools"));
+            }
+        }
+        list.extend(functions.into_iter().map(|tool| request.dialect().tool(&function(tool))));
+        request.set("tools", raw(&list));
+        Ok(tools)
+    }
+
+    fn offer(&mut self, tool: OfferedTool, principal: &Principal, run: bool, shown: bool, functions: &mut Vec<OfferedTool>) {
+        let offered = Offered { principal: principal.clone(), server: tool.server.clone(), own: tool.own.clone(), run, shown };
+        if self.offered.insert(tool.public.clone(), offered).is_none() {
+            functions.push(tool);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.offered.is_empty()
+    }
+
+    /// What the client is told of the servers it named.
+    pub(super) fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// Whether the gateway runs this function.
+    pub(super) fn runs(&self, name: &str) -> bool {
+        self.offered.get(name).is_some_and(|tool| tool.run)
+    }
+
+    /// A call that is about to run.
+    pub(super) fn begin(&self, call: &Call) -> Ran {
+        let tool = self.offered.get(&call.name);
+        let text = |text: fn(&Offered) -> &String| tool.map(|tool| text(tool).clone()).unwrap_or_default();
+        let (server, own) = (text(|tool| &tool.server), text(|tool| &tool.own));
+        Ran { call: call.clone(), server, tool: own, outcome: Ok(String::new()), shown: tool.is_some_and(|tool| tool.shown) }
+    }
+
+    /// Runs a call; the error is what the model is told.
+    pub(super) async fn run(&self, federation: &Federation, call: &Call) -> Result<String, String> {
+        let Some(tool) = self.offered.get(&call.name) else { return Err("there is no such tool".to_owned()) };
+        let written = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
+        let arguments = crate::domain::raw_string(written.to_owned()).map_err(|error| format!("the arguments are not JSON: {error}"))?;
+        let params = Params::default().with("name", &call.name).with("arguments", &arguments);
+        let caller = Caller::new(&tool.principal, None);
+        tracing::debug!(gen_ai.tool.name = %call.name, caller = %tool.principal.id(), "an agent loop calls `{}`", call.name);
+        let result = federation.request(&caller, Scope::All, "tools/call", params).await.map_err(|error| error.message)?;
+        read_result(&result)
+    }
+}
+
+fn may_use(principal: &Principal) -> Result<(), Error> {
+    if principal.grants().mcp { Ok(()) } else { Err(Error::NoMcp) }
+}
+
+/// The tools of an MCP tool object.
+fn named(federation: &Federation, principal: &Principal, mcp: &McpTool) -> Result<Vec<OfferedTool>, Error> {
+    may_use(principal)?;
+    if federation.enter(principal, Scope::One(&mcp.server)).is_err() {
+        return Err(Error::Server(mcp.server.clone(), federation.servers(principal)));
+    }
+    let mut offered = federation.offered(principal, &globs(&mcp.server)?);
+    offered.retain(|tool| tool.server == mcp.server);
+    let is = |tool: &OfferedTool, name: &String| *name == tool.own || *name == tool.public;
+    let named = mcp.allowed.iter().flatten().chain(&mcp.denied);
+    if let Some(unknown) = named.into_iter().find(|name| !offered.is_empty() && !offered.iter().any(|tool| is(tool, name))) {
+        return Err(Error::Tool(clip(unknown, 80), offered.into_iter().map(|tool| tool.own).collect()));
+    }
+    if let Some(allowed) = &mcp.allowed {
+        offered.retain(|tool| allowed.iter().any(|name| is(tool, name)));
+    }
+    offered.retain(|tool| !mcp.denied.iter().any(|name| is(tool, name)));
+    Ok(offered)
+}
+
+fn globs(wanted: &str) -> Result<Globs, Error> {
+    Globs::new(vec![wanted.to_owned()]).map_err(|why| Error::invalid(why, "tools"))
+}
+
+fn function(tool: OfferedTool) -> Function {
+    Function { name: tool.public, description: tool.description, schema: Some(tool.schema), strict: None, cache: None }
+}
+
+fn listed(tool: &OfferedTool) -> Box<RawValue> {
+    let mut item = RawObject::default();
+    item.set("name", raw(&tool.own));
+    item.set("description", raw(&tool.description));
+    item.set("input_schema", tool.schema.clone());
+    item.set("annotations", RawValue::NULL.to_owned());
+    item.to_raw()
+}
+
+/// The name of a function tool, in any dialect.
+fn function_name(tool: &RawValue) -> Option<String> {
+    let tool = RawObject::parse(tool.get()).ok()?;
+    match tool.get("function") {
+        Some(function) => RawObject::parse(function.get()).ok()?.string("name"),
+        None => tool.string("name"),
+    }
+}
+
+/// A tool's result as the text a model is given.
+fn read_result(result: &RawValue) -> Result<String, String> {
+    let result: serde_json::Value = serde_json::from_str(result.get()).map_err(|_| "the result cannot be read".to_owned())?;
+    let parts = result.get("content").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let part = |part: &serde_json::Value| match part.get("type").and_then(serde_json::Value::as_str) {
+        Some("text") => part.get("text").and_then(serde_json::Value::as_str).map(str::to_owned),
+        Some("resource") => part.pointer("/resource/text").and_then(serde_json::Value::as_str).map(str::to_owned),
+        Some("resource_link") => part.get("uri").map(|uri| format!("[resource {uri}]")),
+        Some(kind @ ("image" | "audio")) => {
+            let mime = part.get("mimeType").and_then(serde_json::Value::as_str).unwrap_or("?");
+            Some(format!("[{kind} {mime}, not shown]"))
+        }
+        _ => Some(part.to_string()),
+    };
+    let mut text = parts.iter().filter_map(part).collect::<Vec<_>>().join("\n");
+    if text.is_empty()
+        && let Some(structured) = result.get("structuredContent")
+    {
+        text = structured.to_string();
+    }
+    let text = clip(&text, MAX_RESULT);
+    if result.get("isError").and_then(serde_json::Value::as_bool) == Some(true) { Err(text) } else { Ok(text) }
+}

@@ -1,0 +1,274 @@
+//! A request of Chat Completions, checked, and read into a conversation.
+
+use serde_json::value::RawValue;
+
+use crate::domain::{RawObject, clip};
+use crate::llm::conversation::{Call, Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
+use crate::llm::dialect::Dialect;
+use crate::llm::fields::{Fields, no_twins, object};
+
+/// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed.
+pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
+    let fields = Fields::of(body);
+    for count in ["max_tokens", "max_completion_tokens", "n"] {
+        fields.count(count)?;
+    }
+    fields.number("temperature", 0.0, 2.0)?;
+    fields.number("top_p", 0.0, 1.0)?;
+    for penalty in ["presence_penalty", "frequency_penalty"] {
+        fields.number(penalty, -2.0, 2.0)?;
+    }
+    fields.flag("parallel_tool_calls")?;
+    fields.texts("stop")?;
+    for (at, message) in fields.filled("messages")?.into_iter().enumerate() {
+        check_message(message, &format!("messages[{at}]"))?;
+    }
+    let tools = fields.list("tools")?.unwrap_or_default();
+    let names: Vec<String> =
+        tools.iter().enumerate().filter_map(|(at, tool)| function_name(tool, at).transpose()).collect::<Result<_, _>>()?;
+    no_twins(names.iter().map(String::as_str))
+}
+
+fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {
+    let message = object(message, path)?;
+    let fields = Fields::at(&message, path);
+    let role = fields.need("role")?;
+    if !matches!(role.as_str(), "system" | "developer" | "user" | "assistant" | "tool" | "function") {
+        let why = format!("`{path}.role` is `{}`; it must be system, developer, user, assistant or tool", clip(&role, 40));
+        return Err(Wrong::at(format!("{path}.role"), why));
+    }
+    if role == "tool" {
+        fields.need("tool_call_id")?;
+    }
+    let Some(content) = fields.some("content") else { return Ok(()) };
+    match content.get().as_bytes().first() {
+        Some(b'"') => Ok(()),
+        Some(b'[') => {
+            for (at, part) in fields.list("content")?.unwrap_or_default().into_iter().enumerate() {
+                let path = format!("{path}.content[{at}]");
+                let part = object(part, &path)?;
+                let fields = Fields::at(&part, &path);
+                if fields.need("type")? == "text" {
+                    fields.need("text")?;
+                }
+            }
+            Ok(())
+        }
+        _ => Err(Wrong::at(format!("{path}.content"), format!("`{path}.content` must be a text or a list of parts"))),
+    }
+}
+
+fn function_name(tool: &RawValue, at: usize) -> Result<Option<String>, Wrong> {
+    let path = format!("tools[{at}]");
+    let tool = object(tool, &path)?;
+    if Fields::at(&tool, &path).text("type")?.is_some_and(|kind| kind != "function") {
+        return Ok(None);
+    }
+    let function = Fields::at(&tool, &path).object("function")?.unwrap_or_default();
+    Fields::at(&function, &format!("{path}.function")).need("name").map(Some)
+}
+
+/// Fields that mean nothing to another dialect, and whose loss changes no answer.
+const WITHOUT_MEANING: [&str; 9] = [
+    "model",
+    "stream",
+    "stream_options",
+    "store",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "prediction",
+];
+
+/// Reads a request that another dialect shall carry. What it cannot hold is listed; what would change
+/// the answer's meaning is refused.
+pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> {
+    let fields = Fields::of(body);
+    let mut conversation = Conversation::default();
+    for (key, value) in body.iter().filter(|(_, value)| value.get() != "null") {
+        match key {
+            "messages" => {}
+            "max_completion_tokens" | "max_tokens" => conversation.max_tokens = conversation.max_tokens.max(fields.count(key)?),
+            "temperature" => conversation.temperature = Some(value.to_owned()),
+            "top_p" => conversation.top_p = Some(value.to_owned()),
+            "top_k" => conversation.top_k = Some(value.to_owned()),
+            "stop" => conversation.stop = fields.texts("stop")?,
+            "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
+            "user" => conversation.user = fields.text("user")?,
+            "service_tier" => conversation.service_tier = fields.text("service_tier")?,
+            "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
+            "reasoning_effort" => {
+                let effort = fields.text(key)?.unwrap_or_default();
+                conversation.thinking = Some(if effort == "none" { Thinking::Off } else { Thinking::Effort(effort) });
+            }
+            "tools" => conversation.functions = functions(&fields)?,
+            "tool_choice" => conversation.choice = Some(choice(value)?),
+            "response_format" => conversation.format = format(&fields)?,
+            "n" if value.get() == "1" => {}
+            "n" => return Err(Wrong::at("n", "this model gives one answer at a time; `n` must be 1")),
+            "modalities" if value.get().contains("audio") => return Err(Wrong::at("modalities", "this model gives no audio")),
+            "functions" | "function_call" => {
+                return Err(Wrong::at(key, format!("`{key}` is not carried to this model; use `tools` and `tool_choice`")));
+            }
+            key if WITHOUT_MEANING.contains(&key) => {}
+            key => conversation.lost.push(key.to_owned()),
+        }
+    }
+    for (at, message) in fields.filled("messages")?.into_iter().enumerate() {
+        read_message(&mut conversation, message, &format!("messages[{at}]"))?;
+    }
+    Ok(conversation)
+}
+
+fn read_message(conversation: &mut Conversation, message: &RawValue, path: &str) -> Result<(), Wrong> {
+    let message = object(message, path)?;
+    let fields = Fields::at(&message, path);
+    let mut parts = content(&fields, path)?;
+    match fields.need("role")?.as_str() {
+        "system" | "developer" if conversation.turns.is_empty() => conversation.system.extend(parts),
+        "system" | "developer" => conversation.say(Role::System, parts),
+        "tool" => {
+            let result = Part::Result { call: fields.need("tool_call_id")?, parts, failed: false, cache: None };
+            conversation.say(Role::User, vec![result]);
+        }
+        "function" => return Err(Wrong::at(path, format!("`{path}`: the role `function` is not carried to this model; use `tool`"))),
+        "assistant" => {
+            let mut all = thoughts(&fields)?;
+            all.append(&mut parts);
+            if let Some(refusal) = fields.text("refusal")? {
+                all.push(Part::Refusal(refusal));
+            }
+            for call in fields.list("tool_calls")?.unwrap_or_default() {
+                all.push(Part::Call(read_call(call, path)?));
+            }
+            conversation.say(Role::Assistant, all);
+        }
+        _ => conversation.say(Role::User, parts),
+    }
+    Ok(())
+}
+
+/// Sealed thoughts that came with an answer and are sent back with it.
+fn thoughts(fields: &Fields<'_, '_>) -> Result<Vec<Part>, Wrong> {
+    let mut parts = Vec::new();
+    for block in fields.list("thinking_blocks")?.unwrap_or_default() {
+        let block = object(block, "thinking_blocks")?;
+        match (block.string("thinking"), block.string("data")) {
+            (Some(text), _) => parts.push(Part::Thinking(text, block.string("signature"))),
+            (None, Some(data)) => parts.push(Part::Redacted(data)),
+            (None, None) => {}
+        }
+    }
+    Ok(parts)
+}
+
+/// A call of an assistant message. Arguments may be a text, or already an object.
+pub(super) fn read_call(call: &RawValue, path: &str) -> Result<Call, Wrong> {
+    let path = format!("{path}.tool_calls");
+    let call = object(call, &path)?;
+    let function = Fields::at(&call, &path).object("function")?.unwrap_or_default();
+    let arguments = function.get("arguments").filter(|arguments| arguments.get() != "null");
+    let arguments = arguments.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned()));
+    let fields = Fields::at(&function, &path);
+    Ok(Call { id: call.string("id").unwrap_or_default(), name: fields.need("name")?, arguments: arguments.unwrap_or_default() })
+}
+
+fn content(fields: &Fields<'_, '_>, path: &str) -> Result<Vec<Part>, Wrong> {
+    let Some(content) = fields.some("content") else { return Ok(Vec::new()) };
+    if content.get().starts_with('"') {
+        return Ok(fields.text("content")?.map(Part::text).into_iter().collect());
+    }
+    let parts = fields.list("content")?.unwrap_or_default();
+    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.content[{at}]"))).collect()
+}
+
+fn read_part(part: &RawValue, path: &str) -> Result<Part, Wrong> {
+    let object = object(part, path)?;
+    let fields = Fields::at(&object, path);
+    let kind = fields.need("type")?;
+    match kind.as_str() {
+        "text" => Ok(Part::Text(fields.need("text")?, object.get("cache_control").map(ToOwned::to_owned))),
+        "refusal" => Ok(Part::Refusal(fields.need("refusal")?)),
+        "image_url" => {
+            let url = match fields.some("image_url") {
+                Some(url) if url.get().starts_with('"') => fields.need("image_url")?,
+                _ => Fields::at(&fields.object("image_url")?.unwrap_or_default(), path).need("url")?,
+            };
+            Ok(Part::Image(source(url)))
+        }
+        "file" => {
+            let file = fields.object("file")?.unwrap_or_default();
+            let name = file.string("filename");
+            match (file.string("file_data"), file.string("file_id")) {
+                (Some(data), _) => Ok(Part::File(source(data), name)),
+                (None, Some(id)) => Ok(Part::File(Source::Id(id), name)),
+                (None, None) => Err(Wrong::at(path, format!("`{path}.file` needs `file_data` or `file_id`"))),
+            }
+        }
+        _ => Ok(Part::Native(Dialect::Chat, part.to_owned())),
+    }
+}
+
+/// An address, or the bytes in a `data:` URL.
+pub(in crate::llm) fn source(url: String) -> Source {
+    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+    match data {
+        Some((media_type, data)) => Source::Data(media_type.to_owned(), data.to_owned()),
+        None => Source::Url(url),
+    }
+}
+
+fn functions(fields: &Fields<'_, '_>) -> Result<Vec<Function>, Wrong> {
+    let mut functions = Vec::new();
+    for (at, tool) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
+        let path = format!("tools[{at}]");
+        let tool = object(tool, &path)?;
+        if let Some(kind) = tool.string("type").filter(|kind| kind != "function") {
+            return Err(Wrong::at(&path, format!("`{path}`: this model has no tool of type `{}`", clip(&kind, 40))));
+        }
+        let function = Fields::at(&tool, &path).object("function")?.unwrap_or_default();
+        let read = Fields::at(&function, &path);
+        functions.push(Function {
+            name: read.need("name")?,
+            description: read.text("description")?,
+            schema: read.some("parameters").map(ToOwned::to_owned),
+            strict: read.flag("strict")?,
+            cache: tool.get("cache_control").or(function.get("cache_control")).map(ToOwned::to_owned),
+        });
+    }
+    Ok(functions)
+}
+
+fn choice(value: &RawValue) -> Result<Choice, Wrong> {
+    let wrong = || Wrong::at("tool_choice", "`tool_choice` must be none, auto, required, or a function of `tools`");
+    match value.get() {
+        "\"auto\"" => Ok(Choice::Auto),
+        "\"none\"" => Ok(Choice::None),
+        "\"required\"" => Ok(Choice::Required),
+        text => {
+            let choice = RawObject::parse(text).map_err(|_| wrong())?;
+            let function = choice.get("function").and_then(|function| RawObject::parse(function.get()).ok());
+            function.and_then(|function| function.string("name")).map(Choice::Function).ok_or_else(wrong)
+        }
+    }
+}
+
+fn format(fields: &Fields<'_, '_>) -> Result<Option<Format>, Wrong> {
+    let Some(format) = fields.object("response_format")? else { return Ok(None) };
+    match format.string("type").as_deref() {
+        Some("text") => Ok(None),
+        Some("json_object") => Ok(Some(Format::Object)),
+        Some("json_schema") => {
+            let schema = Fields::at(&format, "response_format").object("json_schema")?.unwrap_or_default();
+            let fields = Fields::at(&schema, "response_format.json_schema");
+            let name = fields.text("name")?.unwrap_or_else(|| "answer".to_owned());
+            let strict = fields.flag("strict")?;
+            let schema = fields.some("schema").map(ToOwned::to_owned);
+            let schema =
+                schema.ok_or_else(|| Wrong::at("response_format.json_schema.schema", "`response_format.json_schema.schema` is missing"))?;
+            Ok(Some(Format::Schema { name, schema, strict }))
+        }
+        _ => Err(Wrong::at("response_format.type", "`response_format.type` must be text, json_object or json_schema")),
+    }
+}

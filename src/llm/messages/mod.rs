@@ -1,0 +1,18 @@
+//! Anthropic's Messages: requests read and written, answers read and written.
+//!
+//! Source: <https://docs.anthropic.com/en/api/messages>, API version 2023-06-01.
+
+mod answer;
+mod items;
+mod read;
+mod reader;
+mod thinking;
+mod write;
+mod writer;
+
+pub(super) use answer::{read as read_answer, usage, whole};
+pub(super) use items::items;
+pub(super) use read::{check, read};
+pub(super) use reader::Reader;
+pub(super) use write::{tool, write};
+pub(super) use writer::Writer;

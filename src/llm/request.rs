@@ -1,0 +1,325 @@
+//! A request in the dialect it came in, opened only where it is touched: all other members keep their bytes.
+
+use bytes::Bytes;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::conversation::{Conversation, Part, Role, Turn, Wrong};
+use super::dialect::{Dialect, Writer};
+use crate::domain::{RawObject, is_deep, raw};
+
+/// Longest name of a model, in bytes.
+const MAX_MODEL: usize = 256;
+
+/// A request of one dialect.
+#[derive(Clone)]
+pub struct Request {
+    dialect: Dialect,
+    members: RawObject<'static>,
+    model: String,
+    stream: bool,
+    /// Headers that go to a provider of the same dialect.
+    headers: Vec<(&'static str, String)>,
+    /// Whether the answer goes to the client as it comes.
+    relayed: bool,
+}
+
+impl Request {
+    /// Reads a body; the error says what is wrong with it, and which field.
+    pub fn parse(dialect: Dialect, body: &[u8]) -> Result<Self, Wrong> {
+        let whole = |why: String| Wrong { why, param: None };
+        if is_deep(body) {
+            return Err(whole("the body is nested too deeply".to_owned()));
+        }
+        let text = std::str::from_utf8(body).map_err(|_| whole("the body is not UTF-8".to_owned()))?;
+        let members = RawObject::parse(text).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
+        let model = members.string("model").filter(|model| !model.is_empty());
+        let model = model.ok_or_else(|| Wrong::at("model", "`model` must name a model"))?;
+        if model.len() > MAX_MODEL {
+            return Err(Wrong::at("model", format!("`model` is longer than {MAX_MODEL} bytes, which no model's name is")));
+        }
+        let stream = match members.get("stream").map(RawValue::get) {
+            None | Some("false" | "null") => false,
+            Some("true") => true,
+            Some(_) => return Err(Wrong::at("stream", "`stream` must be true or false")),
+        };
+        Ok(Self { dialect, members: members.into_owned(), model, stream, headers: Vec::new(), relayed: true })
+    }
+
+    /// A request that was translated.
+    pub(super) fn of(dialect: Dialect, members: RawObject<'static>, model: String, stream: bool) -> Self {
+        Self { dialect, members, model, stream, headers: Vec::new(), relayed: true }
+    }
+
+    /// Refuses what could do harm or waste a call.
+    pub fn check(&self) -> Result<(), Wrong> {
+        self.dialect.check(&self.members)
+    }
+
+    /// Refuses the same in a request that only counts tokens.
+    pub fn check_count(&self) -> Result<(), Wrong> {
+        super::messages::check(&self.members, true)
+    }
+
+    /// The dialect it came in.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The model's name as the caller wrote it.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether the answer is wanted as a stream.
+    pub fn stream(&self) -> bool {
+        self.stream
+    }
+
+    /// A header that goes to a provider of the same dialect.
+    pub fn send_header(&mut self, name: &'static str, value: &str) {
+        self.headers.push((name, value.to_owned()));
+    }
+
+    pub(super) fn headers(&self) -> &[(&'static str, String)] {
+        &self.headers
+    }
+
+    /// Says that the answer will be opened here, and so must come in a dialect that can be read.
+    pub fn open_answer(&mut self) {
+        self.relayed = false;
+    }
+
+    pub(super) fn relayed(&self) -> bool {
+        self.relayed
+    }
+
+    /// A field's own bytes.
+    pub fn get(&self, field: &str) -> Option<&RawValue> {
+        self.members.get(field).filter(|value| value.get() != "null")
+    }
+
+    /// Puts a field in place.
+    pub fn set(&mut self, field: &'static str, value: Box<RawValue>) {
+        self.members.set(field, value);
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, field: &str) -> Option<Box<RawValue>> {
+        self.members.remove(field)
+    }
+
+    /// A field that is a list, item by item; none when it is absent or null, an error when it is no list.
+    pub fn list(&self, field: &str) -> Result<Option<Vec<Box<RawValue>>>, Wrong> {
+        let wrong = |_| Wrong::at(field, format!("`{field}` must be a list"));
+        self.get(field).map(|value| serde_json::from_str(value.get()).map_err(wrong)).transpose()
+    }
+
+    /// The conversation, item by item.
+    pub fn items(&self) -> Result<Vec<Box<RawValue>>, Wrong> {
+        let key = self.dialect.list();
+        match self.get(key) {
+            Some(text) if text.get().starts_with('"') => Ok(vec![raw(&json!({ "type": "message", "role": "user", "content": text }))]),
+            _ => self.list(key)?.ok_or_else(|| Wrong::at(key, format!("`{key}` must be a list"))),
+        }
+    }
+
+    /// Puts a conversation in place of the one there is.
+    pub fn set_items(&mut self, items: &[Box<RawValue>]) {
+        self.members.set(self.dialect.list(), raw(items));
+    }
+
+    /// Adds what was said since.
+    pub fn say(&mut self, turns: &[Turn]) -> Result<(), Wrong> {
+        let mut items = self.items()?;
+        items.extend(self.dialect.items(turns));
+        self.set_items(&items);
+        Ok(())
+    }
+
+    /// Puts a text at the end of the system block, so that all before it keeps its bytes.
+    pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
+        match self.dialect {
+            Dialect::Chat => {
+                let mut items = self.items()?;
+                let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
+                items.insert(at, raw(&json!({ "role": "system", "content": text })));
+                self.set_items(&items);
+            }
+            Dialect::Messages => {
+                let block = raw(&json!({ "type": "text", "text": text }));
+                let blocks = match self.get("system") {
+                    Some(own) if own.get().starts_with('"') => vec![raw(&json!({ "type": "text", "text": own })), block],
+                    _ => {
+                        let mut blocks = self.list("system")?.unwrap_or_default();
+                        blocks.push(block);
+                        blocks
+                    }
+                };
+                self.set("system", raw(&blocks));
+            }
+            Dialect::Responses => {
+                let own = self.members.string("instructions").map(|own| format!("{own}\n\n")).unwrap_or_default();
+                self.set("instructions", raw(&format!("{own}{text}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a text with the newest thing a person said, where nothing stands between a call and its result.
+    pub fn add_to_newest(&mut self, text: &str) -> Result<(), Wrong> {
+        let mut items = self.items()?;
+        let at = items.iter().rposition(|item| Self::human(item).is_some()).map_or(items.len(), |at| at);
+        let turn = Turn { role: Role::User, parts: vec![Part::text(text)] };
+        let mut added = self.dialect.items(&[turn]);
+        // Messages wants sides to alternate: there it becomes a block of the same message.
+        match (self.dialect, items.get(at)) {
+            (Dialect::Messages, Some(item)) => {
+                let merged = prepended(item, text)?;
+                if let Some(place) = items.get_mut(at) {
+                    *place = merged;
+                }
+            }
+            _ => {
+                if let Some(item) = added.pop() {
+                    items.insert(at, item);
+                }
+            }
+        }
+        self.set_items(&items);
+        Ok(())
+    }
+
+    /// The last text that a person wrote.
+    pub fn last_human_text(&self) -> Option<String> {
+        self.items().ok()?.iter().rev().find_map(|item| Self::human(item))
+    }
+
+    /// The text of an item, if a person wrote it.
+    pub fn human(item: &RawValue) -> Option<String> {
+        if role(item).as_deref() != Some("user") {
+            return None;
+        }
+        let item = RawObject::parse(item.get()).ok()?;
+        let content = item.get("content")?;
+        if content.get().starts_with('"') {
+            return serde_json::from_str(content.get()).ok();
+        }
+        let parts: Vec<serde_json::Value> = serde_json::from_str(content.get()).ok()?;
+        let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    }
+
+    /// Lets the model call nothing more.
+    pub fn forbid_calls(&mut self) {
+        if self.get("tools").is_some() {
+            let none = match self.dialect {
+                Dialect::Chat | Dialect::Responses => raw("none"),
+                Dialect::Messages => raw(&json!({ "type": "none" })),
+            };
+            self.set("tool_choice", none);
+        }
+    }
+
+    /// A forced call is forced once: from now on the model may call what it likes.
+    pub fn free_choice(&mut self) {
+        let Some(choice) = self.get("tool_choice") else { return };
+        let object = RawObject::parse(choice.get()).ok();
+        let kind = object.as_ref().and_then(|choice| choice.string("type"));
+        let forced =
+            choice.get() == "\"required\"" || matches!(kind.as_deref(), Some("function" | "any" | "tool" | "custom" | "allowed_tools"));
+        if !forced {
+            return;
+        }
+        let free = match self.dialect {
+            Dialect::Chat | Dialect::Responses => raw("auto"),
+            Dialect::Messages => {
+                let mut free = object.unwrap_or_default();
+                free.remove("name");
+                free.set("type", raw("auto"));
+                free.to_raw()
+            }
+        };
+        self.set("tool_choice", free);
+    }
+
+    /// The request in nobody's words.
+    pub fn conversation(&self) -> Result<Conversation, Wrong> {
+        self.dialect.read(&self.members)
+    }
+
+    /// A writer of its answer.
+    pub fn writer(&self) -> Writer {
+        Writer::new(self.dialect, &self.members)
+    }
+
+    /// The body for a provider's model.
+    pub fn for_model(&self, model: &str) -> Bytes {
+        let mut members = self.members.clone();
+        members.set("model", raw(model));
+        Bytes::from(serde_json::to_vec(&members).unwrap_or_default())
+    }
+}
+
+fn role(item: &RawValue) -> Option<String> {
+    RawObject::parse(item.get()).ok()?.string("role")
+}
+
+/// A message of Messages with a text before what it says, but behind the results it holds.
+fn prepended(item: &RawValue, text: &str) -> Result<Box<RawValue>, Wrong> {
+    let wrong = |_| Wrong::at("messages", "`messages` must hold messages");
+    let mut message = RawObject::parse(item.get()).map_err(wrong)?.into_owned();
+    let own = message.get("content").map_or("[]", RawValue::get).to_owned();
+    let mut blocks: Vec<Box<RawValue>> = if own.starts_with('"') {
+        let own: Box<RawValue> = crate::domain::raw_string(own).map_err(wrong)?;
+        vec![raw(&json!({ "type": "text", "text": own }))]
+    } else {
+        serde_json::from_str(&own).map_err(wrong)?
+    };
+    let is_result =
+        |block: &RawValue| RawObject::parse(block.get()).is_ok_and(|block| block.string("type").as_deref() == Some("tool_result"));
+    let at = blocks.iter().take_while(|block| is_result(block)).count();
+    blocks.insert(at, raw(&json!({ "type": "text", "text": text })));
+    message.set("content", raw(&blocks));
+    Ok(message.to_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_model_changes_on_the_way_to_a_provider() {
+        let body = br#"{"model":"a","temperature":0.10,"x_new":{"k":1e2},"messages":[ {"role":"user","content":"hi"} ]}"#;
+        let request = Request::parse(Dialect::Chat, body).unwrap();
+        let sent = request.for_model("b");
+        assert_eq!(&sent[..], br#"{"model":"b","temperature":0.10,"x_new":{"k":1e2},"messages":[ {"role":"user","content":"hi"} ]}"#);
+    }
+
+    #[test]
+    fn instructions_stand_behind_those_there_are_in_every_dialect() {
+        let with = |dialect, body: &str| {
+            let mut request = Request::parse(dialect, body.as_bytes()).unwrap();
+            request.instruct("CTX").unwrap();
+            String::from_utf8(request.for_model("m").to_vec()).unwrap()
+        };
+        let chat = with(Dialect::Chat, r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}"#);
+        assert!(chat.contains(r#"{"role":"system","content":"S"},{"role":"system","content":"CTX"},{"role":"user""#), "{chat}");
+        let messages = with(Dialect::Messages, r#"{"model":"m","system":"S","messages":[]}"#);
+        assert!(messages.contains(r#""system":[{"type":"text","text":"S"},{"type":"text","text":"CTX"}]"#), "{messages}");
+        let responses = with(Dialect::Responses, r#"{"model":"m","instructions":"S","input":"U"}"#);
+        assert!(responses.contains(r#""instructions":"S\n\nCTX""#), "{responses}");
+    }
+
+    #[test]
+    fn what_changes_by_turn_stands_behind_results_and_before_what_was_asked() {
+        let body =
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"},{"type":"text","text":"Q"}]}]}"#;
+        let mut request = Request::parse(Dialect::Messages, body.as_bytes()).unwrap();
+        assert_eq!(request.last_human_text().as_deref(), Some("Q"));
+        request.add_to_newest("CTX").unwrap();
+        let sent = String::from_utf8(request.for_model("m").to_vec()).unwrap();
+        let (result, context, question) = (sent.find("tool_result"), sent.find("CTX"), sent.find("\"Q\""));
+        assert!(result < context && context < question, "{sent}");
+    }
+}

@@ -1,0 +1,318 @@
+//! A request of Responses, checked, and read into a conversation.
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::output::flat;
+use super::seal::unseal;
+use crate::domain::{RawObject, clip, raw};
+use crate::llm::chat;
+use crate::llm::conversation::{Call, Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
+use crate::llm::fields::{Fields, no_twins, object};
+
+/// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed.
+pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
+    let fields = Fields::of(body);
+    for count in ["max_output_tokens", "max_tool_calls"] {
+        fields.count(count)?;
+    }
+    fields.number("temperature", 0.0, 2.0)?;
+    fields.number("top_p", 0.0, 1.0)?;
+    fields.flag("parallel_tool_calls")?;
+    fields.flag("store")?;
+    if fields.flag("background")? == Some(true) {
+        return Err(Wrong::at("background", "answers in the background are not kept here; leave `background` out"));
+    }
+    if fields.some("conversation").is_some() {
+        return Err(Wrong::at("conversation", "conversations are not kept here; use `previous_response_id`"));
+    }
+    fields.text("previous_response_id")?;
+    match fields.some("input") {
+        None => return Err(Wrong::at("input", "`input` must be there: a text or a list of items")),
+        Some(input) if input.get() == "\"\"" => return Err(Wrong::at("input", "`input` must not be empty")),
+        Some(input) if input.get().starts_with('"') => {}
+        Some(_) => {
+            for (at, item) in fields.filled("input")?.into_iter().enumerate() {
+                check_item(item, &format!("input[{at}]"))?;
+            }
+        }
+    }
+    let mut names = Vec::new();
+    for (at, tool) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
+        let path = format!("tools[{at}]");
+        let tool = object(tool, &path)?;
+        let fields = Fields::at(&tool, &path);
+        if matches!(fields.need("type")?.as_str(), "function" | "custom") {
+            names.push(fields.need("name")?);
+        }
+    }
+    no_twins(names.iter().map(String::as_str))
+}
+
+fn check_item(item: &RawValue, path: &str) -> Result<(), Wrong> {
+    let item = object(item, path)?;
+    let fields = Fields::at(&item, path);
+    match fields.text("type")?.as_deref() {
+        None | Some("message") => {
+            let role = fields.need("role")?;
+            if !matches!(role.as_str(), "user" | "assistant" | "system" | "developer") {
+                let why = format!("`{path}.role` is `{}`; it must be user, assistant, system or developer", clip(&role, 40));
+                return Err(Wrong::at(format!("{path}.role"), why));
+            }
+            let content = fields.some("content").map(RawValue::get).unwrap_or_default();
+            if !content.starts_with(['"', '[']) {
+                let why = format!("`{path}.content` must be a text or a list of parts");
+                return Err(Wrong::at(format!("{path}.content"), why));
+            }
+            Ok(())
+        }
+        Some("function_call" | "custom_tool_call") => {
+            fields.need("call_id")?;
+            fields.need("name").map(drop)
+        }
+        Some("function_call_output" | "custom_tool_call_output") => fields.need("call_id").map(drop),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Fields that mean nothing to another dialect, and whose loss changes no answer.
+const WITHOUT_MEANING: [&str; 15] = [
+    "model",
+    "stream",
+    "stream_options",
+    "store",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "include",
+    "truncation",
+    "previous_response_id",
+    "background",
+    "client_metadata",
+    "prompt_cache_options",
+    "context_management",
+];
+
+/// Reads a request that another dialect shall carry. What it cannot hold is listed; what would change
+/// the answer's meaning is refused.
+pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> {
+    let fields = Fields::of(body);
+    let mut conversation = Conversation::default();
+    for (key, value) in body.iter().filter(|(_, value)| value.get() != "null") {
+        match key {
+            "input" => {}
+            "instructions" => conversation.system.extend(fields.text(key)?.map(Part::text)),
+            "max_output_tokens" => conversation.max_tokens = fields.count(key)?,
+            "temperature" => conversation.temperature = Some(value.to_owned()),
+            "top_p" => conversation.top_p = Some(value.to_owned()),
+            "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
+            "user" => conversation.user = fields.text("user")?,
+            "service_tier" => conversation.service_tier = fields.text(key)?,
+            "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
+            "reasoning" => {
+                let effort = fields.object(key)?.and_then(|reasoning| reasoning.string("effort"));
+                conversation.thinking = effort.map(|effort| if effort == "none" { Thinking::Off } else { Thinking::Effort(effort) });
+            }
+            "text" => conversation.format = format(&fields)?,
+            "tools" => tools(&fields, &mut conversation)?,
+            "tool_choice" => conversation.choice = Some(choice(value)?),
+            key if WITHOUT_MEANING.contains(&key) => {}
+            key => conversation.lost.push(key.to_owned()),
+        }
+    }
+    match fields.some("input") {
+        Some(input) if input.get().starts_with('"') => {
+            let text = fields.text("input")?.unwrap_or_default();
+            conversation.say(Role::User, vec![Part::text(text)]);
+        }
+        _ => {
+            for (at, item) in fields.filled("input")?.into_iter().enumerate() {
+                read_item(&mut conversation, item, &format!("input[{at}]"))?;
+            }
+        }
+    }
+    Ok(conversation)
+}
+
+fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Result<(), Wrong> {
+    let item = object(item, path)?;
+    let fields = Fields::at(&item, path);
+    let kind = fields.text("type")?.unwrap_or_else(|| "message".to_owned());
+    let answered = |call: String, parts: Vec<Part>, failed: bool| vec![Part::Result { call, parts, failed, cache: None }];
+    match kind.as_str() {
+        "message" => {
+            let parts = parts(&fields, "content", path)?;
+            match fields.need("role")?.as_str() {
+                "assistant" => conversation.say(Role::Assistant, parts),
+                "user" => conversation.say(Role::User, parts),
+                _ if conversation.turns.is_empty() => conversation.system.extend(parts),
+                _ => conversation.say(Role::System, parts),
+            }
+        }
+        "function_call" => {
+            let name = fields.need("name")?;
+            let name = fields.text("namespace")?.map_or_else(|| name.clone(), |space| flat(&space, &name));
+            let call = Call { id: fields.need("call_id")?, name, arguments: fields.text("arguments")?.unwrap_or_default() };
+            conversation.say(Role::Assistant, vec![Part::Call(call)]);
+        }
+        "custom_tool_call" => {
+            let arguments = json!({ "input": fields.text("input")?.unwrap_or_default() }).to_string();
+            conversation
+                .say(Role::Assistant, vec![Part::Call(Call { id: fields.need("call_id")?, name: fields.need("name")?, arguments })]);
+        }
+        "function_call_output" | "custom_tool_call_output" => {
+            let parts = parts(&fields, "output", path)?;
+            conversation.say(Role::User, answered(fields.need("call_id")?, parts, false));
+        }
+        "mcp_call" => {
+            // What the gateway ran in an earlier answer is a call and its result to every provider.
+            let id = fields.need("id")?;
+            let name = format!("{}__{}", fields.need("server_label")?, fields.need("name")?);
+            let call = Call { id: id.clone(), name, arguments: fields.text("arguments")?.unwrap_or_default() };
+            conversation.say(Role::Assistant, vec![Part::Call(call)]);
+            let failed = fields.some("error").is_some();
+            let output =
+                fields.text("output")?.unwrap_or_else(|| fields.some("error").map(|error| error.get().to_owned()).unwrap_or_default());
+            conversation.say(Role::User, answered(id, vec![Part::text(output)], failed));
+        }
+        "reasoning" => {
+            let thought = fields.text("encrypted_content")?.as_deref().and_then(unseal);
+            if let Some(thought) = thought {
+                conversation.say(Role::Assistant, vec![thought]);
+            }
+        }
+        "mcp_list_tools" => {}
+        "item_reference" => return Err(Wrong::at(path, format!("`{path}`: items are not kept here; send the item itself"))),
+        other => return Err(Wrong::at(path, format!("`{path}`: this model cannot be given an item of type `{}`", clip(other, 40)))),
+    }
+    Ok(())
+}
+
+fn parts(fields: &Fields<'_, '_>, key: &str, path: &str) -> Result<Vec<Part>, Wrong> {
+    let Some(value) = fields.some(key) else { return Ok(Vec::new()) };
+    if value.get().starts_with('"') {
+        return Ok(fields.text(key)?.map(Part::text).into_iter().collect());
+    }
+    if !value.get().starts_with('[') {
+        return Ok(vec![Part::text(value.get())]);
+    }
+    let parts = fields.list(key)?.unwrap_or_default();
+    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.{key}[{at}]"))).collect()
+}
+
+fn read_part(part: &RawValue, path: &str) -> Result<Part, Wrong> {
+    let object = object(part, path)?;
+    let fields = Fields::at(&object, path);
+    match fields.need("type")?.as_str() {
+        "input_text" | "output_text" | "text" | "summary_text" => Ok(Part::text(fields.need("text")?)),
+        "refusal" => Ok(Part::Refusal(fields.need("refusal")?)),
+        "input_image" => match (fields.text("image_url")?, fields.text("file_id")?) {
+            (Some(url), _) => Ok(Part::Image(chat::source(url))),
+            (None, Some(id)) => Ok(Part::Image(Source::Id(id))),
+            (None, None) => Err(Wrong::at(path, format!("`{path}` needs `image_url` or `file_id`"))),
+        },
+        "input_file" => {
+            let name = fields.text("filename")?;
+            match (fields.text("file_data")?, fields.text("file_url")?, fields.text("file_id")?) {
+                (Some(data), ..) => Ok(Part::File(chat::source(data), name)),
+                (None, Some(url), _) => Ok(Part::File(Source::Url(url), name)),
+                (None, None, Some(id)) => Ok(Part::File(Source::Id(id), name)),
+                (None, None, None) => Err(Wrong::at(path, format!("`{path}` needs `file_data`, `file_url` or `file_id`"))),
+            }
+        }
+        other => Err(Wrong::at(path, format!("`{path}`: this model cannot be given a part of type `{}`", clip(other, 40)))),
+    }
+}
+
+fn tools(fields: &Fields<'_, '_>, conversation: &mut Conversation) -> Result<(), Wrong> {
+    for (at, tool) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
+        let path = format!("tools[{at}]");
+        let tool = object(tool, &path)?;
+        let fields = Fields::at(&tool, &path);
+        match fields.need("type")?.as_str() {
+            "function" => conversation.functions.push(function(&fields, None)?),
+            "namespace" => {
+                let space = fields.need("name")?;
+                for inner in fields.list("tools")?.unwrap_or_default() {
+                    let inner = object(inner, &path)?;
+                    conversation.functions.push(function(&Fields::at(&inner, &path), Some(&space))?);
+                }
+            }
+            // A tool that takes any text takes it as its one argument.
+            "custom" => conversation.functions.push(Function {
+                name: fields.need("name")?,
+                description: fields.text("description")?,
+                schema: Some(raw(&json!({ "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"] }))),
+                strict: None,
+                cache: None,
+            }),
+            // Searching is an offer that a model need not take up; the answer's header says that it was left out.
+            kind if kind.starts_with("web_search") => conversation.lost.push(format!("tools[{at}] ({})", clip(kind, 40))),
+            kind => {
+                let why =
+                    format!("`{path}`: this model has no tool of type `{}`; leave it out, or choose a model of OpenAI", clip(kind, 40));
+                return Err(Wrong::at(&path, why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A function; within a namespace its name says so, for other dialects have none.
+fn function(fields: &Fields<'_, '_>, space: Option<&str>) -> Result<Function, Wrong> {
+    let name = fields.need("name")?;
+    Ok(Function {
+        name: space.map_or_else(|| name.clone(), |space| flat(space, &name)),
+        description: fields.text("description")?,
+        schema: fields.some("parameters").map(ToOwned::to_owned),
+        strict: fields.flag("strict")?,
+        cache: None,
+    })
+}
+
+/// A function as a tool of a request.
+pub(in crate::llm) fn tool(function: &Function) -> Box<RawValue> {
+    let mut tool = RawObject::default();
+    tool.set("type", raw("function"));
+    tool.set("name", raw(&function.name));
+    if let Some(description) = &function.description {
+        tool.set("description", raw(description));
+    }
+    tool.set("parameters", function.schema.clone().unwrap_or_else(|| raw(&json!({ "type": "object", "properties": {} }))));
+    tool.set("strict", raw(&function.strict.unwrap_or(false)));
+    tool.to_raw()
+}
+
+fn choice(value: &RawValue) -> Result<Choice, Wrong> {
+    let wrong = || Wrong::at("tool_choice", "`tool_choice` must be none, auto, required, or a function of `tools`");
+    match value.get() {
+        "\"auto\"" => Ok(Choice::Auto),
+        "\"none\"" => Ok(Choice::None),
+        "\"required\"" => Ok(Choice::Required),
+        text => {
+            let choice = RawObject::parse(text).map_err(|_| wrong())?;
+            match choice.string("type").as_deref() {
+                Some("function" | "custom") => choice.string("name").map(Choice::Function).ok_or_else(wrong),
+                _ => Err(wrong()),
+            }
+        }
+    }
+}
+
+fn format(fields: &Fields<'_, '_>) -> Result<Option<Format>, Wrong> {
+    let Some(text) = fields.object("text")? else { return Ok(None) };
+    let Some(format) = Fields::at(&text, "text").object("format")? else { return Ok(None) };
+    let own = Fields::at(&format, "text.format");
+    match own.need("type")?.as_str() {
+        "text" => Ok(None),
+        "json_object" => Ok(Some(Format::Object)),
+        "json_schema" => {
+            let schema = own.some("schema").map(ToOwned::to_owned);
+            let schema = schema.ok_or_else(|| Wrong::at("text.format.schema", "`text.format.schema` is missing"))?;
+            let name = own.text("name")?.unwrap_or_else(|| "answer".to_owned());
+            Ok(Some(Format::Schema { name, schema, strict: own.flag("strict")? }))
+        }
+        _ => Err(Wrong::at("text.format.type", "`text.format.type` must be text, json_object or json_schema")),
+    }
+}

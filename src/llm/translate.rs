@@ -1,0 +1,18 @@
+//! Puts a request into the dialect of the provider that shall answer it.
+
+use super::chat::{self, Manner};
+use super::conversation::Wrong;
+use super::dialect::Dialect;
+use super::messages;
+use super::request::Request;
+
+/// The request in another dialect, and the fields that it could not take along.
+pub(super) fn translate(request: &Request, to: Dialect, model: &str, manner: Manner) -> Result<(Request, Vec<String>), Wrong> {
+    let mut conversation = request.conversation()?;
+    let members = match to {
+        Dialect::Chat => chat::write(&mut conversation, model, manner)?,
+        Dialect::Messages => messages::write(&mut conversation, model)?,
+        Dialect::Responses => return Err(Wrong { why: "this provider is not spoken to in that dialect".to_owned(), param: None }),
+    };
+    Ok((Request::of(to, members, model.to_owned(), conversation.stream), conversation.lost))
+}
