@@ -32,9 +32,10 @@ class Checks:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
-        if kind is None and self.failed:
-            raise AssertionError("\n   ".join(self.failed))
+    def __exit__(self, kind, error, _):
+        if self.failed and (kind is None or kind is AssertionError):
+            more = [str(error)] if error else []
+            raise AssertionError("\n   ".join([*self.failed, *more])) from None
 
     def equal(self, where, found, expected):
         if found != expected:

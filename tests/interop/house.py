@@ -8,6 +8,8 @@ from provider import KEY, Provider
 from provider.script import break_off, fail, say, stop, think, use
 
 KINDS = ("chat", "claude")
+# What clients have is the gateway's key; the provider knows its own alone, and refuses any other.
+GATEWAY_KEY = "interop-gateway-key"
 REPORT = {"city": "Lisbon", "degrees": 21}
 TOO_LONG = "prompt is too long: 300000 tokens > 200000 maximum"
 
@@ -22,6 +24,7 @@ SCRIPT = {
     "echoer": [[use("demo__echo", text="ahoy")], [say("The echo said ahoy.")]],
     "chain": [[say("One.")], [say("Two.")], [say("Three.")]],
     "reporter": [[say('{"city": "Lisbon", "degrees": 21}')]],
+    "filer": [[use("final_result", city="Lisbon", degrees=21)]],
     "cut": [[say("Half of"), stop("max_tokens")]],
     "limited": [[fail(429, "rate_limit_error", "slow down")]],
     "overloaded": [[fail(529, "overloaded_error", "Overloaded")]],
@@ -41,9 +44,10 @@ class House:
     def variables(self, direct=False):
         """How an application finds its provider."""
         url = self.provider.url if direct else self.gateway.url
-        openai = {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": KEY}
-        anthropic = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": KEY}
-        return {**openai, **anthropic, "PORTOLAN_BASE": url, "PORTOLAN_KEY": KEY}
+        key = KEY if direct else GATEWAY_KEY
+        openai = {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": key}
+        anthropic = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": key}
+        return {**openai, **anthropic, "PORTOLAN_BASE": url, "PORTOLAN_KEY": key}
 
 
 @contextmanager
@@ -56,9 +60,12 @@ def house(script=None):
 
 def config(provider):
     return f"""
+auth:
+  keys:
+    sdk: {{ key: {GATEWAY_KEY}, grants: [models, mcp] }}
 providers:
   chat: {{ kind: openai-compatible, base_url: "{provider.url}/v1", api_key: {KEY} }}
-  claude: {{ kind: anthropic, base_url: "{provider.url}", api_key: {KEY} }}
+  claude: {{ kind: anthropic, base_url: "{provider.url}/v1", api_key: {KEY} }}
 mcp:
   servers:
     demo: {{ command: ["{binary()}", demo-server] }}

@@ -3,6 +3,7 @@
 #   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
 #   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, a Node 24)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
+#   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
 # Where nothing changed since the last run it does nothing. PORTOLAN_PEERS_DIR names another place.
 set -euo pipefail
@@ -92,9 +93,23 @@ need_node_22() {
   }
 }
 
+install_model() {
+  local stamp
+  stamp=$(stamp_of "$here/model/requirements.txt")
+  current "$peers/model" "$stamp" && "$peers/model/bin/python" -c '' && return
+  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
+  echo "interop: installing the real model"
+  rm -rf "$peers/model" "$peers/model.stamp"
+  python3 -m venv "$peers/model"
+  "$peers/model/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/model/requirements.txt"
+  echo "$stamp" >"$peers/model.stamp"
+}
+
 # One kind of peer that cannot be had takes no other with it; its cases are skipped, unless all peers are required.
+kinds=("$@")
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents); fi
 absent=()
-for kind in python node agents; do
+for kind in "${kinds[@]}"; do
   # In a process of its own, and waited for: as a part of a condition it would run on after an error.
   "install_$kind" &
   wait $! || absent+=("$kind")
@@ -103,4 +118,4 @@ if [ ${#absent[@]} != 0 ]; then
   echo "interop: COULD NOT INSTALL: ${absent[*]}; the cases that need them are skipped" >&2
   if [ "${PORTOLAN_PEERS:-}" = require ]; then exit 1; fi
 fi
-echo "interop: peers ready in $peers"
+echo "interop: ${kinds[*]} ready in $peers"

@@ -34,8 +34,8 @@ def environment(home, **extra):
     return {**kept, "PATH": PATH, "HOME": str(home), **used_before, **extra}
 
 
-def run(command, home, stdin=None, **extra):
-    """Runs a peer to its end and gives what it printed; an exit code other than 0 fails the case."""
+def run(command, home, stdin=None, code=0, **extra):
+    """Runs a peer to its end and gives what it printed; an exit code other than the wanted one fails the case."""
     done = subprocess.run(
         [str(part) for part in command],
         input=stdin,
@@ -46,7 +46,7 @@ def run(command, home, stdin=None, **extra):
         cwd=home,
         env=environment(home, **extra),
     )
-    if done.returncode != 0:
+    if done.returncode != code:
         words = " ".join(str(part) for part in command)
         raise AssertionError(f"`{words}` exited {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout

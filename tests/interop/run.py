@@ -8,6 +8,7 @@ servers to one gateway, as a person would, and are always run: the later ones us
 A case whose peers are not installed is skipped, or fails when PORTOLAN_PEERS=require.
 """
 
+import importlib
 import json
 import os
 import re
@@ -377,6 +378,10 @@ def try_all(words):
             print(f"\nthe gateway's log ends with:\n{gateway.log()}")
     return passed, failed, skipped
 
+
+# Each of these lists the cases of one kind of client.
+for rest in ("sdks", "frameworks", "agents"):
+    importlib.import_module(rest)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -18,8 +18,9 @@ BOTH = (False, True)
 class Script:
     """Steps with what is to be seen in the answer of each, gathered before the one program that takes them all is run."""
 
-    def __init__(self, check):
+    def __init__(self, check, url):
         self.check = check
+        self.url = url
         self.steps = []
         self.looks = []
 
@@ -73,10 +74,10 @@ def all_of(*looks):
 def at_every_place(language, program, dialect, steps):
     """Takes the steps straight to the provider of the dialect, and through the gateway to both."""
     with Checks() as check, house() as at:
-        direct = Script(check)
+        direct = Script(check, at.provider.url)
         steps(direct, "direct", "", dialect)
         direct.run(language, program, at.home, **at.variables(direct=True))
-        through = Script(check)
+        through = Script(check, at.gateway.url)
         for kind in KINDS:
             steps(through, kind, f"{kind}/", kind)
         through.run(language, program, at.home, **at.variables())
@@ -186,7 +187,7 @@ def response_steps(plan, kind):
 
 def at_the_responses_door(language):
     with Checks() as check, house() as at:
-        plan = Script(check)
+        plan = Script(check, at.gateway.url)
         for kind in KINDS:
             response_steps(plan, kind)
         plan.run(language, "openai_client", at.home, **at.variables())
@@ -225,6 +226,7 @@ def without_repeats(kinds):
 
 
 def message_steps(plan, place, prefix, kind):
+    server = {"type": "url", "name": "demo", "url": f"{plan.url}/mcp/demo"}
     tool = {"name": "weather", "description": ABOUT, "input_schema": WEATHER}
     thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2048}
 
@@ -252,21 +254,15 @@ def message_steps(plan, place, prefix, kind):
         nowhere = fails("NotFoundError", status="404", type="not_found_error")
         plan.step(f"{where}, no such model", nowhere, say=body("nowhere"), stream=stream)
         if place != "direct":
-            gateway_tools_on_messages(plan, where, body, stream)
+            ours = body("echoer", mcp_servers=[server], tools=[{"type": "mcp_toolset", "mcp_server_name": "demo"}])
+            echo = sees(text="The echo said ahoy.", kinds=["mcp_tool_use", "mcp_tool_result", "text"], stop_reason="end_turn")
+            plan.step(f"{where}, a tool of the gateway's", echo, beta=ours, betas=["mcp-client-2025-11-20"], stream=stream)
     broken = fails("APIStatusError", "APIError", "OverloadedError", "InternalServerError", message="Overloaded")
     plan.step(f"{place}, an error in the stream", broken, say=body("broken"), stream=True)
     count = {name: value for name, value in body("greeter").items() if name != "max_tokens"}
     counted = gives(Provider.COUNTED) if kind == "claude" else is_some_number
     plan.step(f"{place}, a count of tokens", counted, count=count)
     plan.step(f"{place}, the models", lists(f"{prefix}greeter"), models=True)
-
-
-def gateway_tools_on_messages(plan, where, body, stream):
-    server = {"type": "url", "name": "demo", "url": "https://demo.example.com/mcp"}
-    toolset = {"type": "mcp_toolset", "mcp_server_name": "demo"}
-    ours = body("echoer", mcp_servers=[server], tools=[toolset])
-    echo = sees(text="The echo said ahoy.", kinds=["mcp_tool_use", "mcp_tool_result", "text"], stop_reason="end_turn")
-    plan.step(f"{where}, a tool of the gateway's", echo, beta=ours, betas=["mcp-client-2025-11-20"], stream=stream)
 
 
 def is_some_number(check, where, answer):

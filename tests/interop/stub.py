@@ -48,7 +48,8 @@ class Provider(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
-        chunks = [{"delta": {"content": word}, "finish_reason": None} for word in WORDS]
+        chunks = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+        chunks += [{"delta": {"content": word}, "finish_reason": None} for word in WORDS]
         chunks.append({"delta": {}, "finish_reason": "stop"})
         for chunk in chunks:
             event = json.dumps(completion("chat.completion.chunk", chunk))

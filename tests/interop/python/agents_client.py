@@ -20,7 +20,7 @@ async def take(client, step):
     called = []
 
     @function_tool
-    def weather(city: str) -> str:
+    async def weather(city: str) -> str:
         """Tells the weather of a city."""
         called.append(city)
         return f"sunny in {city}"

@@ -93,7 +93,9 @@ def respond(client, body, stream):
         for event in events:
             if not kinds or kinds[-1] != event.type:
                 kinds.append(event.type)
-        return events.get_final_response(), kinds
+            last = event
+        # The helper has a final response only where it is complete.
+        return getattr(last, "response", None) or events.get_final_response(), kinds
 
 
 def responded(answer, kinds=None):

@@ -1,7 +1,8 @@
 """`pydantic-ai`, driven by a plan. It reaches the gateway at PORTOLAN_BASE through one of three models of its own.
 
 Reads {"steps": [{"through": "chat" | "responses" | "messages", "model": ID, "stream": BOOL, "report": BOOL}, …]} and answers each
-with {"text", "called", "usage"}, after running the tool `weather` by itself; a `report` is an object instead.
+with {"text", "called", "usage"}, after running the tool `weather` by itself. A `report` is an object instead: the model gives
+it as the arguments of a call of `final_result`, which this framework forces.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import sys
 import anthropic
 import openai
 import pydantic
-from pydantic_ai import Agent, NativeOutput
+from pydantic_ai import Agent
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
@@ -38,11 +39,11 @@ def model_of(step):
 
 async def take(step):
     called = []
-    agent = Agent(model_of(step), instructions="Be short.", output_type=NativeOutput(Report) if step.get("report") else str)
+    agent = Agent(model_of(step), instructions="Be short.", output_type=Report if step.get("report") else str)
     if not step.get("report"):
 
         @agent.tool_plain
-        def weather(city: str) -> str:
+        async def weather(city: str) -> str:
             """Tells the weather of a city."""
             called.append(city)
             return f"sunny in {city}"
@@ -50,14 +51,13 @@ async def take(step):
     if step.get("stream"):
         async with agent.run_stream("How is the weather?") as result:
             output = await result.get_output()
-            usage = result.usage
+            spent = result.usage
     else:
         result = await agent.run("How is the weather?")
-        output, usage = result.output, result.usage
+        output, spent = result.output, result.usage
     if step.get("report"):
         return output.model_dump()
-    usage = usage() if callable(usage) else usage
-    return {"text": output, "called": called, "usage": {"input": usage.input_tokens, "output": usage.output_tokens}}
+    return {"text": output, "called": called, "usage": {"input": spent.input_tokens, "output": spent.output_tokens}}
 
 
 async def main():
