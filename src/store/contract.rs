@@ -78,6 +78,21 @@ pub struct KeyRow {
     pub revoked_ms: Option<i64>,
 }
 
+/// A response that a client may go on from.
+#[derive(Clone, Debug)]
+pub struct ResponseRow {
+    /// Its id.
+    pub id: String,
+    /// Whose it is; nobody else can go on from it.
+    pub caller: String,
+    /// The response it went on from.
+    pub previous: Option<String>,
+    /// The items it added, what was asked and what was said, as a JSON list.
+    pub items: String,
+    /// When it was made, in milliseconds since the epoch.
+    pub created_ms: i64,
+}
+
 /// A storage engine.
 #[async_trait]
 pub trait Contract: Send + Sync {
@@ -109,4 +124,12 @@ pub trait Contract: Send + Sync {
     async fn add_key(&self, row: &KeyRow) -> Result<(), Error>;
     /// Revokes a key; false when there is none of that id that was still valid.
     async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error>;
+
+    /// Adds a response.
+    async fn add_response(&self, row: &ResponseRow) -> Result<(), Error>;
+    /// The items of a caller's response and of those it went on from, at most `most` of them, the oldest
+    /// first; nothing when the response is not there.
+    async fn responses(&self, caller: &str, id: &str, most: u32) -> Result<Vec<String>, Error>;
+    /// Forgets responses made before a time, in milliseconds since the epoch; how many there were.
+    async fn forget_responses(&self, before_ms: i64) -> Result<u64, Error>;
 }

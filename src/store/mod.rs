@@ -7,7 +7,7 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ServerRow};
+pub use contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 
 /// A store, whatever engine is behind it.
 pub type Store = Arc<dyn Contract>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, query};
 
-use super::contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ServerRow};
+use super::contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 
 /// One database file.
 pub struct Sqlite {
@@ -175,6 +175,36 @@ impl Contract for Sqlite {
         let done = query("UPDATE keys SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL").bind(id).bind(at_ms);
         Ok(done.execute(&self.writer).await?.rows_affected() > 0)
     }
+
+    async fn add_response(&self, row: &ResponseRow) -> Result<(), Error> {
+        query("INSERT INTO responses (id, caller, previous, items, created_ms) VALUES ($1, $2, $3, $4, $5)")
+            .bind(&row.id)
+            .bind(&row.caller)
+            .bind(&row.previous)
+            .bind(&row.items)
+            .bind(row.created_ms)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn responses(&self, caller: &str, id: &str, most: u32) -> Result<Vec<String>, Error> {
+        let rows = query(
+            "WITH RECURSIVE chain (id, previous, items, depth) AS (
+                SELECT id, previous, items, 0 FROM responses WHERE id = $1 AND caller = $2
+                UNION ALL
+                SELECT r.id, r.previous, r.items, chain.depth + 1 FROM responses r
+                JOIN chain ON r.id = chain.previous AND r.caller = $2 WHERE chain.depth + 1 < $3
+            ) SELECT items FROM chain ORDER BY depth DESC",
+        );
+        let rows = rows.bind(id).bind(caller).bind(i64::from(most)).fetch_all(&self.readers).await?;
+        rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn forget_responses(&self, before_ms: i64) -> Result<u64, Error> {
+        let gone = query("DELETE FROM responses WHERE created_ms < $1").bind(before_ms).execute(&self.writer).await?;
+        Ok(gone.rows_affected())
+    }
 }
 
 fn state_name(state: ReleaseState) -> &'static str {
@@ -228,6 +258,26 @@ mod tests {
         let kept: Vec<_> = store.releases("time").await.unwrap().into_iter().map(|row| row.digest).collect();
         assert_eq!(kept.len(), 2);
         assert!(kept.contains(&"a".to_owned()) && kept.contains(&"c".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_response_is_read_with_those_before_it_by_its_own_caller_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let row = |id: &str, previous: Option<&str>| ResponseRow {
+            id: id.into(),
+            caller: "key:a".into(),
+            previous: previous.map(Into::into),
+            items: format!("[\"{id}\"]"),
+            created_ms: if id == "1" { 1 } else { 9 },
+        };
+        for row in [row("1", None), row("2", Some("1")), row("3", Some("2"))] {
+            store.add_response(&row).await.unwrap();
+        }
+        assert_eq!(store.responses("key:a", "3", 9).await.unwrap(), ["[\"1\"]", "[\"2\"]", "[\"3\"]"]);
+        assert_eq!(store.responses("key:a", "3", 2).await.unwrap(), ["[\"2\"]", "[\"3\"]"]);
+        assert!(store.responses("key:b", "3", 9).await.unwrap().is_empty());
+        assert_eq!(store.forget_responses(5).await.unwrap(), 1);
     }
 
     #[tokio::test]

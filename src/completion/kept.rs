@@ -1,0 +1,96 @@
+//! Responses that clients may go on from by their ids, kept in the store.
+//!
+//! Each keeps what it added to the one before, so that a long conversation is not written anew with every turn.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::error::Error;
+use crate::domain::{Principal, RawObject, clip, now_ms, raw};
+use crate::llm::Request;
+use crate::store::{ResponseRow, Store};
+
+/// Most turns that are put together again.
+const MOST: u32 = 1_000;
+/// Largest response that is kept, in bytes.
+const MAX_ITEMS: usize = 8 << 20;
+/// After so many new ones, the old ones are looked through.
+const SWEEP: u64 = 64;
+
+/// The responses that are kept, and for how long.
+pub struct Responses {
+    store: Store,
+    age: Duration,
+    added: AtomicU64,
+}
+
+/// A response that is being made.
+pub(super) struct Keeping {
+    caller: String,
+    previous: Option<String>,
+    input: Vec<Box<RawValue>>,
+}
+
+impl Responses {
+    /// Keeps responses in a store; a time of zero keeps none.
+    pub fn new(store: Store, age: Duration) -> Self {
+        Self { store, age, added: AtomicU64::new(0) }
+    }
+
+    /// Puts what was said before in front of a request that goes on from a response, and says what is to
+    /// be kept of this one. False when the response is not one of ours.
+    pub(super) async fn resume(&self, principal: &Principal, request: &mut Request) -> Result<(bool, Option<Keeping>), Error> {
+        let wanted = request.get("store").is_none_or(|store| store.get() == "true") && !self.age.is_zero();
+        let input = request.items()?;
+        let previous = request.get("previous_response_id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
+        let keeping = Keeping { caller: principal.id().to_owned(), previous: previous.clone(), input: input.clone() };
+        if let Some(id) = &previous {
+            let chain = self.store.responses(principal.id(), &clip(id, 128), MOST).await.map_err(Error::Store)?;
+            if chain.is_empty() {
+                return Ok((false, None));
+            }
+            let mut items: Vec<Box<RawValue>> = Vec::new();
+            for one in chain {
+                let said: Vec<Box<RawValue>> = serde_json::from_str(&one).unwrap_or_default();
+                items.extend(said);
+            }
+            items.extend(input);
+            request.remove("previous_response_id");
+            request.set_items(&items);
+        }
+        Ok((true, wanted.then_some(keeping)))
+    }
+
+    /// Keeps a response that is complete. What cannot be kept is told in the log: the answer is good all the same.
+    pub(super) async fn keep(&self, keeping: Keeping, id: &str, output: &[Box<RawValue>]) {
+        let mut items = keeping.input;
+        items.extend(output.iter().map(|item| without_id(item)));
+        let items = raw(&items).get().to_owned();
+        if items.len() > MAX_ITEMS {
+            tracing::warn!("the response `{id}` is larger than {MAX_ITEMS} bytes and is not kept");
+            return;
+        }
+        let created_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let row = ResponseRow { id: id.to_owned(), caller: keeping.caller, previous: keeping.previous, items, created_ms };
+        if let Err(error) = self.store.add_response(&row).await {
+            tracing::error!("the response `{id}` could not be kept: {error}");
+        }
+        if self.added.fetch_add(1, Ordering::Relaxed) % SWEEP == 0 {
+            let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
+            if let Err(error) = self.store.forget_responses(created_ms.saturating_sub(age)).await {
+                tracing::warn!("old responses could not be forgotten: {error}");
+            }
+        }
+    }
+}
+
+/// An output item as an input item. Its id means nothing to a provider; that of a call we ran names its result.
+fn without_id(item: &RawValue) -> Box<RawValue> {
+    let Ok(mut object) = RawObject::parse(item.get()) else { return item.to_owned() };
+    if object.string("type").as_deref() != Some("mcp_call") {
+        object.remove("id");
+    }
+    object.to_raw()
+}
