@@ -1,6 +1,7 @@
 """Cases: real agents, headless, with nothing but the gateway: Claude Code through `/v1/messages`, Codex through `/v1/responses`,
 both with the gateway's `/mcp`. A scripted model stands behind, of either dialect."""
 
+import base64
 import json
 
 import peers
@@ -20,6 +21,8 @@ SCRIPT = {
         [say("All said.")],
         [say("And said again.")],
     ],
+    # A picture as a tool's result, and a tool that is looked for first.
+    "looker": [[use("ToolSearch", query="select:WebFetch", max_results=1)], [use("Read", file_path="dot.png")], [say("A red dot.")]],
     # The same for Codex, to which an MCP server is a namespace.
     "codex": [
         [say("I run it."), use("exec_command", cmd="echo ahoy-from-a-shell")],
@@ -52,7 +55,9 @@ class Desk:
         command += ["--mcp-config", json.dumps(servers), "--strict-mcp-config"]
         command += ["--allowedTools", "Bash", GATEWAYS_FOR_CLAUDE, *options]
         quiet = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "CLAUDE_CODE_MAX_RETRIES": "0"}
-        reached = {"ANTHROPIC_BASE_URL": self.at.gateway.url, "ANTHROPIC_API_KEY": GATEWAY_KEY}
+        # As `x-api-key`, or as a bearer token.
+        credential = "ANTHROPIC_API_KEY" if kind == "chat" else "ANTHROPIC_AUTH_TOKEN"
+        reached = {"ANTHROPIC_BASE_URL": self.at.gateway.url, credential: GATEWAY_KEY}
         return json.loads(self.run(command, code=code, **quiet, **reached))
 
     def codex(self, kind, prompt, *resumed):
@@ -66,6 +71,9 @@ class Desk:
     def run(self, command, **options):
         return peers.run(command, self.work, HOME=str(self.at.home), **options)
 
+
+# One red pixel.
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 
 CODEX = """
 model = "{model}"
@@ -100,10 +108,28 @@ def claude_code_works_with_its_own_tools_and_those_of_the_gateway(_):
             check.equal(f"{kind}: the answer", (report["is_error"], report["result"]), (False, "All said."))
             check.equal(f"{kind}: turns", report["num_turns"], 3)
             seen = results_of(at.provider, kind)
-            for result in ("ahoy-from-a-shell", "over the sea"):
+            # The note on its surroundings stands between the messages.
+            for result in ("# Environment", "ahoy-from-a-shell", "over the sea"):
                 check.holds(f"{kind}: no {result!r} among the results", result in seen, seen[-1500:])
+            if kind == "claude":
+                last = at.provider.asked("/v1/messages")[-1]
+                check.holds("no betas", "claude-code-" in last.headers.get("anthropic-beta", ""), last.headers)
+                check.holds("no context_management", "context_management" in last.body, list(last.body))
             again = desk.claude(kind, "Once more.", "--continue")
             check.equal(f"{kind}: taken up again", again["result"], "And said again.")
+
+
+@case("node", "agents")
+def claude_code_shows_a_picture_and_looks_for_a_tool(_):
+    with Checks() as check, house(SCRIPT) as at:
+        desk = Desk(at)
+        (desk.work / "dot.png").write_bytes(base64.b64decode(DOT))
+        for kind in KINDS:
+            report = desk.claude(kind, "What is in dot.png?", "--allowedTools", "Read", "ToolSearch", model="looker")
+            check.equal(f"{kind}: the answer", (report["is_error"], report["result"]), (False, "A red dot."))
+            seen = results_of(at.provider, kind)
+            for result in ("WebFetch", "image/png"):
+                check.holds(f"{kind}: no {result!r} among the results", result in seen, seen[-1500:])
 
 
 @case("node", "agents")

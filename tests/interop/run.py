@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Tries the gateway with real peers: other people's MCP servers, MCP clients and OpenAI SDKs.
+"""Tries the gateway with real peers: other people's MCP servers, SDKs, frameworks, agents.
 
-    tests/interop/install.sh && python3 tests/interop/run.py [WORDS…]
+    tests/interop/install.sh && python3 tests/interop/run.py [--full] [WORDS…]
 
 Each case is a function named as a sentence; WORDS picks the cases whose names contain them all. The first cases add
 servers to one gateway, as a person would, and are always run: the later ones use them. PORTOLAN_BIN names the binary.
+`--full` adds the cases with a real model, which `install.sh model` installs.
 A case whose peers are not installed is skipped, or fails when PORTOLAN_PEERS=require.
 """
 
@@ -384,4 +385,8 @@ for rest in ("sdks", "frameworks", "agents"):
     importlib.import_module(rest)
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    if "--full" in arguments:
+        arguments.remove("--full")
+        importlib.import_module("realmodel")
+    sys.exit(main(arguments))
