@@ -50,8 +50,8 @@ pub(super) fn providers(config: &Config) -> (BTreeMap<String, Provider>, Vec<(St
 
 pub(super) fn completions(config: &Config, providers: &BTreeMap<String, Provider>, net: &Net, federation: &Federation) -> Completions {
     let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
+    let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone());
     let router = Router::new(config.models.clone(), providers);
-    let context = Context::new(&config.context, federation.clone());
     Completions::new(router, federation.clone(), context, config.limits.clone())
 }
 

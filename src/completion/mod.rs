@@ -21,7 +21,7 @@ pub use error::Error;
 pub use request::{Asked, split_names};
 
 use crate::config::Limits;
-use crate::context::Context;
+use crate::context::{Context, Query};
 use crate::domain::Principal;
 use crate::federation::Federation;
 use crate::llm::{ChatRequest, Endpoint, Reply, Router};
@@ -67,7 +67,9 @@ impl Completions {
         let context = if route.context.is_empty() && asked.context.is_empty() {
             Vec::new()
         } else {
-            let fetched = self.0.context.fetch(principal, &route.context, &asked.context).await?;
+            let question = enrich::question(&request);
+            let query = Query { text: question.as_deref(), tags: None };
+            let fetched = self.0.context.fetch(principal, &route.context, &asked.context, query).await?;
             enrich::place(&mut request, &fetched)?;
             fetched
         };

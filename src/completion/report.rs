@@ -25,7 +25,10 @@ impl Report {
     /// The value of `x-portolan-context`.
     pub(super) fn header(&self) -> String {
         let one = |outcome: &Outcome| match &outcome.text {
-            Ok(fetched) => format!("{};digest={}", outcome.source, fetched.digest.short()),
+            Ok(fetched) => {
+                let (cut, stale) = (if fetched.cut { ";cut" } else { "" }, if outcome.stale { ";stale" } else { "" });
+                format!("{};digest={}{cut}{stale}", outcome.source, fetched.digest.short())
+            }
             Err(_) => format!("{};error", outcome.source),
         };
         self.context.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -35,10 +38,11 @@ impl Report {
     pub(super) fn body(&self) -> Option<Value> {
         let one = |outcome: &Outcome| match &outcome.text {
             Ok(fetched) => json!({
-                "source": outcome.source, "from": fetched.origin, "digest": fetched.digest.to_string(),
-                "bytes": fetched.text.len(), "cut": fetched.cut, "cached": outcome.cached,
+                "source": outcome.source, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
+                "bytes": fetched.text.len(), "tokens": fetched.tokens, "cut": fetched.cut, "cached": outcome.cached, "stale": outcome.stale,
+                "scope": outcome.sharing.as_str(), "refresh": outcome.refresh.as_str(), "ms": outcome.ms,
             }),
-            Err(why) => json!({ "source": outcome.source, "error": why }),
+            Err(why) => json!({ "source": outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
         self.wanted.then(|| json!({ "context": context, "tools": self.tools }))
