@@ -53,7 +53,7 @@ pub struct Source {
     pub trust: Option<Trust>,
     /// Who shares a fetched text; by what the source needs to know of the caller where it is not said.
     pub scope: Option<Sharing>,
-    /// When it is fetched anew within a conversation.
+    /// When it is asked for anew within a conversation.
     #[serde(default)]
     pub refresh: Refresh,
     /// How long a fetched text is used again.
@@ -120,7 +120,7 @@ impl Sharing {
     }
 }
 
-/// When a source is fetched anew within a conversation.
+/// When a source is asked for anew within a conversation; a text within its `ttl` is used in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refresh {

@@ -160,6 +160,21 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_value_at_all_leaves_its_place(value in ".{0,60}") {
+            let source = source("{ url: 'https://a.example/u/{{ query }}/x?q={{ query }}&n=1' }");
+            // Nothing, or a step of dots, is refused; whatever is not, stays where it is.
+            if let Ok(filled) = url(&source, &value) {
+                let filled = Url::parse(&filled).unwrap();
+                assert_eq!((filled.host_str(), filled.port(), filled.fragment()), (Some("a.example"), None, None));
+                assert_eq!(filled.path_segments().unwrap().count(), 3);
+                let pairs: Vec<(String, String)> = filled.query_pairs().map(|(key, value)| (key.into(), value.into())).collect();
+                assert_eq!(pairs, [("q".to_owned(), value.trim().to_owned()), ("n".to_owned(), "1".to_owned())]);
+            }
+        }
+    }
+
     #[test]
     fn a_value_that_is_missing_or_empty_is_an_error_that_names_it() {
         let source = source("{ url: 'https://a.example/u/{{ caller.team }}' }");

@@ -305,6 +305,25 @@ async fn only_a_tool_that_is_said_to_read_is_called() {
 }
 
 #[tokio::test]
+async fn a_caller_cannot_name_a_source_whose_tool_it_may_not_call() {
+    let more = "mcp: { servers: { demo: { command: [portolan, demo-server] } } }\nmodels: { bound: { targets: [{ provider: portolan, model: echo }], context: [echo] } }";
+    let gateway = with_sources(more, "echo: { server: demo, tool: echo, arguments: { text: ahoy } }").await;
+    gateway.wait_for_server("demo", "ready").await;
+    let status = async |grants: Value, model: &str, asked: &[&str]| {
+        let (key, _) = gateway.key(grants).await;
+        let mut body = chat(model, "context");
+        body["portolan"] = json!({ "context": asked });
+        http().post(gateway.url("/v1/chat/completions")).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let models = json!(["bound", "portolan/echo"]);
+    let narrow = json!({ "grants": ["models", "mcp"], "tools": ["demo__time"], "models": models });
+    assert_eq!(status(narrow.clone(), "portolan/echo", &["echo"]).await, 403);
+    assert_eq!(status(json!({ "grants": ["models"], "models": models }), "portolan/echo", &["echo"]).await, 403);
+    assert_eq!(status(json!({ "grants": ["models", "mcp"], "models": models }), "portolan/echo", &["echo"]).await, 200);
+    assert_eq!(status(narrow, "bound", &[]).await, 200, "what the operator bound is the operator's choice");
+}
+
+#[tokio::test]
 async fn a_resources_uri_is_filled_and_its_values_stay_in_their_places() {
     let upstream = McpUpstream::start(Speaks::Sessions, [tool("x", "X.", json!({ "type": "object" }))]).await;
     let more = format!("{KEYS}mcp: {{ servers: {{ crm: {{ url: '{}' }} }} }}", upstream.url());
