@@ -98,6 +98,16 @@ mod tests {
     }
 
     #[test]
+    fn a_hostile_text_is_counted_like_any_other() {
+        const LENGTH: usize = 256 << 10;
+        for unit in [" ", "a", "\n", "\t \n", "\u{300}", "a'", "🜂", "\0", "1", "\r\n ", "= "] {
+            let text = unit.repeat(LENGTH / unit.len());
+            let (kept, tokens) = count(&text, usize::MAX);
+            assert!(kept == text.len() && tokens > 0, "{unit:?}");
+        }
+    }
+
+    #[test]
     fn pieces_are_bounded_and_lose_nothing() {
         for text in ["a".repeat(9_000), "é ".repeat(5_000), String::new(), " ".repeat(10_000), format!("{}🜂", "x".repeat(PIECE - 1))] {
             assert_eq!(pieces(&text).collect::<String>(), text);
