@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the real peers of the interop tests, at the versions of the two lock files:
+# Installs the real peers of the interop tests, at the versions of the lock files:
 #   python/requirements.txt   -> $PEERS/python   (a venv: the Python MCP SDK, servers, openai, uv)
+#   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
 #   node/package-lock.json    -> $PEERS/node     (the TypeScript SDK, servers, Inspector, openai, a Node 24)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
 # Where nothing changed since the last run it does nothing. PORTOLAN_PEERS_DIR names another place.
@@ -57,6 +58,19 @@ warm_uvx() {
   printf 'offline = true\npython-downloads = "never"\n' >"$peers/config/uv/uv.toml"
 }
 
+# The package without its dependencies: its server needs none of them.
+install_chroma() {
+  local stamp
+  stamp=$(sha256sum <"$here/chroma/requirements.txt" | cut -d' ' -f1)
+  current "$peers/chroma" "$stamp" && "$peers/chroma/bin/python" -c '' && return
+  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
+  echo "interop: installing Chroma"
+  rm -rf "$peers/chroma" "$peers/chroma.stamp"
+  python3 -m venv "$peers/chroma"
+  "$peers/chroma/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/chroma/requirements.txt"
+  echo "$stamp" >"$peers/chroma.stamp"
+}
+
 install_node() {
   local stamp
   stamp=$(stamp_of "$here/node/package.json" "$here/node/package-lock.json")
@@ -81,4 +95,5 @@ need_node_22() {
 
 install_python
 install_node
+install_chroma
 echo "interop: peers ready in $peers"

@@ -17,6 +17,7 @@ import time
 import traceback
 
 import peers
+from chroma_peer import Chroma
 from gateway import Gateway, binary
 from peers import NODE_BIN, ask, call, prompt, prompts, read, resources, run_plan, tools
 from stub import VECTOR, Stub
@@ -302,6 +303,25 @@ def the_openai_sdks_reach_a_configured_provider(_):
             equal(whole["content"], "Hello from the stub")
             equal(streamed["content"], "Hello from the stub")
             equal(vectors, [VECTOR, VECTOR])
+
+
+# Context from a vector database.
+
+
+@case("chroma")
+def what_a_vector_database_finds_for_a_question_is_put_into_the_completion(_):
+    texts = [("The reef is marked by two buoys.", VECTOR), ("The tavern opens at noon.", [-part for part in VECTOR])]
+    with Stub() as stub, Chroma() as chroma:
+        body = '{ query_embeddings: ["{{ embedding }}"], n_results: 1, include: [documents] }'
+        source = f"{{ url: '{chroma.collection('papers', texts)}', embed: stub/embed, body: {body}, select: /documents/0 }}"
+        with Gateway(config=f"{stub.config}context: {{ sources: {{ papers: {source} }} }}\n") as gateway:
+            question = "Tell me of the context: where is the reef?"
+            shown = json.loads(gateway.cli("context", "preview", "papers", "--query", question, "--json"))
+            equal((shown.get("text"), shown.get("trust")), ('["The reef is marked by two buoys."]', "untrusted"))
+            asked = {"model": "stub/chat", "messages": [{"role": "user", "content": question}], "portolan": {"context": ["papers"], "report": True}}
+            answer = peers.post(f"{gateway.url}/v1/chat/completions", asked)
+            (told,) = answer["portolan"]["context"]
+            equal((told["source"], told["cached"], told["digest"]), ("papers", True, shown["digest"]))
 
 
 # Starting again, and ending.
