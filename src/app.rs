@@ -27,6 +27,7 @@ pub use options::Options;
 use live::{Live, completions, declared, providers, settings};
 
 use crate::auth::Auth;
+use crate::completion::Memory;
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
@@ -81,13 +82,14 @@ impl Gateway {
             }),
         );
         let (refresh, tool_timeout) = (Adjustable::new(config.registry.refresh.0), Adjustable::new(config.limits.tool_timeout.0));
+        let memory = Memory::new(store.clone(), config.storage.responses.0);
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
         registry.load(declared(&config)).await?;
 
         let federation = Federation::new(registry.clone(), upstreams.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
-        let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation)));
+        let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory)));
         let parts = Parts {
             registry: registry.clone(),
             upstreams: upstreams.clone(),
@@ -103,7 +105,7 @@ impl Gateway {
         let address = listener.local_addr()?;
         let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
         let settings = state.settings.clone();
-        let live = Live { net, auth, registry, upstreams, federation, completions, settings, tool_timeout, refresh, found };
+        let live = Live { net, auth, registry, upstreams, federation, memory, completions, settings, tool_timeout, refresh, found };
         Ok(Self { listener, address, state, live, options, read, config, made_owner_key, lock })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::live::{declared, providers};
 use crate::config::Config;
+use crate::context::Context;
 use crate::domain::printable;
 use crate::llm::Providers;
 use crate::net::Net;
@@ -35,6 +36,7 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     let net = Net::new()?;
     let (all, _) = providers(&config);
     let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
+    let addresses = addresses(&config, &net).await;
     let upstreams = Upstreams::new(net, Arc::new(|_, _| {}));
     let providers = futures::future::join_all(all.keys().map(async |name| {
         let models = tried.models(name).await;
@@ -58,8 +60,20 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     let (providers, servers) = futures::join!(providers, servers);
     checked.extend(providers);
     checked.extend(servers);
+    checked.extend(addresses);
     upstreams.close_all().await;
     Ok(checked)
+}
+
+/// The addresses that context comes from; those that need something of a request can only be looked at.
+async fn addresses(config: &Config, net: &Net) -> Vec<Checked> {
+    let sources = config.context.sources.iter().filter(|(_, source)| source.url.is_some());
+    let tried = sources.map(async |(name, source)| {
+        let tried = Context::probe(source, net, config.context.deadline.0).await;
+        let outcome = tried.unwrap_or_else(|| Ok("not tried: it needs a request".to_owned()));
+        Checked { kind: "context", name: name.clone(), outcome }
+    });
+    futures::future::join_all(tried).await
 }
 
 /// The files that context comes from.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::auth::Auth;
-use crate::completion::Completions;
+use crate::completion::{Completions, Memory};
 use crate::config::{Config, Provider};
 use crate::context::Context;
 use crate::domain::{Adjustable, ServerSpec};
@@ -26,6 +26,7 @@ pub(super) struct Live {
     pub(super) registry: Registry,
     pub(super) upstreams: Upstreams,
     pub(super) federation: Federation,
+    pub(super) memory: Memory,
     pub(super) completions: Arc<ArcSwap<Completions>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) tool_timeout: Adjustable,
@@ -48,11 +49,17 @@ pub(super) fn providers(config: &Config) -> (BTreeMap<String, Provider>, Vec<(St
     (discovered.into_iter().map(|(name, (provider, _))| (name, provider)).collect(), found)
 }
 
-pub(super) fn completions(config: &Config, providers: &BTreeMap<String, Provider>, net: &Net, federation: &Federation) -> Completions {
+pub(super) fn completions(
+    config: &Config,
+    providers: &BTreeMap<String, Provider>,
+    net: &Net,
+    federation: &Federation,
+    memory: &Memory,
+) -> Completions {
     let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
+    let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone());
     let router = Router::new(config.models.clone(), providers);
-    let context = Context::new(&config.context, federation.clone());
-    Completions::new(router, federation.clone(), context, config.limits.clone())
+    Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone())
 }
 
 pub(super) fn settings(config: &Config, address: SocketAddr) -> Settings {

@@ -1,7 +1,7 @@
 //! `portolan context …`
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
 use super::output::{as_json, list, print, table, text};
@@ -17,6 +17,12 @@ pub enum Command {
     Preview {
         /// The source
         name: String,
+        /// What a person asks: `{{ query }}`
+        #[arg(long, value_name = "TEXT")]
+        query: Option<String>,
+        /// A tag of the request: `{{ tags.KEY }}`; may be given several times
+        #[arg(long = "tag", value_name = "KEY=VALUE")]
+        tags: Vec<String>,
     },
 }
 
@@ -29,28 +35,46 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             } else if list(&sources, "sources").is_empty() {
                 print("No context sources. They are declared under `context.sources:` in the configuration.\n");
             } else {
-                let row = |source: &Value| vec![text(source, "name"), text(source, "from")];
-                table(&["SOURCE", "FROM"], list(&sources, "sources").iter().map(row));
+                let row = |source: &Value| ["name", "from", "trust", "scope", "refresh"].map(|key| text(source, key)).to_vec();
+                table(&["SOURCE", "FROM", "TRUST", "SCOPE", "REFRESH"], list(&sources, "sources").iter().map(row));
             }
         }
-        Command::Preview { name } => {
-            let preview = client.control("context_preview", json!({ "name": name })).await?;
+        Command::Preview { name, query, tags } => {
+            let tags = tags.iter().map(|tag| parted(tag)).collect::<Result<Map<_, _>>>()?;
+            let preview = client.control("context_preview", json!({ "name": name, "query": query, "tags": tags })).await?;
             if client.json {
                 as_json(&preview);
             } else if let Some(why) = preview.get("error").and_then(Value::as_str) {
                 return Err(Error::failed(format!("`{name}` cannot be had now: {why}")));
             } else {
-                let cached = if preview.get("cached").and_then(Value::as_bool) == Some(true) { "from the cache" } else { "fetched now" };
-                print(&format!(
-                    "{name}: {}, {} bytes, about {} tokens, {cached}, {}\n\n{}\n",
-                    text(&preview, "from"),
-                    text(&preview, "bytes"),
-                    text(&preview, "tokens_estimated"),
-                    text(&preview, "digest"),
-                    printable(&text(&preview, "text"))
-                ));
+                print(&format!("{}\n\n{}\n", about(&name, &preview), printable(&text(&preview, "text"))));
             }
         }
     }
     Ok(())
+}
+
+/// One line on a preview.
+fn about(name: &str, preview: &Value) -> String {
+    let is = |key: &str| preview.get(key).and_then(Value::as_bool) == Some(true);
+    let came = match (is("stale"), is("cached")) {
+        (true, _) => "an older text, for a newer one cannot be had".to_owned(),
+        (false, true) => "from the cache".to_owned(),
+        (false, false) => format!("fetched now in {} ms", text(preview, "ms")),
+    };
+    let cut = if is("cut") { " (cut)" } else { "" };
+    format!(
+        "{name}: {}, trust {}, scope {}, {} bytes, {} tokens{cut}, {came}, {}",
+        text(preview, "from"),
+        text(preview, "trust"),
+        text(preview, "scope"),
+        text(preview, "bytes"),
+        text(preview, "tokens"),
+        text(preview, "digest"),
+    )
+}
+
+fn parted(tag: &str) -> Result<(String, Value)> {
+    let (key, value) = tag.split_once('=').ok_or_else(|| Error::Usage(format!("`{tag}` is not a tag; write `--tag key=value`")))?;
+    Ok((key.to_owned(), value.into()))
 }

@@ -15,6 +15,8 @@ pub struct Meta {
     pub model: String,
     /// The sources that were put in, with short digests.
     pub context: String,
+    /// Whether what was put into the conversation earlier is remembered.
+    pub memo: &'static str,
     /// Fields of the request that could not be told to the model.
     pub dropped: String,
     /// How long the providers took until their first byte, over all turns so far.

@@ -35,6 +35,9 @@ pub enum Error {
     /// No response of that id is kept.
     #[error("there is no response `{0}` to go on from; it was not stored, or is too old")]
     Previous(String),
+    /// Responses are kept there, and it cannot be read.
+    #[error("what was said before cannot be read: {0}")]
+    Store(#[from] crate::store::Error),
     /// The agent loop did not come to an end.
     #[error("the model went on calling tools after {0} turns; raise `limits.tool_turns` if that is expected")]
     Turns(u32),

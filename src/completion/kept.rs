@@ -20,7 +20,7 @@ const MAX_ITEMS: usize = 8 << 20;
 const SWEEP: u64 = 64;
 
 /// The responses that are kept, and for how long.
-pub struct Responses {
+pub(super) struct Responses {
     store: Store,
     age: Duration,
     added: AtomicU64,
@@ -35,7 +35,7 @@ pub(super) struct Keeping {
 
 impl Responses {
     /// Keeps responses in a store; a time of zero keeps none.
-    pub fn new(store: Store, age: Duration) -> Self {
+    pub(super) fn new(store: Store, age: Duration) -> Self {
         Self { store, age, added: AtomicU64::new(0) }
     }
 
@@ -72,12 +72,12 @@ impl Responses {
             tracing::warn!("the response `{id}` is larger than {MAX_ITEMS} bytes and is not kept");
             return;
         }
-        let created_ms = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+        let created_ms = now_ms();
         let row = ResponseRow { id: id.to_owned(), caller: keeping.caller, previous: keeping.previous, items, created_ms };
         if let Err(error) = self.store.add_response(&row).await {
             tracing::error!("the response `{id}` could not be kept: {error}");
         }
-        if self.added.fetch_add(1, Ordering::Relaxed) % SWEEP == 0 {
+        if self.added.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) {
             let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
             if let Err(error) = self.store.forget_responses(created_ms.saturating_sub(age)).await {
                 tracing::warn!("old responses could not be forgotten: {error}");

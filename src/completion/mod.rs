@@ -6,6 +6,10 @@
 mod answer;
 mod enrich;
 mod error;
+mod kept;
+mod marks;
+mod memo;
+mod memory;
 mod report;
 mod request;
 mod stream;
@@ -23,12 +27,15 @@ pub use request::{Asked, split_names};
 
 use crate::config::Limits;
 use crate::context::Context;
-use crate::domain::Principal;
+use crate::domain::{Principal, clip};
 use crate::federation::Federation;
-use crate::llm::{Endpoint, Request, Router};
+use crate::llm::{Dialect, Endpoint, Request, Route, Router, Target};
+use enrich::Wish;
+use kept::Keeping;
+pub use memory::Memory;
 use report::Report;
 use targets::Targets;
-use tool_loop::Loop;
+use tool_loop::{After, Loop};
 use tools::Tools;
 use turn::Turn;
 
@@ -40,12 +47,13 @@ struct Inner {
     targets: Targets,
     federation: Federation,
     context: Context,
+    memory: Memory,
 }
 
 impl Completions {
     /// Joins models, tools and context.
-    pub fn new(router: Router, federation: Federation, context: Context, limits: Limits) -> Self {
-        Self(Arc::new(Inner { targets: Targets { router, limits }, federation, context }))
+    pub fn new(router: Router, federation: Federation, context: Context, limits: Limits, memory: Memory) -> Self {
+        Self(Arc::new(Inner { targets: Targets { router, limits }, federation, context, memory }))
     }
 
     /// The models.
@@ -65,20 +73,44 @@ impl Completions {
         let writer = request.writer();
         asked.take_from(&mut request)?;
         let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
+        let keeping = self.resume(principal, &route, &mut request).await?;
+        let mut turn = None;
+        let named = !route.context.is_empty() || !asked.context.is_empty();
+        // A history is looked through only where something could have been put into it.
+        if named || asked.joins() || route.tools.is_some() || request.asks_for_thought() {
+            turn = Some(self.0.memory.memo.open(principal, &request)?);
+        }
         let tools = Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
         if !tools.is_empty() {
             request.open_answer();
         }
-        let context = if route.context.is_empty() && asked.context.is_empty() {
-            Vec::new()
-        } else {
-            let fetched = self.0.context.fetch(principal, &route.context, &asked.context).await?;
-            enrich::place(&mut request, &fetched)?;
-            fetched
-        };
-        let report = Report::new(asked.report, context);
+        let mut context = Vec::new();
+        if let Some(turn) = &mut turn {
+            if named {
+                let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
+                context = enrich::enrich(&self.0.context, &wish, &mut request, turn).await?;
+            }
+            turn.put_back(&mut request)?;
+        }
+        let report = Report::new(asked.report, context, turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
-        Loop { targets, federation, tools: Arc::new(tools), report, deadline, writer }.run(route, request).await
+        let after = After { turn, keeping, memory: self.0.memory.clone() };
+        Loop { targets, federation, tools: Arc::new(tools), report, deadline, writer, after }.run(route, request).await
+    }
+
+    /// Puts the response that a request goes on from in front of it.
+    async fn resume(&self, principal: &Principal, route: &Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
+        if request.dialect() != Dialect::Responses {
+            return Ok(None);
+        }
+        let (found, keeping) = self.0.memory.responses.resume(principal, request).await?;
+        // A provider that speaks Responses keeps its own.
+        let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
+        if !found && !route.targets.first().is_some_and(native) {
+            let id = request.get("previous_response_id").map(|id| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            return Err(Error::Previous(clip(&id, 80)));
+        }
+        Ok(keeping)
     }
 
     /// `POST /v1/embeddings`.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::memo::State;
 use crate::context::Outcome;
 
 /// The account of one completion.
@@ -10,11 +11,12 @@ pub(super) struct Report {
     wanted: bool,
     context: Vec<Outcome>,
     tools: Vec<Value>,
+    memory: Option<State>,
 }
 
 impl Report {
-    pub(super) fn new(wanted: bool, context: Vec<Outcome>) -> Self {
-        Self { wanted, context, tools: Vec::new() }
+    pub(super) fn new(wanted: bool, context: Vec<Outcome>, memory: Option<State>) -> Self {
+        Self { wanted, context, tools: Vec::new(), memory }
     }
 
     /// Notes a tool that was run.
@@ -25,22 +27,36 @@ impl Report {
     /// The value of `x-portolan-context`.
     pub(super) fn header(&self) -> String {
         let one = |outcome: &Outcome| match &outcome.text {
-            Ok(fetched) => format!("{};digest={}", outcome.source, fetched.digest.short()),
+            Ok(fetched) => {
+                let (cut, stale) = (if fetched.cut { ";cut" } else { "" }, if outcome.stale { ";stale" } else { "" });
+                format!("{};digest={}{cut}{stale}", outcome.source, fetched.digest.short())
+            }
             Err(_) => format!("{};error", outcome.source),
         };
         self.context.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The value of `x-portolan-cache`: whether what was put in earlier is remembered.
+    pub(super) fn memo(&self) -> &'static str {
+        match self.memory {
+            None => "",
+            Some(State::New) => "memo=new",
+            Some(State::Kept) => "memo=kept",
+            Some(State::Lost) => "memo=lost",
+        }
     }
 
     /// The body's `portolan` field, when the caller wants one.
     pub(super) fn body(&self) -> Option<Value> {
         let one = |outcome: &Outcome| match &outcome.text {
             Ok(fetched) => json!({
-                "source": outcome.source, "from": fetched.origin, "digest": fetched.digest.to_string(),
-                "bytes": fetched.text.len(), "cut": fetched.cut, "cached": outcome.cached,
+                "source": outcome.source, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
+                "bytes": fetched.text.len(), "tokens": fetched.tokens, "cut": fetched.cut, "cached": outcome.cached, "stale": outcome.stale,
+                "scope": outcome.sharing.as_str(), "refresh": outcome.refresh.as_str(), "ms": outcome.ms,
             }),
-            Err(why) => json!({ "source": outcome.source, "error": why }),
+            Err(why) => json!({ "source": outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
-        self.wanted.then(|| json!({ "context": context, "tools": self.tools }))
+        self.wanted.then(|| json!({ "context": context, "tools": self.tools, "memo": self.memo() }))
     }
 }

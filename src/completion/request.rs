@@ -1,5 +1,7 @@
 //! What a caller asks of the gateway itself, by headers, by the body's `portolan` field, or by MCP tool objects.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,6 +19,8 @@ pub struct Asked {
     pub tools: Vec<String>,
     /// MCP servers that the request names in its dialect's own words.
     pub mcp: Vec<McpTool>,
+    /// What the caller says of the request; it can only narrow.
+    pub tags: BTreeMap<String, String>,
     /// Whether the answer shall say what was joined in.
     pub report: bool,
 }
@@ -53,6 +57,11 @@ pub fn split_names(header: &str) -> Vec<String> {
 }
 
 impl Asked {
+    /// Whether the gateway is asked for tools.
+    pub(super) fn joins(&self) -> bool {
+        !self.tools.is_empty() || !self.mcp.is_empty()
+    }
+
     /// Takes what is the gateway's out of a request's body; it never reaches a provider.
     pub(super) fn take_from(&mut self, request: &mut Request) -> Result<(), Error> {
         if let Some(field) = request.remove("portolan") {

@@ -39,7 +39,7 @@ impl Loop {
                 Ok(Answer::Stream(meta, events))
             }
             () = tokio::time::sleep_until(deadline.min(Instant::now() + PATIENCE)) => {
-                let meta = Meta { context: self.report.header(), ..Meta::default() };
+                let meta = Meta { context: self.report.header(), memo: self.report.memo(), ..Meta::default() };
                 let late = async_stream::stream! {
                     yield Ok(Sent { bytes: Bytes::from_static(b": thinking\n\n"), ..Sent::default() });
                     let (target, reply, _) = match timeout_at(deadline, asking).await {
@@ -119,6 +119,9 @@ impl Loop {
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
             let mut total = Usage::default();
+            let mut shown = false;
+            // What the client saw of all turns.
+            let mut seen = llm::Answer::default();
             let mut filter = Filter::default();
             let mut out = String::new();
             for listed in self.tools.listed() {
@@ -148,6 +151,7 @@ impl Loop {
                     for piece in pieces.drain(..) {
                         answer.take(&piece);
                         if let Some(piece) = filter.pass(piece, &|name| self.tools.runs(name)) {
+                            seen.take(&piece);
                             self.writer.piece(piece, &mut out);
                         }
                     }
@@ -161,6 +165,9 @@ impl Loop {
                     let (finish, native) = answer.finish.unwrap_or_default();
                     self.writer.piece(Piece::Finish(finish, native), &mut out);
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
+                    // Before the last event, so that whoever has it can go on from it.
+                    let response = self.writer.response_id().map(|id| (id, self.writer.output()));
+                    self.after.remember(&request, &seen, shown, response).await;
                     yield Ok(Sent { bytes: out.into(), usage: Some(total), model: None });
                     return;
                 }
@@ -181,6 +188,7 @@ impl Loop {
                         Ok(None) => break,
                         Ok(Some((one, ms))) => {
                             self.report.ran(&one.call.name, ms, one.outcome.is_ok());
+                            shown |= one.shown;
                             self.writer.piece(Piece::Ran(one.clone()), &mut out);
                             ran.push(one);
                         }

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 
 use super::answer::{Answer, Meta};
 use super::error::Error;
+use super::kept::Keeping;
+use super::memo;
+use super::memory::Memory;
 use super::report::Report;
 use super::targets::Targets;
 use super::tools::Tools;
@@ -34,11 +37,32 @@ pub(super) struct Loop {
     pub(super) deadline: Instant,
     /// Writes the answer in the words of the request as it came.
     pub(super) writer: Writer,
+    pub(super) after: After,
+}
+
+/// What is remembered when the answer is complete.
+pub(super) struct After {
+    pub(super) turn: Option<memo::Turn>,
+    pub(super) keeping: Option<Keeping>,
+    pub(super) memory: Memory,
+}
+
+impl After {
+    /// Remembers what was done before the answer, and the answer where the client may go on from it.
+    /// `shown` says that the client was told of the calls that the gateway ran.
+    pub(super) async fn remember(self, request: &Request, said: &llm::Answer, shown: bool, response: Option<(&str, Vec<Box<RawValue>>)>) {
+        if let Some(turn) = self.turn {
+            turn.done(request, said, shown);
+        }
+        if let (Some(keeping), Some((id, output))) = (self.keeping, response) {
+            self.memory.responses.keep(keeping, id, &output).await;
+        }
+    }
 }
 
 impl Loop {
     /// Runs to the answer, or to the beginning of its stream.
-    pub(super) async fn run(mut self, route: Route, mut request: Request) -> Result<Answer, Error> {
+    pub(super) async fn run(self, route: Route, mut request: Request) -> Result<Answer, Error> {
         let limit = self.targets.limits.completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         let late = |_| Error::Deadline(limit);
@@ -54,11 +78,17 @@ impl Loop {
     }
 
     pub(super) fn meta(&self, target: &Target, reply: &Reply, provider: Duration) -> Meta {
-        Meta { model: target.to_string(), context: self.report.header(), dropped: reply.lost.join(", "), provider }
+        Meta {
+            model: target.to_string(),
+            context: self.report.header(),
+            memo: self.report.memo(),
+            dropped: reply.lost.join(", "),
+            provider,
+        }
     }
 
     /// One turn; nobody opens its answer where the client speaks the provider's dialect.
-    async fn relay(&self, route: &Route, request: &Request) -> Result<Answer, Error> {
+    async fn relay(self, route: &Route, request: &Request) -> Result<Answer, Error> {
         let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Completion, request).await?;
         let meta = self.meta(&target, &reply, provider);
         let turn = Turn::of(reply)?;
@@ -71,16 +101,19 @@ impl Loop {
                 Ok(Answer::Json(meta, bytes(&body), usage))
             }
             (None, report) => {
-                let mut body = self.writer.whole(&turn.answer()?);
+                let said = turn.answer()?;
+                let mut body = self.writer.whole(&said);
                 if let Some(report) = report {
                     body.set("portolan", raw(&report));
                 }
+                let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
+                self.after.remember(request, &said, false, response).await;
                 Ok(Answer::Json(meta, bytes(&body), usage))
             }
         }
     }
 
-    async fn turns(&mut self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
+    async fn turns(mut self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
         let dialect = request.dialect();
         let most = self.targets.limits.tool_turns.get();
         let mut total = Usage::default();
@@ -133,6 +166,9 @@ impl Loop {
             if let Some(report) = self.report.body() {
                 body.set("portolan", raw(&report));
             }
+            let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
+            let shown = answer.parts.iter().any(|part| matches!(part, Part::Ran(_)));
+            self.after.remember(request, &answer, shown, response).await;
             return Ok(Answer::Json(meta, bytes(&body), Some(total)));
         }
         Err(Error::Turns(most))

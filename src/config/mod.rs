@@ -14,8 +14,10 @@ mod models;
 mod providers;
 mod registry;
 mod server;
+mod source;
 mod storage;
 mod telemetry;
+mod template;
 mod value;
 mod watch;
 
@@ -26,7 +28,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use auth::Auth;
-pub use context::{Context, OnError, Source};
+pub use context::Context;
 pub use data_dir::data_dir;
 pub use error::Error;
 pub use limits::Limits;
@@ -35,9 +37,13 @@ pub use models::{Model, Target};
 pub use providers::{BUILT_IN, Kind, Provider};
 pub use registry::Registry;
 pub use server::{Server, listen_address};
+pub use source::{Method, OnError, Reads, Refresh, Sharing, Source, Trust, has_dots};
 pub use storage::Storage;
 pub use telemetry::{Format, Telemetry};
+pub use template::{JsonTemplate, Template, Variable};
 pub use watch::watch;
+
+use crate::domain::Isolation;
 
 /// The whole configuration. Every section has defaults; an empty file is a valid one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -97,8 +103,8 @@ impl Config {
         for (name, server) in &mut self.mcp.servers {
             server.resolve(base, name.as_str())?;
         }
-        for source in self.context.sources.values_mut() {
-            source.rebase(base);
+        for (name, source) in &mut self.context.sources {
+            source.rebase(base, name)?;
         }
         self.storage.rebase(base);
         Ok(())
@@ -114,15 +120,12 @@ impl Config {
         for (name, server) in &self.mcp.servers {
             server.check(name.as_str())?;
         }
+        self.context.check()?;
         for (name, source) in &self.context.sources {
-            source.check(name)?;
+            self.check_source(&format!("context.sources.{name}"), source)?;
         }
         for (name, model) in &self.models {
-            let providers = self.providers.as_ref();
-            let known = |provider: &str| {
-                let found = || providers.map_or_else(|| Provider::discoverable(provider), |all| all.contains_key(provider));
-                provider == BUILT_IN || found()
-            };
+            let known = |provider: &str| self.knows(provider);
             if model.targets.is_empty() {
                 return Err(Error::wrong(format!("models.{name}.targets"), "needs at least one target"));
             }
@@ -140,6 +143,28 @@ impl Config {
             }
         }
         self.auth.check()
+    }
+
+    /// Whether there is, or may be found, a provider of that name.
+    fn knows(&self, provider: &str) -> bool {
+        let found = || self.providers.as_ref().map_or_else(|| Provider::discoverable(provider), |all| all.contains_key(provider));
+        provider == BUILT_IN || found()
+    }
+
+    /// What a context source names in other sections.
+    fn check_source(&self, at: &str, source: &Source) -> Result<(), Error> {
+        let provider = source.embed.as_deref().and_then(|model| model.split_once('/')).map(|(provider, _)| provider);
+        if let Some(provider) = provider.filter(|provider| !self.knows(provider)) {
+            let why = format!("there is no provider `{provider}`; declare it under `providers:`");
+            return Err(Error::wrong(format!("{at}.embed"), why));
+        }
+        let server = source.server.as_ref().and_then(|name| self.mcp.servers.get(name));
+        let apart = server.is_some_and(|server| server.isolation != Isolation::Shared);
+        if apart && source.scope == Some(Sharing::Shared) {
+            let why = "cannot be `shared`, for its server keeps callers apart (`isolation`); write `caller`, or leave it out";
+            return Err(Error::wrong(format!("{at}.scope"), why));
+        }
+        Ok(())
     }
 
     /// The JSON Schema of the file, as `schemas/portolan.schema.json` holds it.

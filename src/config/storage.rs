@@ -1,20 +1,29 @@
 //! `storage:`: where state is kept.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::Text;
+use super::value::{Span, Text};
 
 /// Where state is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
     /// `sqlite:PATH`; without it, `portolan.db` in the data directory.
     url: Option<Text>,
+    /// How long responses are kept that clients go on from by `previous_response_id`; `0s` keeps none.
+    pub responses: Span,
     #[serde(skip)]
     base: PathBuf,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: None, responses: Span(Duration::from_secs(7 * 24 * 60 * 60)), base: PathBuf::new() }
+    }
 }
 
 impl Storage {

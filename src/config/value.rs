@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-fn expand(text: &str) -> Result<String, String> {
+pub(super) fn expand(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

@@ -1,118 +1,127 @@
 //! Context sources: texts that can be put into completions, fetched, kept and attributed.
 //!
-//! To add a kind of source: `context/<kind>.rs`, and one arm in [`Context::read`].
+//! To add a kind of source: `context/<kind>.rs`, its fields in `config/source.rs`, what it needs of a request in
+//! `fill.rs`, and one arm in `read.rs`.
 
+mod answer;
+mod cache;
+mod embed;
 mod file;
+mod fill;
 mod mcp;
+mod outcome;
+mod read;
+mod tokens;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use moka::Expiry;
-use moka::future::Cache;
+pub use fill::Query;
+pub use outcome::{Error, Fetched, Outcome};
 
-use crate::config::{OnError, Source};
-use crate::domain::{Digest, Principal};
+use crate::config::{OnError, Reads, Refresh, Sharing, Source};
+use crate::domain::{Principal, clip};
 use crate::federation::Federation;
+use crate::llm::Providers;
+use crate::net::Net;
+use cache::{Kept, Texts, key};
+use embed::Embedder;
+use fill::Values;
+use read::{Found, Reader};
 
-/// Most bytes that are taken from one source.
-const MAX_TEXT: usize = 256 << 10;
-
-/// A text from a source, with where it came from.
-#[derive(Debug)]
-pub struct Fetched {
-    /// The text.
-    pub text: String,
-    /// Its digest.
-    pub digest: Digest,
-    /// Where it came from: a file, or a server and what was asked of it.
-    pub origin: String,
-    /// Whether it was longer and was cut.
-    pub cut: bool,
-    at: Instant,
-    ttl: Duration,
-}
-
-/// How one source fared in one completion.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The source.
-    pub source: String,
-    /// Its text, or why there is none.
-    pub text: Result<Arc<Fetched>, String>,
-    /// Whether the text was at hand.
-    pub cached: bool,
-}
-
-/// Why context stops a completion.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// No source of that name.
-    #[error("there is no context source `{name}`{}", there_are(.known))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The caller may not use it.
-    #[error("the context source `{0}` is not for this caller")]
-    Forbidden(String),
-    /// It failed, and the operator wants that to stop completions.
-    #[error("the context source `{source_name}` failed: {why}")]
-    Failed {
-        /// The source.
-        source_name: String,
-        /// Why.
-        why: String,
-    },
-}
-
-fn there_are(names: &[String]) -> String {
-    if names.is_empty() { "; none are configured".to_owned() } else { format!("; there are: {}", names.join(", ")) }
-}
+/// Fewer tokens than these are not worth their delimiters.
+const LEAST: usize = 16;
 
 /// All sources. Cheap to clone.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
 struct Inner {
-    sources: BTreeMap<String, Source>,
+    sources: BTreeMap<String, Known>,
     deadline: Duration,
-    federation: Federation,
-    cache: Cache<String, Arc<Fetched>>,
+    max_tokens: usize,
+    reader: Reader,
+    texts: Texts,
 }
 
-/// An entry lives as long as its source says.
-struct Lifetime;
+/// A source, and what was learnt of it.
+struct Known {
+    source: Source,
+    /// Whether its server once said that an answer is for nobody but who asked.
+    private: AtomicBool,
+}
 
-impl Expiry<String, Arc<Fetched>> for Lifetime {
-    fn expire_after_create(&self, _: &String, fetched: &Arc<Fetched>, _: Instant) -> Option<Duration> {
-        Some(fetched.ttl)
-    }
+/// A source as administrators see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'c> {
+    /// Its name.
+    pub name: &'c str,
+    /// Its entry in the configuration.
+    pub source: &'c Source,
+    /// Who shares its text.
+    pub sharing: Sharing,
+}
 
-    fn expire_after_update(&self, _: &String, fetched: &Arc<Fetched>, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(fetched.ttl)
+impl Listed<'_> {
+    /// Where its texts come from.
+    pub fn origin(&self) -> String {
+        read::described(self.source)
     }
 }
 
 impl Context {
     /// The sources of a configuration.
-    pub fn new(config: &crate::config::Context, federation: Federation) -> Self {
-        let weigh = |_: &String, fetched: &Arc<Fetched>| u32::try_from(fetched.text.len()).unwrap_or(u32::MAX);
-        let cache = Cache::builder().max_capacity(64 << 20).weigher(weigh).expire_after(Lifetime).build();
-        Self(Arc::new(Inner { sources: config.sources.clone(), deadline: config.deadline.0, federation, cache }))
+    pub fn new(config: &crate::config::Context, federation: Federation, net: Net, providers: Providers) -> Self {
+        let known = |source: &Source| Known { source: source.clone(), private: AtomicBool::new(false) };
+        Self(Arc::new(Inner {
+            sources: config.sources.iter().map(|(name, source)| (name.clone(), known(source))).collect(),
+            deadline: config.deadline.0,
+            max_tokens: usize::try_from(config.max_tokens.get()).unwrap_or(usize::MAX),
+            reader: Reader { federation, net, embedder: Embedder::new(providers) },
+            texts: Texts::default(),
+        }))
     }
 
-    /// All sources, with a line on each for people.
-    pub fn list(&self) -> Vec<(String, String)> {
-        self.0.sources.iter().map(|(name, source)| (name.clone(), origin(source))).collect()
+    /// All sources.
+    pub fn list(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.0.sources.iter().map(|(name, known)| Listed { name, source: &known.source, sharing: self.sharing(known) })
     }
 
-    /// Fetches sources side by side, within the deadline. `asked` are those the caller named itself,
-    /// who must then be allowed to see the server behind them; `bound` are the operator's choice.
-    pub async fn fetch(&self, principal: &Principal, bound: &[String], asked: &[String]) -> Result<Vec<Outcome>, Error> {
+    /// When a source is to be fetched anew; none when there is no such source.
+    pub fn refresh(&self, name: &str) -> Option<Refresh> {
+        self.0.sources.get(name).map(|known| known.source.refresh)
+    }
+
+    /// Tries an address that needs nothing of a request, for `portolan check`; none where that cannot be tried.
+    pub async fn probe(source: &Source, net: &Net, patience: Duration) -> Option<Result<String, String>> {
+        read::probe(source, net, patience).await
+    }
+
+    /// Fetches sources side by side, within the deadline and the budget of tokens. `asked` are those the caller named
+    /// itself, who must then be allowed to see the server behind them; `bound` are the operator's choice.
+    pub async fn fetch(&self, principal: &Principal, bound: &[String], asked: &[String], query: Query<'_>) -> Result<Vec<Outcome>, Error> {
+        let sources = self.chosen(principal, bound, asked)?;
+        let values = Values { principal, query };
+        let fetching = sources.iter().map(|(name, known)| self.one(name, known, values));
+        let mut outcomes = futures::future::join_all(fetching).await;
+        self.keep_to_budget(&mut outcomes).await;
+        for (outcome, (name, known)) in outcomes.iter().zip(&sources) {
+            if let (Err(why), OnError::Fail) = (&outcome.text, known.source.on_error) {
+                return Err(Error::Failed { source_name: (*name).to_owned(), why: why.clone() });
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Refuses sources that are not there, or not for this caller.
+    pub fn check(&self, principal: &Principal, bound: &[String], asked: &[String]) -> Result<(), Error> {
+        self.chosen(principal, bound, asked).map(drop)
+    }
+
+    fn chosen<'n>(&self, principal: &Principal, bound: &'n [String], asked: &'n [String]) -> Result<Vec<(&'n str, &Known)>, Error> {
         let mut names: Vec<&String> = Vec::new();
         for name in bound.iter().chain(asked) {
             if !names.contains(&name) {
@@ -122,61 +131,111 @@ impl Context {
         let mut sources = Vec::with_capacity(names.len());
         for name in names {
             let known = || self.0.sources.keys().cloned().collect();
-            let source = self.0.sources.get(name).ok_or_else(|| Error::Unknown { name: crate::domain::clip(name, 64), known: known() })?;
-            let bound = bound.contains(name);
-            if !bound && source.server.as_ref().is_some_and(|server| !principal.grants().server(server.as_str())) {
+            let source = self.0.sources.get(name).ok_or_else(|| Error::Unknown { name: clip(name, 64), known: known() })?;
+            if !bound.contains(name) && !self.may_ask(principal, &source.source) {
                 return Err(Error::Forbidden(name.clone()));
             }
-            sources.push((name, source));
+            sources.push((name.as_str(), source));
         }
-        let fetching = sources.iter().map(|(name, source)| self.one(name, source));
-        let outcomes = futures::future::join_all(fetching).await;
-        for (outcome, (name, source)) in outcomes.iter().zip(&sources) {
-            if let (Err(why), OnError::Fail) = (&outcome.text, source.on_error) {
-                return Err(Error::Failed { source_name: (*name).clone(), why: why.clone() });
-            }
-        }
-        Ok(outcomes)
+        Ok(sources)
     }
 
-    async fn one(&self, name: &str, source: &Source) -> Outcome {
+    /// Whether a caller may name a source by itself.
+    fn may_ask(&self, principal: &Principal, source: &Source) -> bool {
+        match source.reads() {
+            Some(Reads::Tool(server, tool)) => self.0.reader.federation.may_call(principal, server.as_str(), tool),
+            Some(Reads::Resource(server, _) | Reads::Prompt(server, _)) => principal.grants().server(server.as_str()),
+            Some(Reads::Url(_) | Reads::File(_)) | None => true,
+        }
+    }
+
+    fn sharing(&self, known: &Known) -> Sharing {
+        if known.private.load(Ordering::Relaxed) { Sharing::Caller } else { self.0.reader.sharing(&known.source) }
+    }
+
+    async fn one(&self, name: &str, known: &Known, values: Values<'_>) -> Outcome {
         let start = Instant::now();
-        // One loader per source: those who come meanwhile wait for it.
-        let loading = self.0.cache.try_get_with(name.to_owned(), async {
-            let (text, origin) = self.read(source).await?;
-            let cut = text.len() > MAX_TEXT;
-            let text = if cut { crate::domain::clip(&text, MAX_TEXT) } else { text };
-            let digest = Digest::of("portolan/context", text.as_bytes());
-            Ok::<_, String>(Arc::new(Fetched { text, digest, origin, cut, at: Instant::now(), ttl: source.ttl.0 }))
-        });
-        let text = match tokio::time::timeout(self.0.deadline, loading).await {
-            Ok(Ok(fetched)) => Ok(fetched),
-            Ok(Err(why)) => Err((*why).clone()),
-            Err(_) => Err(format!("it was not there within {:?}", self.0.deadline)),
-        };
-        if let Err(why) = &text {
+        let found = self.text(name, known, values).await;
+        if let Err(why) = &found {
             tracing::warn!(context.source = %name, "the context source `{name}` failed: {why}");
         }
-        let cached = text.as_ref().is_ok_and(|fetched| fetched.at < start);
-        Outcome { source: name.to_owned(), text, cached }
-    }
-
-    async fn read(&self, source: &Source) -> Result<(String, String), String> {
-        let text = match (&source.server, &source.resource, &source.prompt, &source.file) {
-            (Some(server), Some(uri), ..) => mcp::resource(&self.0.federation, server, uri).await?,
-            (Some(server), None, Some(prompt), _) => mcp::prompt(&self.0.federation, server, prompt, &source.arguments).await?,
-            (.., Some(path)) => file::read(path, MAX_TEXT).await?,
-            _ => return Err("it names nothing to read".to_owned()),
+        let (text, cached, stale) = match found {
+            Ok(kept) => (Ok(kept.fetched.clone()), kept.at < start, kept.stale),
+            Err(why) => (Err(why), false, false),
         };
-        Ok((text, origin(source)))
+        Outcome {
+            source: name.to_owned(),
+            text,
+            cached,
+            stale,
+            refresh: known.source.refresh,
+            sharing: self.sharing(known),
+            ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
     }
-}
 
-fn origin(source: &Source) -> String {
-    match (&source.server, &source.resource, &source.prompt, &source.file) {
-        (Some(server), Some(uri), ..) => format!("{server} {uri}"),
-        (Some(server), None, Some(prompt), _) => format!("{server} prompt {prompt}"),
-        (.., Some(path)) => format!("file {}", path.file_name().unwrap_or_default().to_string_lossy()),
-        _ => String::new(),
+    /// A source's text for this request: kept, fetched, or an older one where no newer can be had.
+    async fn text(&self, name: &str, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
+        let filled = values.fill(&known.source)?;
+        let question = filled.key();
+        let caller = values.principal.id();
+        let end = tokio::time::Instant::now() + self.0.deadline;
+        let mut sharing = self.sharing(known);
+        loop {
+            let key = key(name, sharing, caller, &question);
+            let fetch = async {
+                let found = self.0.reader.read(&known.source, sharing, values, &filled).await?;
+                Ok(self.take_in(name, known, (sharing, caller, &question), found).await)
+            };
+            let fetched = match tokio::time::timeout_at(end, self.0.texts.get(key, fetch)).await {
+                Ok(fetched) => fetched,
+                Err(_) => Err(format!("it was not there within {:?}", self.0.deadline)),
+            };
+            match fetched {
+                // One fetched it for all, and then it was not for all.
+                Ok(kept) if kept.only_for.as_deref().is_some_and(|only| only != caller) => sharing = Sharing::Caller,
+                Ok(kept) => return Ok(kept),
+                Err(why) => {
+                    let older = self.0.texts.stand_in(key, known.source.ttl.0).await.ok_or_else(|| why.clone())?;
+                    tracing::warn!(context.source = %name, "the context source `{name}` failed, and an older text stands in: {why}");
+                    return Ok(older);
+                }
+            }
+        }
+    }
+
+    /// Keeps what was found, where those may find it who may see it.
+    async fn take_in(&self, name: &str, known: &Known, asked: (Sharing, &str, &serde_json::Value), found: Found) -> Kept {
+        let Found { kept, private } = found;
+        let (sharing, caller, question) = asked;
+        let lifetime = known.source.ttl.0;
+        if sharing == Sharing::Shared && private {
+            known.private.store(true, Ordering::Relaxed);
+            let own = key(name, Sharing::Caller, caller, question);
+            self.0.texts.keep(own, &kept, lifetime).await;
+            self.0.texts.put(own, kept.clone()).await;
+            // Whoever waited for the shared text must not use it, and nobody finds it again.
+            return Kept { ttl: Duration::ZERO, only_for: Some(caller.to_owned()), ..kept };
+        }
+        self.0.texts.keep(key(name, sharing, caller, question), &kept, lifetime).await;
+        kept
+    }
+
+    /// Gives the budget out in order: what does not fit is cut, and left out when nothing useful would be left of it.
+    async fn keep_to_budget(&self, outcomes: &mut [Outcome]) {
+        let mut room = self.0.max_tokens;
+        for outcome in outcomes {
+            let Ok(fetched) = &outcome.text else { continue };
+            if fetched.tokens > room && room < LEAST {
+                outcome.text = Err(format!("it is left out: the {} tokens of `context.max_tokens` are used up", self.0.max_tokens));
+                continue;
+            }
+            if fetched.tokens > room {
+                let measured = tokens::measure(fetched.text.clone(), Some(room)).await;
+                let cut = Fetched::new(measured.text, measured.tokens, true, fetched.origin.clone(), fetched.trust);
+                outcome.text = Ok(Arc::new(cut));
+            }
+            room = room.saturating_sub(outcome.text.as_ref().map_or(0, |fetched| fetched.tokens));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Context sources: list, preview.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -8,39 +9,55 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
+use crate::context::{Listed, Query};
 use crate::domain::Principal;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
         Tool::new::<Nothing, _, _>("context_list", Class::Read, "Lists the context sources and where each comes from.", list),
-        Tool::new::<Name, _, _>("context_preview", Class::Read, "Shows what a context source would add to a completion now.", preview),
+        Tool::new::<Preview, _, _>("context_preview", Class::Read, "Shows what a context source would add to a completion now.", preview),
     ]
 }
 
-/// A source's name.
+/// A source, and the request it is to be fetched for.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Name {
+struct Preview {
     /// The source.
     name: String,
+    /// What stands for `{{ query }}`.
+    query: Option<String>,
+    /// What stands for `{{ tags.NAME }}`.
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
-    let sources = parts.completions.load().context().list();
-    let sources: Vec<Value> = sources.into_iter().map(|(name, from)| json!({ "name": name, "from": from })).collect();
+    let completions = parts.completions.load();
+    let row = |listed: Listed<'_>| {
+        let source = listed.source;
+        let needs: Vec<String> = source.variables().iter().map(ToString::to_string).collect();
+        json!({
+            "name": listed.name, "from": listed.origin(), "trust": source.trust().as_str(), "scope": listed.sharing.as_str(),
+            "refresh": source.refresh.as_str(), "ttl_ms": u64::try_from(source.ttl.0.as_millis()).unwrap_or(u64::MAX),
+            "max_tokens": source.max_tokens, "needs": needs,
+        })
+    };
+    let sources: Vec<Value> = completions.context().list().map(row).collect();
     Ok(json!({ "sources": sources }))
 }
 
-async fn preview(parts: Arc<Parts>, principal: Principal, Name { name }: Name) -> Result<Value, Error> {
+async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query, tags }: Preview) -> Result<Value, Error> {
     let context = parts.completions.load().context().clone();
-    let outcomes = context.fetch(&principal, std::slice::from_ref(&name), &[]).await?;
+    let query = Query { text: query.as_deref(), tags: Some(&tags) };
+    let outcomes = context.fetch(&principal, std::slice::from_ref(&name), &[], query).await?;
     let outcome = outcomes.first().ok_or_else(|| Error::Missing("context source", name.clone()))?;
     Ok(match &outcome.text {
         Ok(fetched) => json!({
-            "name": name, "from": fetched.origin, "digest": fetched.digest.to_string(), "bytes": fetched.text.len(),
-            // Four bytes a token is close for English prose, and enough to plan with.
-            "tokens_estimated": fetched.text.len().div_ceil(4), "cached": outcome.cached, "cut": fetched.cut, "text": fetched.text,
+            "name": name, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
+            "bytes": fetched.text.len(), "tokens": fetched.tokens, "cut": fetched.cut, "cached": outcome.cached, "stale": outcome.stale,
+            "scope": outcome.sharing.as_str(), "refresh": outcome.refresh.as_str(), "ms": outcome.ms, "text": fetched.text,
         }),
-        Err(why) => json!({ "name": name, "error": why }),
+        Err(why) => json!({ "name": name, "error": why, "ms": outcome.ms }),
     })
 }

@@ -26,7 +26,7 @@ pub use offered::OfferedTool;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
 
-use crate::domain::{Adjustable, Principal, RawObject, raw};
+use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
@@ -175,6 +175,23 @@ impl Federation {
         let rules = release.header_rules(&tool.own).filter(|rules| !rules.is_empty())?;
         let arguments = params.read_member("arguments").unwrap_or(serde_json::Value::Null);
         rules.contradiction(header, &arguments)
+    }
+
+    /// Who shares a server's connection; none when there is no such server.
+    pub fn isolation(&self, server: &str) -> Option<Isolation> {
+        self.0.road.registry.catalog().servers.get(server).map(|entry| entry.spec.isolation)
+    }
+
+    /// Whether the approved release says of a tool that it only reads; none when there is no such tool.
+    pub fn tool_reads_only(&self, server: &str, tool: &str) -> Option<bool> {
+        self.view().tool(Scope::One(server), tool).map(|(_, shown)| shown.reads_only())
+    }
+
+    /// Whether this caller may call a tool, by its own name at its server.
+    pub fn may_call(&self, principal: &Principal, server: &str, tool: &str) -> bool {
+        let view = self.view();
+        let may = |(_, shown): (_, &view::Shown)| principal.grants().tool(server, &shown.public);
+        view.tool(Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
     }
 
     /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.

@@ -215,6 +215,12 @@ impl Shown {
         let mark = hash(&*body);
         Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new() }
     }
+
+    /// Whether its definition says that it only reads.
+    pub(super) fn reads_only(&self) -> bool {
+        let annotations = RawObject::parse(&self.body).ok().and_then(|body| body.read::<serde_json::Value>("annotations"));
+        annotations.is_some_and(|annotations| annotations.get("readOnlyHint") == Some(&true.into()))
+    }
 }
 
 fn hash(value: impl Hash) -> u64 {

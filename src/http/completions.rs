@@ -145,6 +145,7 @@ pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, sta
     };
     set("x-portolan-model", &meta.model);
     set("x-portolan-context", &meta.context);
+    set("x-portolan-cache", meta.memo);
     set("x-portolan-dropped", &meta.dropped);
     response
 }

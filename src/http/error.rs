@@ -120,7 +120,7 @@ impl IntoResponse for ApiError {
 
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
-        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Server, Tool, Turns};
+        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Server, Store, Tool, Turns};
         let message = error.to_string();
         let (status, code, param) = match &error {
             Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", param.as_deref()),
@@ -133,6 +133,7 @@ impl From<completion::Error> for ApiError {
             Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),
             Context(context::Error::Failed { .. }) => (StatusCode::BAD_GATEWAY, "context_failed", None),
             Provider(error) => return provider(error, message),
+            Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", None),
             Turns(_) => (StatusCode::BAD_GATEWAY, "tool_turns_exceeded", None),
             Deadline(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout", None),
         };

@@ -35,6 +35,8 @@ pub struct Conversation {
     pub format: Option<Format>,
     /// A name of the end user that tells nothing about them.
     pub user: Option<String>,
+    /// What requests share whose beginnings a provider shall cache together.
+    pub cache_key: Option<String>,
     /// Which tier of service it is asked of.
     pub service_tier: Option<String>,
     /// Whether it comes as a stream.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use moka::future::Cache;
 
 use super::chat::Manner;
+use super::dialect::Dialect;
 use super::error::Error;
 use super::provider::{Endpoint, Provider, Reply};
 use super::request::Request;
@@ -69,6 +70,11 @@ impl Providers {
         let (translated, lost) = translate(request, dialect, &target.model, manner).map_err(Error::Unfit)?;
         let body = provider.send(&target.model, endpoint, &translated).await?;
         Ok(Reply { dialect, lost, body })
+    }
+
+    /// Whether a target takes and gives a dialect as it is.
+    pub fn passes(&self, target: &Target, dialect: Dialect) -> bool {
+        self.0.all.get(&target.provider).is_some_and(|provider| provider.speaks(dialect, true) == dialect)
     }
 
     /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::conversation::{Conversation, Part, Role, Turn, Wrong};
+use super::conversation::{Conversation, Turn, Wrong};
 use super::dialect::{Dialect, Writer};
 use crate::domain::{RawObject, is_deep, raw};
 
@@ -166,30 +166,6 @@ impl Request {
         Ok(())
     }
 
-    /// Puts a text with the newest thing a person said, where nothing stands between a call and its result.
-    pub fn add_to_newest(&mut self, text: &str) -> Result<(), Wrong> {
-        let mut items = self.items()?;
-        let at = items.iter().rposition(|item| Self::human(item).is_some()).map_or(items.len(), |at| at);
-        let turn = Turn { role: Role::User, parts: vec![Part::text(text)] };
-        let mut added = self.dialect.items(&[turn]);
-        // Messages wants sides to alternate: there it becomes a block of the same message.
-        match (self.dialect, items.get(at)) {
-            (Dialect::Messages, Some(item)) => {
-                let merged = prepended(item, text)?;
-                if let Some(place) = items.get_mut(at) {
-                    *place = merged;
-                }
-            }
-            _ => {
-                if let Some(item) = added.pop() {
-                    items.insert(at, item);
-                }
-            }
-        }
-        self.set_items(&items);
-        Ok(())
-    }
-
     /// The last text that a person wrote.
     pub fn last_human_text(&self) -> Option<String> {
         self.items().ok()?.iter().rev().find_map(|item| Self::human(item))
@@ -243,6 +219,15 @@ impl Request {
         self.set("tool_choice", free);
     }
 
+    /// Whether thoughts are asked for that the client may not be able to send back.
+    pub fn asks_for_thought(&self) -> bool {
+        match self.dialect {
+            Dialect::Chat => self.get("reasoning_effort").is_some(),
+            Dialect::Responses => self.get("reasoning").is_some(),
+            Dialect::Messages => false,
+        }
+    }
+
     /// The request in nobody's words.
     pub fn conversation(&self) -> Result<Conversation, Wrong> {
         self.dialect.read(&self.members)
@@ -263,25 +248,6 @@ impl Request {
 
 fn role(item: &RawValue) -> Option<String> {
     RawObject::parse(item.get()).ok()?.string("role")
-}
-
-/// A message of Messages with a text before what it says, but behind the results it holds.
-fn prepended(item: &RawValue, text: &str) -> Result<Box<RawValue>, Wrong> {
-    let wrong = |_| Wrong::at("messages", "`messages` must hold messages");
-    let mut message = RawObject::parse(item.get()).map_err(wrong)?.into_owned();
-    let own = message.get("content").map_or("[]", RawValue::get).to_owned();
-    let mut blocks: Vec<Box<RawValue>> = if own.starts_with('"') {
-        let own: Box<RawValue> = crate::domain::raw_string(own).map_err(wrong)?;
-        vec![raw(&json!({ "type": "text", "text": own }))]
-    } else {
-        serde_json::from_str(&own).map_err(wrong)?
-    };
-    let is_result =
-        |block: &RawValue| RawObject::parse(block.get()).is_ok_and(|block| block.string("type").as_deref() == Some("tool_result"));
-    let at = blocks.iter().take_while(|block| is_result(block)).count();
-    blocks.insert(at, raw(&json!({ "type": "text", "text": text })));
-    message.set("content", raw(&blocks));
-    Ok(message.to_raw())
 }
 
 #[cfg(test)]
@@ -312,14 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_by_turn_stands_behind_results_and_before_what_was_asked() {
-        let body =
-            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"},{"type":"text","text":"Q"}]}]}"#;
-        let mut request = Request::parse(Dialect::Messages, body.as_bytes()).unwrap();
-        assert_eq!(request.last_human_text().as_deref(), Some("Q"));
-        request.add_to_newest("CTX").unwrap();
-        let sent = String::from_utf8(request.for_model("m").to_vec()).unwrap();
-        let (result, context, question) = (sent.find("tool_result"), sent.find("CTX"), sent.find("\"Q\""));
-        assert!(result < context && context < question, "{sent}");
+    fn the_last_text_of_the_person_is_found_behind_what_tools_said() {
+        let last = |body: &str| Request::parse(Dialect::Chat, body.as_bytes()).unwrap().last_human_text();
+        let parts = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"one"},{"type":"image_url","image_url":{}},{"type":"text","text":"two"}]},{"role":"tool","content":"x"}]}"#;
+        assert_eq!(last(parts).as_deref(), Some("one\ntwo"));
+        assert_eq!(last(r#"{"model":"m","messages":[{"role":"system","content":"x"}]}"#), None);
     }
 }

@@ -8,6 +8,7 @@
 mod architecture;
 mod completions;
 mod context;
+mod context_sources;
 mod durability;
 mod faults;
 mod guard;

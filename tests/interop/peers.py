@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -11,6 +12,7 @@ ROOT = Path(os.environ.get("PORTOLAN_PEERS_DIR") or Path.home() / ".cache/portol
 PYTHON = ROOT / "python/bin/python"
 NODE_BIN = ROOT / "node/node_modules/.bin"
 AGENTS = ROOT / "agents/node_modules"
+CHROMA = ROOT / "chroma/bin/python"
 
 # What a person's shell would find first: the peers' own programs, `node` and `uvx` among them.
 PATH = os.pathsep.join([str(NODE_BIN), str(ROOT / "python/bin"), os.environ["PATH"]])
@@ -22,7 +24,7 @@ KEPT = ("LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"
 
 
 def missing(kinds):
-    """Says which of the wanted kinds of peer ("python", "node", "agents") is not installed."""
+    """Says which of the wanted kinds of peer (a folder of ROOT) is not installed."""
     there = {kind: (ROOT / f"{kind}.stamp").exists() for kind in kinds}
     return [kind for kind in kinds if not there[kind]]
 
@@ -61,6 +63,13 @@ def run_plan(language, script, plan, home, **extra):
         copy = shutil.copy(HERE / "node" / f"{script}.mjs", ROOT / "node" / f"{script}.mjs")
         command = [NODE_BIN / "node" if (NODE_BIN / "node").exists() else "node", copy]
     return json.loads(run(command, home, stdin=json.dumps(plan), **extra), object_hook=Answer)
+
+
+def post(url, body):
+    """Posts JSON and gives the JSON that comes back."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        return json.load(answer, object_hook=Answer)
 
 
 class Answer(dict):

@@ -20,13 +20,24 @@ import traceback
 
 import peers
 from cases import CASES, case, contains, equal
+from chroma_peer import Chroma
 from gateway import Gateway, binary
 from peers import NODE_BIN, ask, call, prompt, prompts, read, resources, run_plan, tools
-from stub import VECTOR, Stub
+from provider import KEY, Provider
+from provider.openai import VECTOR
+from provider.script import say
 
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 # How each protocol is asked of the Python SDK.
 MODES = {LEGACY: "legacy", MODERN: MODERN}
+
+SCRIPT = {"chat": [[say("Hello from the stub")]]}
+
+
+def stub_alone(stub):
+    """A configuration with this provider and nothing else."""
+    return f'providers:\n  stub: {{ kind: openai-compatible, base_url: "{stub.url}/v1", api_key: {KEY} }}\n'
+
 
 # Journey 1: add servers.
 
@@ -285,13 +296,32 @@ def the_gateway_runs_tools_for_the_openai_node_sdk(gateway):
 def the_openai_sdks_reach_a_configured_provider(_):
     question = {"model": "stub/chat"}
     embed = {"embed": {"model": "stub/embed", "input": ["one", "two"]}}
-    with Stub() as stub, Gateway(config=stub.config) as gateway:
+    with Provider(SCRIPT) as stub, Gateway(config=stub_alone(stub)) as gateway:
         for language in ("python", "node"):
             steps = [ask("hi", **question), ask("hi", **question, stream=True), embed]
             whole, streamed, vectors = openai(language, gateway, *steps)
             equal(whole["content"], "Hello from the stub")
             equal(streamed["content"], "Hello from the stub")
             equal(vectors, [VECTOR, VECTOR])
+
+
+# Context from a vector database.
+
+
+@case("chroma")
+def what_a_vector_database_finds_for_a_question_is_put_into_the_completion(_):
+    texts = [("The reef is marked by two buoys.", VECTOR), ("The tavern opens at noon.", [-part for part in VECTOR])]
+    with Provider(SCRIPT) as stub, Chroma() as chroma:
+        body = '{ query_embeddings: ["{{ embedding }}"], n_results: 1, include: [documents] }'
+        source = f"{{ url: '{chroma.collection('papers', texts)}', embed: stub/embed, body: {body}, select: /documents/0 }}"
+        with Gateway(config=f"{stub_alone(stub)}context: {{ sources: {{ papers: {source} }} }}\n") as gateway:
+            question = "Tell me of the context: where is the reef?"
+            shown = json.loads(gateway.cli("context", "preview", "papers", "--query", question, "--json"))
+            equal((shown.get("text"), shown.get("trust")), ('["The reef is marked by two buoys."]', "untrusted"))
+            asked = {"model": "stub/chat", "messages": [{"role": "user", "content": question}], "portolan": {"context": ["papers"], "report": True}}
+            answer = peers.post(f"{gateway.url}/v1/chat/completions", asked)
+            (told,) = answer["portolan"]["context"]
+            equal((told["source"], told["cached"], told["digest"]), ("papers", True, shown["digest"]))
 
 
 # Starting again, and ending.

@@ -82,6 +82,11 @@ pub(super) fn block(part: &Part) -> Option<Value> {
     }
 }
 
+/// Sealed thoughts, as a message carries them.
+pub(in crate::llm) fn thoughts(parts: &[Part]) -> Vec<Value> {
+    parts.iter().filter_map(block).collect()
+}
+
 /// Puts members of the provider's own into a message; those that are there already stay.
 pub(super) fn extend(message: &mut Map<String, Value>, extra: &RawValue) {
     let Ok(Value::Object(extra)) = serde_json::from_str(extra.get()) else { return };

@@ -12,7 +12,7 @@ mod write;
 mod writer;
 
 pub(super) use answer::{read as read_answer, usage, whole};
-pub(super) use items::items;
+pub(super) use items::{items, thoughts};
 pub(super) use read::{check, read, source};
 pub(super) use reader::Reader;
 pub(super) use write::{Manner, tool, write};

@@ -69,17 +69,8 @@ fn function_name(tool: &RawValue, at: usize) -> Result<Option<String>, Wrong> {
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 9] = [
-    "model",
-    "stream",
-    "stream_options",
-    "store",
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "prediction",
-];
+const WITHOUT_MEANING: [&str; 8] =
+    ["model", "stream", "stream_options", "store", "metadata", "prompt_cache_retention", "safety_identifier", "prediction"];
 
 /// Reads a request that another dialect shall carry. What it cannot hold is listed; what would change
 /// the answer's meaning is refused.
@@ -95,6 +86,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "top_k" => conversation.top_k = Some(value.to_owned()),
             "stop" => conversation.stop = fields.texts("stop")?,
             "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
+            "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
             "user" => conversation.user = fields.text("user")?,
             "service_tier" => conversation.service_tier = fields.text("service_tier")?,
             "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,

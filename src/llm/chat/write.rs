@@ -51,6 +51,9 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
     if let Some(user) = conversation.user.as_ref().filter(|user| user.len() <= 64) {
         body.set("user", raw(user));
     }
+    if let Some(key) = conversation.cache_key.as_ref().filter(|_| manner.openai) {
+        body.set("prompt_cache_key", raw(key));
+    }
     if !conversation.functions.is_empty() {
         body.set("tools", raw(&conversation.functions.iter().map(function).collect::<Vec<_>>()));
         if let Some(choice) = &conversation.choice {

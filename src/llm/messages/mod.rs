@@ -3,6 +3,7 @@
 //! Source: <https://docs.anthropic.com/en/api/messages>, API version 2023-06-01.
 
 mod answer;
+mod cache;
 mod items;
 mod read;
 mod reader;

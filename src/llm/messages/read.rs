@@ -146,6 +146,11 @@ fn functions(fields: &Fields<'_, '_>) -> Result<Vec<Function>, Wrong> {
             let why = format!("`{path}`: `{}` is a tool of another provider, which this model cannot run; leave it out", clip(&kind, 40));
             return Err(Wrong::at(&path, why));
         }
+        // A tool that only stands for others, which are loaded later, is not one to call.
+        let empty = fields.object("input_schema")?.is_none_or(|schema| schema.get("properties").is_none_or(|all| all.get() == "{}"));
+        if empty && fields.flag("defer_loading")? == Some(true) {
+            continue;
+        }
         functions.push(Function {
             name: fields.need("name")?,
             description: fields.text("description")?,

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::cache;
 use super::items::{items, text};
 use super::thinking;
 use crate::domain::{RawObject, raw};
@@ -17,6 +18,7 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str) -> Res
         return Err(Wrong::at("messages", format!("this model cannot be given a part of type `{}`", crate::domain::clip(&kind, 40))));
     }
     hoist(conversation);
+    cache::mark(conversation);
     let thinks = thinking::say(conversation, model);
     let mut body = RawObject::default();
     body.set("model", raw(model));

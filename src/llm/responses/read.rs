@@ -76,13 +76,12 @@ fn check_item(item: &RawValue, path: &str) -> Result<(), Wrong> {
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 15] = [
+const WITHOUT_MEANING: [&str; 14] = [
     "model",
     "stream",
     "stream_options",
     "store",
     "metadata",
-    "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
     "include",
@@ -107,6 +106,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "temperature" => conversation.temperature = Some(value.to_owned()),
             "top_p" => conversation.top_p = Some(value.to_owned()),
             "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
+            "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
             "user" => conversation.user = fields.text("user")?,
             "service_tier" => conversation.service_tier = fields.text(key)?,
             "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,

@@ -53,6 +53,8 @@ struct Inner {
     page: AtomicUsize,
     /// What a tool answers; others say what they were given.
     answers: Mutex<HashMap<String, Value>>,
+    /// What a resource answers beside its contents; none when it is to fail.
+    resource: Mutex<Option<Value>>,
     /// How long the list of tools takes.
     listing: Mutex<Duration>,
     /// Tools that never answer.
@@ -76,6 +78,7 @@ impl McpUpstream {
             tools: Mutex::new(tools.into_iter().map(|tool| tool.to_string()).collect()),
             page: AtomicUsize::new(usize::MAX),
             answers: Mutex::default(),
+            resource: Mutex::new(Some(json!({}))),
             listing: Mutex::default(),
             hanging: Mutex::default(),
             sessions: Mutex::default(),
@@ -134,6 +137,11 @@ impl McpUpstream {
     /// What a tool answers from now on.
     pub fn answers(&self, tool: &str, result: Value) {
         self.0.answers.lock().unwrap().insert(tool.to_owned(), result);
+    }
+
+    /// What every resource says beside its contents from now on, such as hints for caches; without a word it fails.
+    pub fn resources_say(&self, members: Option<Value>) {
+        *self.0.resource.lock().unwrap() = members;
     }
 
     /// Takes its time over the list of tools.
@@ -205,6 +213,7 @@ impl McpUpstream {
             }
             "resources/list" => json!({ "resources": [{ "uri": "file:///a.txt", "name": "a" }] }),
             "resources/templates/list" => json!({ "resourceTemplates": [] }),
+            "resources/read" if self.0.resource.lock().unwrap().is_none() => return Err((-32603, "out of order".to_owned())),
             "resources/read" => json!({ "contents": [{ "uri": params["uri"], "text": format!("the text of {}", params["uri"]) }] }),
             "prompts/list" => json!({ "prompts": [{ "name": "ask", "arguments": [{ "name": "what" }] }] }),
             "prompts/get" => {
@@ -215,11 +224,16 @@ impl McpUpstream {
             other => return Err((-32601, format!("no {other}"))),
         };
         if self.0.speaks == Speaks::Stateless {
-            result["resultType"] = "complete".into();
+            if result["resultType"].is_null() {
+                result["resultType"] = "complete".into();
+            }
             if method.starts_with("resources/") || method == "prompts/list" {
                 result["ttlMs"] = 0.into();
                 result["cacheScope"] = "private".into();
             }
+        }
+        if let (true, Some(Value::Object(members))) = (method == "resources/read", &*self.0.resource.lock().unwrap()) {
+            result.as_object_mut().unwrap().extend(members.clone());
         }
         Ok(result.to_string())
     }

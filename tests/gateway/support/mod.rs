@@ -8,12 +8,14 @@ mod mcp_client;
 mod mcp_upstream;
 mod provider;
 mod wait;
+mod web;
 
 pub use gateway::TestGateway;
 pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, initialize, modern, post, session};
 pub use mcp_upstream::{McpUpstream, Speaks, tool};
 pub use provider::{Reply, StubProvider};
 pub use wait::{PATIENCE, settles, until, within};
+pub use web::{Page, WebServer};
 
 /// The command of the demo server, as a configuration writes it.
 pub const DEMO: &str = "[portolan, demo-server]";

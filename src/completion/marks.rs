@@ -1,0 +1,156 @@
+//! What tells two histories apart: the meaning of each item, without what clients change from turn to turn.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::domain::Digest;
+use crate::llm::{Answer, Part};
+
+/// Members that say nothing of what was said: markers for a cache move on, ids and states come and go.
+const VOLATILE: [&str; 5] = ["cache_control", "id", "status", "annotations", "logprobs"];
+
+/// The digests of all beginnings of a history: of nothing, of the first item, of the first two …
+pub(super) fn prefixes(base: Digest, items: &[Box<RawValue>]) -> Vec<Digest> {
+    let mut all = Vec::with_capacity(items.len() + 1);
+    let mut last = base;
+    all.push(last);
+    for item in items {
+        last = Digest::of(&last.hex(), mark(item).as_bytes());
+        all.push(last);
+    }
+    all
+}
+
+/// An item's meaning as text.
+fn mark(item: &RawValue) -> String {
+    let mut value: Value = serde_json::from_str(item.get()).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        // `call_id` and the like stay; an item's own id does not.
+        for key in VOLATILE {
+            object.remove(key);
+        }
+        object.retain(|_, value| !value.is_null());
+        if object.get("type").and_then(Value::as_str) == Some("message") {
+            object.remove("type");
+        }
+        if let Some(content) = object.get_mut("content") {
+            flatten(content);
+        }
+        object.sort_keys();
+    }
+    value.to_string()
+}
+
+/// A text and a list of one text say the same.
+fn flatten(content: &mut Value) {
+    if let Value::String(text) = content {
+        *content = Value::Array(vec![Value::String(std::mem::take(text))]);
+        return;
+    }
+    for part in content.as_array_mut().into_iter().flatten() {
+        let Some(object) = part.as_object_mut() else { continue };
+        object.remove("cache_control");
+        let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
+        let text = if matches!(kind, "text" | "input_text" | "output_text") { object.get("text").and_then(Value::as_str) } else { None };
+        if let Some(text) = text.map(str::to_owned) {
+            *part = Value::String(text);
+        }
+    }
+}
+
+/// Whether the model said an item.
+pub(super) fn said_by(item: &RawValue) -> bool {
+    let item: Map<String, Value> = serde_json::from_str(item.get()).unwrap_or_default();
+    is_models(&item)
+}
+
+fn is_models(item: &Map<String, Value>) -> bool {
+    let text = |key: &str| item.get(key).and_then(Value::as_str);
+    text("role") == Some("assistant") || matches!(text("type"), Some("function_call" | "custom_tool_call" | "reasoning"))
+}
+
+/// The digest of what the model said from a place on, until somebody else spoke.
+pub(super) fn said_after(items: &[Box<RawValue>], at: usize) -> Digest {
+    let (mut texts, mut ids) = (String::new(), Vec::new());
+    for item in items.iter().skip(at) {
+        let item: Map<String, Value> = serde_json::from_str(item.get()).unwrap_or_default();
+        if !is_models(&item) {
+            break;
+        }
+        collect(&item, &mut texts, &mut ids);
+    }
+    digest(&texts, &ids)
+}
+
+fn collect(item: &Map<String, Value>, texts: &mut String, ids: &mut Vec<String>) {
+    let id = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    match item.get("content") {
+        Some(Value::String(text)) => texts.push_str(text),
+        Some(Value::Array(parts)) => {
+            for part in parts {
+                match part.get("type").and_then(Value::as_str) {
+                    Some("text" | "output_text") => texts.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default()),
+                    Some("tool_use") => ids.extend(id(part, "id")),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+    let calls = item.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    ids.extend(calls.iter().filter_map(|call| id(call, "id")));
+    ids.extend(item.get("call_id").and_then(Value::as_str).map(str::to_owned));
+}
+
+/// The digest of an answer, as [`said_after`] finds it when the client sends it back.
+pub(super) fn answer(answer: &Answer) -> Digest {
+    let text = |part: &Part| match part {
+        Part::Text(text, _) => text.clone(),
+        _ => String::new(),
+    };
+    let ids: Vec<String> = answer.calls().map(|call| call.id.clone()).collect();
+    digest(&answer.parts.iter().map(text).collect::<String>(), &ids)
+}
+
+fn digest(texts: &str, ids: &[String]) -> Digest {
+    // Clients trim, and join texts with blanks of their own.
+    let texts: String = texts.split_whitespace().collect();
+    Digest::of("portolan/answer", format!("{texts}\n{}", ids.join("\n")).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::raw;
+    use crate::llm::Piece;
+
+    #[test]
+    fn a_marker_that_moves_on_and_a_text_that_becomes_a_list_change_nothing() {
+        let same = [
+            json!({ "role": "user", "content": "hi" }),
+            json!({ "role": "user", "content": [{ "type": "text", "text": "hi", "cache_control": { "type": "ephemeral" } }] }),
+            json!({ "type": "message", "id": "msg_1", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }),
+        ];
+        let marks: Vec<String> = same.iter().map(|item| mark(&raw(item))).collect();
+        assert!(marks.iter().all(|mark| *mark == marks[0]), "{marks:?}");
+        assert_ne!(mark(&raw(&json!({ "role": "user", "content": "ho" }))), marks[0]);
+    }
+
+    #[test]
+    fn an_answer_is_known_again_in_every_dialect() {
+        let given = Answer::of([Piece::Text("Aye, ".into()), Piece::Break, Piece::Text("sir.".into())]);
+        for items in [
+            vec![json!({ "role": "assistant", "content": "Aye, sir." })],
+            vec![json!({ "role": "assistant", "content": [{ "type": "text", "text": "Aye," }, { "type": "text", "text": "sir." }] })],
+            vec![
+                json!({ "type": "reasoning" }),
+                json!({ "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "Aye, sir." }] }),
+            ],
+        ] {
+            let items: Vec<_> = items.iter().map(raw).collect();
+            assert_eq!(said_after(&items, 0), answer(&given));
+        }
+    }
+}

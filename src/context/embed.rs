@@ -1,0 +1,54 @@
+//! The embedding of a query, made by a provider and kept for a while: one question is often asked of several sources.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use serde_json::{Value, json};
+
+use crate::domain::Digest;
+use crate::llm::{Body, Dialect, Endpoint, Providers, Request, Target};
+
+/// How long an embedding is used again; a model gives the same one every time.
+const KEPT: Duration = Duration::from_secs(600);
+/// Most bytes of embeddings that are kept.
+const CAPACITY: u64 = 16 << 20;
+/// Most numbers of an embedding.
+const MAX_LENGTH: usize = 65_536;
+
+/// Makes embeddings.
+pub(super) struct Embedder {
+    providers: Providers,
+    kept: Cache<Digest, Arc<Value>>,
+}
+
+impl Embedder {
+    pub(super) fn new(providers: Providers) -> Self {
+        let weigh = |_: &Digest, vector: &Arc<Value>| {
+            let length = vector.as_array().map_or(0, Vec::len) * size_of::<Value>();
+            u32::try_from(length + 64).unwrap_or(u32::MAX)
+        };
+        Self { providers, kept: Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_live(KEPT).build() }
+    }
+
+    /// The embedding of a text by `provider/model`: a list of numbers.
+    pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
+        let key = Digest::of("portolan/embedding", json!([model, text]).to_string().as_bytes());
+        self.kept.try_get_with(key, self.ask(model, text)).await.map_err(|why| (*why).clone())
+    }
+
+    async fn ask(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
+        let (provider, own) = model.split_once('/').ok_or("`embed` names no model")?;
+        let target = Target { provider: provider.to_owned(), model: own.to_owned() };
+        let body = json!({ "model": own, "input": text, "encoding_format": "float" }).to_string();
+        let request = Request::parse(Dialect::Chat, body.as_bytes()).map_err(|wrong| wrong.why)?;
+        let reply = self.providers.send(&target, Endpoint::Embeddings, &request).await;
+        let reply = reply.map_err(|error| format!("no embedding from `{model}`: {error}"))?;
+        let wrong = || format!("no embedding from `{model}`: its answer holds no list of numbers");
+        let Body::Json(body) = reply.body else { return Err(wrong()) };
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|_| wrong())?;
+        let vector = answer.pointer_mut("/data/0/embedding").map(Value::take).unwrap_or_default();
+        let numbers = vector.as_array().filter(|list| !list.is_empty() && list.len() <= MAX_LENGTH);
+        if numbers.is_some_and(|list| list.iter().all(Value::is_number)) { Ok(Arc::new(vector)) } else { Err(wrong()) }
+    }
+}

@@ -1,0 +1,77 @@
+//! What came of a source: its text with all that is known of it, or why there is none.
+
+use std::sync::Arc;
+
+use crate::config::{Refresh, Sharing, Trust};
+use crate::domain::Digest;
+
+/// A text from a source, with where it came from.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The text.
+    pub text: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Where it came from: a file, a host, or a server and what was asked of it.
+    pub origin: String,
+    /// How far it is trusted.
+    pub trust: Trust,
+    /// How many tokens it has.
+    pub tokens: usize,
+    /// Whether it was longer and was cut.
+    pub cut: bool,
+}
+
+impl Fetched {
+    pub(super) fn new(text: String, tokens: usize, cut: bool, origin: String, trust: Trust) -> Self {
+        let digest = Digest::of("portolan/context", text.as_bytes());
+        Self { text, digest, origin, trust, tokens, cut }
+    }
+}
+
+/// How one source fared in one completion.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The source.
+    pub source: String,
+    /// Its text, or why there is none.
+    pub text: Result<Arc<Fetched>, String>,
+    /// Whether the text was at hand.
+    pub cached: bool,
+    /// Whether the text is older than it should be, because a newer one could not be had.
+    pub stale: bool,
+    /// When the operator wants it fetched anew.
+    pub refresh: Refresh,
+    /// Who shares the text.
+    pub sharing: Sharing,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// Why context stops a completion.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No source of that name.
+    #[error("there is no context source `{name}`{}", there_are(.known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The caller may not use it.
+    #[error("the context source `{0}` is not for this caller")]
+    Forbidden(String),
+    /// It failed, and the operator wants that to stop completions.
+    #[error("the context source `{source_name}` failed: {why}")]
+    Failed {
+        /// The source.
+        source_name: String,
+        /// Why.
+        why: String,
+    },
+}
+
+fn there_are(names: &[String]) -> String {
+    if names.is_empty() { "; none are configured".to_owned() } else { format!("; there are: {}", names.join(", ")) }
+}
