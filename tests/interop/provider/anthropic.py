@@ -36,6 +36,8 @@ def check(headers, body, counting=False):
     for field in ("portolan", "stream_options", "max_completion_tokens", "n", "response_format"):
         if field in body:
             raise Refused(f"{field}: Extra inputs are not permitted")
+    if json.dumps(body).count('"cache_control"') > 4:
+        raise Refused("A maximum of 4 blocks with cache_control may be provided.")
     check_tools(body.get("tools") or [])
     check_messages(body["messages"])
 
