@@ -4,6 +4,7 @@
 //! body goes out as it came but for the model's name, its answer comes back as it is.
 
 mod answer;
+mod count;
 mod enrich;
 mod error;
 mod kept;
@@ -28,7 +29,7 @@ pub use request::{Asked, split_names};
 use crate::config::Limits;
 use crate::context::Context;
 use crate::domain::{Principal, clip};
-use crate::federation::Federation;
+use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Request, Route, Router, Target};
 use enrich::Wish;
 use kept::Keeping;
@@ -72,6 +73,7 @@ impl Completions {
         request.check()?;
         let writer = request.writer();
         asked.take_from(&mut request)?;
+        request.unfold(&public_name)?;
         let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
         let keeping = self.resume(principal, &route, &mut request).await?;
         let mut turn = None;
@@ -121,6 +123,13 @@ impl Completions {
     /// `POST /v1/messages/count_tokens`.
     pub async fn count(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
         request.check_count()?;
+        let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
+        let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
+        if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
+            let meta = Meta { model: target.to_string(), ..Meta::default() };
+            let body = format!("{{\"input_tokens\":{}}}", count::tokens(&request).await?);
+            return Ok(Answer::Json(meta, body.into(), None));
+        }
         self.whole(principal, Endpoint::CountTokens, request).await
     }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use fill::Query;
 pub use outcome::{Error, Fetched, Outcome};
+pub use tokens::tokens;
 
 use crate::config::{OnError, Reads, Refresh, Sharing, Source};
 use crate::domain::{Principal, clip};

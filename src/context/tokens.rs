@@ -31,6 +31,11 @@ pub(super) async fn measure(text: String, most: Option<usize>) -> Measured {
     Measured { text: text.get(..kept).unwrap_or_default().to_owned(), tokens, cut }
 }
 
+/// How many tokens a text has.
+pub async fn tokens(text: String) -> usize {
+    measure(text, None).await.tokens
+}
+
 /// Loads the vocabulary, if it is not there yet.
 pub(super) fn warm() {
     tokio::task::spawn_blocking(o200k_base_singleton);

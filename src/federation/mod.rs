@@ -22,6 +22,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+pub use name::public as public_name;
 pub use offered::OfferedTool;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};

@@ -5,7 +5,7 @@ use crate::domain::{Digest, PUBLIC_NAME_MAX};
 /// `server__tool`, of `[A-Za-z0-9_-]` and at most 48 characters. Where the tool's own name does not
 /// allow that, a hash of it takes the place of what was lost, so that names never depend on what
 /// other tools there are.
-pub(super) fn public(server: &str, tool: &str) -> String {
+pub fn public(server: &str, tool: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let joined = format!("{server}__{tool}");
     if joined.len() <= PUBLIC_NAME_MAX && joined.chars().all(plain) {

@@ -129,6 +129,16 @@ impl Request {
         self.members.set(self.dialect.list(), raw(items));
     }
 
+    /// Makes calls and results of the blocks that told the client of calls the gateway ran; `name` is a
+    /// tool's name as models are told it, by server and tool.
+    pub fn unfold(&mut self, name: &dyn Fn(&str, &str) -> String) -> Result<(), Wrong> {
+        if self.dialect == Dialect::Messages && self.get("messages").is_some_and(|list| list.get().contains("\"mcp_tool_")) {
+            let items = super::messages::unfold(self.items()?, name);
+            self.set_items(&items);
+        }
+        Ok(())
+    }
+
     /// Adds what was said since.
     pub fn say(&mut self, turns: &[Turn]) -> Result<(), Wrong> {
         let mut items = self.items()?;

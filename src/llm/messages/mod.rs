@@ -8,6 +8,7 @@ mod items;
 mod read;
 mod reader;
 mod thinking;
+mod unfold;
 mod write;
 mod writer;
 
@@ -15,5 +16,6 @@ pub(super) use answer::{read as read_answer, usage, whole};
 pub(super) use items::items;
 pub(super) use read::{check, read};
 pub(super) use reader::Reader;
+pub(super) use unfold::unfold;
 pub(super) use write::{tool, write};
 pub(super) use writer::Writer;
