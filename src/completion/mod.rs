@@ -70,7 +70,6 @@ impl Completions {
     /// A completion, in the dialect of its request.
     pub async fn complete(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
-        request.check()?;
         let writer = request.writer();
         asked.take_from(&mut request)?;
         request.unfold(&public_name)?;
@@ -109,7 +108,7 @@ impl Completions {
         // A provider that speaks Responses keeps its own.
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
         if !found && !route.targets.first().is_some_and(native) {
-            let id = request.get("previous_response_id").map(|id| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            let id = request.field::<String>("previous_response_id").unwrap_or_default();
             return Err(Error::Previous(clip(&id, 80)));
         }
         Ok(keeping)
@@ -122,7 +121,6 @@ impl Completions {
 
     /// `POST /v1/messages/count_tokens`.
     pub async fn count(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
-        request.check_count()?;
         let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
