@@ -91,7 +91,7 @@ impl Completions {
                 let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
                 context = enrich::enrich(&self.0.context, &wish, &mut request, turn).await?;
             }
-            turn.put_back(&mut request)?;
+            turn.put_back(&mut request, !tools.is_empty())?;
         }
         let report = Report::new(asked.report, context, turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());

@@ -20,7 +20,7 @@ enum Slot {
     /// In the body.
     Here(Range<usize>),
     /// Put in its place.
-    Own(Box<RawValue>),
+    Own(Box<str>),
 }
 
 impl Members {
@@ -31,7 +31,7 @@ impl Members {
             let text = value.get();
             let at = text.as_ptr().addr().wrapping_sub(start);
             let here = at..at.saturating_add(text.len());
-            if body.get(here.clone()) == Some(text.as_bytes()) { Slot::Here(here) } else { Slot::Own(value.to_owned()) }
+            if body.get(here.clone()) == Some(text.as_bytes()) { Slot::Here(here) } else { Slot::Own(text.into()) }
         };
         let list = object.iter().map(|(key, value)| (key.to_owned(), slot(value))).collect();
         Self { body: body.clone(), list }
@@ -40,7 +40,7 @@ impl Members {
     fn text<'m>(&'m self, slot: &'m Slot) -> &'m str {
         match slot {
             Slot::Here(range) => self.body.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null"),
-            Slot::Own(raw) => raw.get(),
+            Slot::Own(text) => text,
         }
     }
 
@@ -50,10 +50,16 @@ impl Members {
     }
 
     /// Puts a value in place of the one of that name, or at the end.
-    pub(super) fn set(&mut self, key: &str, value: Box<RawValue>) {
+    pub(super) fn set(&mut self, key: &str, value: &RawValue) {
+        self.set_list(key, value.get().to_owned());
+    }
+
+    /// Puts a text that is JSON in place, as when a list was put together of items that are.
+    pub(super) fn set_list(&mut self, key: &str, text: String) {
+        let slot = Slot::Own(text.into_boxed_str());
         match self.list.iter_mut().find(|(name, _)| name == key) {
-            Some((_, slot)) => *slot = Slot::Own(value),
-            None => self.list.push((key.to_owned(), Slot::Own(value))),
+            Some((_, old)) => *old = slot,
+            None => self.list.push((key.to_owned(), slot)),
         }
     }
 
@@ -61,10 +67,7 @@ impl Members {
     pub(super) fn remove(&mut self, key: &str) -> Option<Box<RawValue>> {
         let at = self.list.iter().position(|(name, _)| name == key)?;
         let (_, slot) = self.list.remove(at);
-        match slot {
-            Slot::Own(raw) => Some(raw),
-            here @ Slot::Here(_) => crate::domain::raw_string(self.text(&here).to_owned()).ok(),
-        }
+        crate::domain::raw_string(self.text(&slot).to_owned()).ok()
     }
 
     /// All of them, to be read.
@@ -119,7 +122,7 @@ mod tests {
         let body = Bytes::from_static(br#"{ "z":1.50, "model":"a", "n":18446744073709551616, "k\"":[ 1 ], "x":null }"#);
         let mut members = Members::of(&body, &RawObject::parse(std::str::from_utf8(&body).unwrap()).unwrap());
         members.remove("x");
-        members.set("new", raw(&true));
+        members.set("new", &raw(&true));
         assert_eq!(members.get("n"), Some("18446744073709551616"));
         assert_eq!(&members.with("model", "\"b\"")[..], br#"{"z":1.50,"model":"b","n":18446744073709551616,"k\"":[ 1 ],"new":true}"#);
         assert_eq!(members.object().string("model").as_deref(), Some("a"));

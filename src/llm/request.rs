@@ -112,8 +112,9 @@ impl Request {
     }
 
     /// Puts a field in place.
+    #[allow(clippy::needless_pass_by_value)] // Callers make the value for this.
     pub fn set(&mut self, field: &'static str, value: Box<RawValue>) {
-        self.members.set(field, value);
+        self.members.set(field, &value);
     }
 
     /// Takes a field out.
@@ -141,7 +142,19 @@ impl Request {
 
     /// Puts a conversation in place of the one there is.
     pub fn set_items(&mut self, items: &[Box<RawValue>]) {
-        self.members.set(self.dialect.list(), raw(items));
+        self.set_each(items.iter().map(|item| item.get()));
+    }
+
+    fn set_each<'i>(&mut self, items: impl Iterator<Item = &'i str>) {
+        let mut text = String::from("[");
+        for item in items {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(item);
+        }
+        text.push(']');
+        self.members.set_list(self.dialect.list(), text);
     }
 
     /// Makes calls and results of the blocks that told the client of calls the gateway ran; `name` is a
@@ -166,10 +179,13 @@ impl Request {
     pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
         match self.dialect {
             Dialect::Chat => {
-                let mut items = self.items()?;
+                let block = raw(&json!({ "role": "system", "content": text }));
+                let own = self.members.get("messages").unwrap_or("[]").to_owned();
+                let mut items: Vec<&RawValue> =
+                    serde_json::from_str(&own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
                 let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
-                items.insert(at, raw(&json!({ "role": "system", "content": text })));
-                self.set_items(&items);
+                items.insert(at, &block);
+                self.set_each(items.iter().map(|item| item.get()));
             }
             Dialect::Messages => {
                 let block = raw(&json!({ "type": "text", "text": text }));
