@@ -18,7 +18,7 @@ pub(super) fn prefixes(base: Digest, items: &[Box<RawValue>]) -> Vec<Digest> {
     let mut last = base;
     all.push(last);
     for item in items {
-        last = Digest::of(&last.hex(), mark(item).as_bytes());
+        last = last.then(mark(item).as_bytes());
         all.push(last);
     }
     all

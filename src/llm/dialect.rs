@@ -3,7 +3,9 @@
 //! To add one: a folder beside `chat`, and its arm in each `match` here.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::answer::{Answer, Piece};
@@ -159,12 +161,15 @@ fn chat_verdict(event: &Event, data: &str) -> Verdict {
     }
 }
 
+/// Words that stand in every event that may end a stream of typed events.
+static ENDS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["message_stop", "error", "response."].map(Finder::new));
+
 fn typed_verdict(data: &str) -> Verdict {
     // The types that end a stream are few, and most events have none of their names in them.
     if data.trim() == "[DONE]" {
         return Verdict::Done;
     }
-    if !["message_stop", "error", "response.completed", "response.incomplete", "response.failed"].iter().any(|name| data.contains(name)) {
+    if !ENDS.iter().any(|name| name.find(data.as_bytes()).is_some()) {
         return Verdict::Goes;
     }
     let kind = RawObject::parse(data).ok().and_then(|event| event.string("type"));
@@ -177,7 +182,9 @@ fn typed_verdict(data: &str) -> Verdict {
 
 /// The error in an event, or in a body, that is one.
 pub(super) fn error_in(data: &str) -> Option<Refusal> {
-    let object = Some(data).filter(|data| data.contains("\"error\"")).and_then(|data| RawObject::parse(data).ok())?;
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+    ERROR.find(data.as_bytes())?;
+    let object = RawObject::parse(data).ok()?;
     let typed = object.string("type").as_deref() == Some("error");
     let error = match object.get("error").filter(|error| error.get() != "null") {
         Some(error) => error,
@@ -208,9 +215,10 @@ fn finishes(data: &str) -> bool {
         finish_reason: Option<serde::de::IgnoredAny>,
     }
     // Most chunks say `null` or nothing, and are not parsed for it.
-    let Some(at) = data.find("\"finish_reason\"") else { return false };
+    static REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+    let Some(at) = REASON.find(data.as_bytes()) else { return false };
     let value = data.get(at + 15..).unwrap_or_default().trim_start_matches([':', ' ']);
-    if value.starts_with("null") && data.matches("\"finish_reason\"").count() == 1 {
+    if value.starts_with("null") && REASON.find_iter(data.as_bytes()).take(2).count() == 1 {
         return false;
     }
     serde_json::from_str::<Chunk>(data).is_ok_and(|chunk| chunk.choices.iter().any(|choice| choice.finish_reason.is_some()))

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::Error;
@@ -228,17 +229,26 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
     Box::pin(async_stream::stream! {
         let mut splitter = Splitter::default();
         let mut finished = false;
+        let mut heard = Instant::now();
+        // One alarm that is set again when it rings too early, not one for each piece.
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(heard + idle));
         loop {
-            let chunk = match tokio::time::timeout(idle, response.chunk()).await {
-                Ok(Ok(chunk)) => chunk,
-                Ok(Err(_)) => {
-                    yield Err(Error::Truncated);
-                    return;
-                }
-                Err(_) => {
+            let chunk = tokio::select! {
+                biased;
+                chunk = response.chunk() => chunk,
+                () = &mut alarm => {
+                    if heard.elapsed() < idle {
+                        alarm.as_mut().reset(heard + idle);
+                        continue;
+                    }
                     yield Err(Error::Idle(idle));
                     return;
                 }
+            };
+            heard = Instant::now();
+            let Ok(chunk) = chunk else {
+                yield Err(Error::Truncated);
+                return;
             };
             let ended = chunk.is_none();
             if chunk.is_some_and(|chunk| splitter.push(&chunk).is_err()) {
@@ -260,7 +270,8 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
                     verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
                     break;
                 }
-                if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {
+                // Its two ends tell a whole object from half a one; who reads it finds out the rest.
+                if !data.trim_start().starts_with('{') || !data.trim_end().ends_with('}') {
                     verdict = Some(Err(if ended { Error::Truncated } else { Error::Protocol("an event is not JSON") }));
                     break;
                 }

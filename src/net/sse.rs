@@ -116,7 +116,7 @@ impl Splitter {
             raw = raw.slice(3..);
         }
         let mut event = Event { raw: raw.clone(), ..Event::default() };
-        let lossy = String::from_utf8_lossy(&raw);
+        let lossy = std::str::from_utf8(&raw).map_or_else(|_| String::from_utf8_lossy(&raw), Cow::Borrowed);
         let field = |value: &str| match &lossy {
             Cow::Borrowed(_) => Field(raw.slice_ref(value.as_bytes())),
             Cow::Owned(_) => Field::from(value.to_owned()),
