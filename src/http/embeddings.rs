@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::caller::ModelCaller;
-use super::completions::{read, respond};
+use super::completions::{asked, read, respond};
 use super::error::{ApiError, Shape};
 use super::state::State;
 use crate::llm::Dialect;
@@ -23,5 +23,5 @@ pub(super) async fn embed(
     let start = Instant::now();
     let request = read(&state, &headers, body, Dialect::Chat).await?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.embed(&principal, request).await?, "embeddings", Shape::Chat, start))
+    Ok(respond(completions.embed(&principal, request, asked(&headers)?).await?, "embeddings", Shape::Chat, start))
 }
