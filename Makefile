@@ -20,11 +20,13 @@ test:
 	cargo test --locked
 	@$(MAKE) --no-print-directory interop
 
-# The same with the slow tests, and with many more random cases for each property.
+# The same with the slow tests, with many more random cases for each property, and with a real model (240 MB).
 test-full: test
 	PROPTEST_CASES=4096 cargo test --locked -- --include-ignored
+	tests/interop/install.sh model
+	python3 tests/interop/run.py --full real model
 
-# Real servers, clients and SDKs. Missing Debian packages are installed only by root or with a password-free sudo.
+# Real servers, clients, SDKs and agents. Missing Debian packages are installed only by root or with a password-free sudo.
 interop: peers
 	cargo build --locked
 	python3 tests/interop/run.py

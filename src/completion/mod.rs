@@ -71,7 +71,6 @@ impl Completions {
     /// A completion, in the dialect of its request.
     pub async fn complete(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
-        request.check()?;
         let writer = request.writer();
         asked.take_from(&mut request)?;
         request.unfold(&public_name)?;
@@ -93,7 +92,7 @@ impl Completions {
                 let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
                 context = enrich::enrich(&self.0.context, &wish, &mut request, turn).await?;
             }
-            turn.put_back(&mut request)?;
+            turn.put_back(&mut request, !tools.is_empty())?;
         }
         let report = Report::new(asked.report, context, turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
@@ -110,7 +109,7 @@ impl Completions {
         // A provider that speaks Responses keeps its own.
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
         if !found && !route.targets.first().is_some_and(native) {
-            let id = request.get("previous_response_id").map(|id| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            let id = request.field::<String>("previous_response_id").unwrap_or_default();
             return Err(Error::Previous(clip(&id, 80)));
         }
         Ok(keeping)
@@ -125,7 +124,6 @@ impl Completions {
 
     /// `POST /v1/messages/count_tokens`.
     pub async fn count(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
-        request.check_count()?;
         asked.take_field(&mut request)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);

@@ -57,6 +57,6 @@ impl Report {
             Err(why) => json!({ "source": outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
-        self.wanted.then(|| json!({ "context": context, "tools": self.tools, "memo": self.memo() }))
+        self.wanted.then(|| json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo=") }))
     }
 }

@@ -251,7 +251,7 @@ fn count_for_us(request: &mut Request) -> bool {
     if request.dialect() != Dialect::Chat {
         return false;
     }
-    let options = request.get("stream_options").map(|options| RawObject::parse(options.get()).map(RawObject::into_owned));
+    let options = request.get("stream_options").map(|options| RawObject::parse(options).map(RawObject::into_owned));
     let Some(mut options) = options.map_or_else(|| Some(RawObject::default()), Result::ok) else { return false };
     if options.get("include_usage").is_some_and(|wanted| wanted.get() == "true") {
         return false;

@@ -58,7 +58,9 @@ pub(super) async fn count_tokens(
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(&state, &headers, body, Dialect::Messages).await?;
+    let body = read_json(&headers, body, state.settings.load().body).await?;
+    let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
+    pass_headers(&mut request, &headers)?;
     let completions = state.completions.load_full();
     Ok(respond(completions.count(&principal, request, asked(&headers)?).await?, "count_tokens", Shape::Messages, start))
 }
@@ -90,24 +92,29 @@ const PASSED: [&str; 2] = ["anthropic-version", "anthropic-beta"];
 const MAX_PASSED: usize = 2_048;
 
 /// Reads a request.
-pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
+async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
     let limit = state.settings.load().body;
     let body = read_json(headers, body, limit).await?;
     let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
     if dialect == Dialect::Messages {
-        for name in PASSED {
-            let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-            let value = all.join(",");
-            if value.len() > MAX_PASSED {
-                let message = format!("the header `{name}` is longer than {MAX_PASSED} bytes");
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
-            }
-            if !value.is_empty() {
-                request.send_header(name, &value);
-            }
-        }
+        pass_headers(&mut request, headers)?;
     }
     Ok(request)
+}
+
+fn pass_headers(request: &mut Request, headers: &HeaderMap) -> Result<(), ApiError> {
+    for name in PASSED {
+        let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        let value = all.join(",");
+        if value.len() > MAX_PASSED {
+            let message = format!("the header `{name}` is longer than {MAX_PASSED} bytes");
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
+        }
+        if !value.is_empty() {
+            request.send_header(name, &value);
+        }
+    }
+    Ok(())
 }
 
 /// An answer with the headers that say where it came from.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::answer::{Answer, Piece};
 use super::conversation::{Conversation, Function, Turn, Wrong};
 use super::error::{Error, Refusal};
+use super::request::Request;
 use super::{chat, messages, responses};
 use crate::domain::{RawObject, Usage, clip, raw};
 use crate::net::Event;
@@ -245,12 +246,12 @@ pub enum Writer {
 
 impl Writer {
     /// A writer of the answer to a request, as the client sent it.
-    pub(super) fn new(dialect: Dialect, request: &RawObject<'_>) -> Self {
-        match dialect {
+    pub(super) fn new(request: &Request) -> Self {
+        match request.dialect() {
             Dialect::Chat => Self::Chat(chat::Writer::new(request)),
             Dialect::Messages => Self::Messages(messages::Writer::default()),
             Dialect::Responses => {
-                let frame = responses::Frame::new(request);
+                let frame = responses::Frame::new(&request.object());
                 Self::Responses(Box::new(responses::Writer::new(frame.clone())), frame)
             }
         }
@@ -306,7 +307,8 @@ mod tests {
 
     #[test]
     fn an_end_is_told_from_a_word_that_looks_like_one() {
-        let goes = |text: &str| matches!(chat_verdict(&Event { data: Some(text.to_owned()), ..Event::default() }, text), Verdict::Goes);
+        let goes =
+            |text: &str| matches!(chat_verdict(&Event { data: Some(text.to_owned().into()), ..Event::default() }, text), Verdict::Goes);
         assert!(goes(r#"{"choices":[{"delta":{"content":"finish_reason"},"finish_reason":null}]}"#));
         assert!(!goes(r#"{"choices":[{"finish_reason": "stop"}]}"#));
         assert!(!goes(r#"{"choices":[{"finish_reason":null},{"finish_reason":"length"}]}"#));

