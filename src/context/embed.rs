@@ -39,7 +39,7 @@ impl Embedder {
 
     async fn ask(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
         let (provider, own) = model.split_once('/').ok_or("`embed` names no model")?;
-        let target = Target { provider: provider.to_owned(), model: own.to_owned() };
+        let target = Target::new(provider, own);
         let body = json!({ "model": own, "input": text, "encoding_format": "float" }).to_string();
         let request = Request::parse_embeddings(&body.into()).map_err(|wrong| wrong.why)?;
         let reply = self.providers.send(&target, Endpoint::Embeddings, &request).await;

@@ -16,7 +16,7 @@ use super::layers::Elsewhere;
 use super::meters::Meter;
 use super::sse;
 use super::state::State;
-use crate::completion::{Answer, Asked, split_names};
+use crate::completion::{Answer, Asked, split_names, split_tags};
 use crate::domain::Principal;
 use crate::llm::{Dialect, Request};
 
@@ -62,22 +62,28 @@ pub(super) async fn count_tokens(
     let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
     pass_headers(&mut request, &headers)?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.count(&principal, request).await?, "count_tokens", Shape::Messages, start))
+    Ok(respond(completions.count(&principal, request, asked(&headers)?).await?, "count_tokens", Shape::Messages, start))
 }
 
 async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Response, ApiError> {
     let start = Instant::now();
     let request = read(state, headers, body, dialect).await?;
-    let names = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(split_names).unwrap_or_default();
-    let asked = Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), ..Asked::default() };
     let completions = state.completions.load_full();
-    let answer = completions.complete(principal, request, asked).await?;
+    let answer = completions.complete(principal, request, asked(headers)?).await?;
     let (operation, shape) = match dialect {
         Dialect::Chat => ("chat", Shape::Chat),
         Dialect::Messages => ("messages", Shape::Messages),
         Dialect::Responses => ("responses", Shape::Responses),
     };
     Ok(respond(answer, operation, shape, start))
+}
+
+/// What the headers ask of the gateway itself.
+pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = |name: &str| text(name).map(split_names).unwrap_or_default();
+    let tags = text("x-portolan-tags").map(split_tags).transpose()?.unwrap_or_default();
+    Ok(Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), tags, ..Asked::default() })
 }
 
 /// Headers of Anthropic's clients that go to Anthropic as they are.

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::body::read_json;
 use super::caller::ModelCaller;
-use super::completions::respond;
+use super::completions::{asked, respond};
 use super::error::{ApiError, Shape};
 use super::state::State;
 use crate::llm::Request;
@@ -25,5 +25,5 @@ pub(super) async fn embed(
     let body = read_json(&headers, body, state.settings.load().body).await?;
     let request = Request::parse_embeddings(&body).map_err(crate::completion::Error::from)?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.embed(&principal, request).await?, "embeddings", Shape::Chat, start))
+    Ok(respond(completions.embed(&principal, request, asked(&headers)?).await?, "embeddings", Shape::Chat, start))
 }

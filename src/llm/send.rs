@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::dialect::{Dialect, Verdict, error_in};
 use super::error::Refusal;
 use super::provider::{Body, Events};
 use super::request::Request;
+use super::retry;
 use crate::config;
 use crate::domain::{Secret, clip, printable};
 use crate::net::{self, Net, Reach, Splitter};
@@ -121,15 +122,15 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(|text| clip(text, 64));
+        let retry_after = retry::asked(response.headers());
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential(status.as_u16())),
             StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { retry_after }),
             status if status.is_client_error() => {
                 let body = net::read(response, 256 << 10).await.unwrap_or_default();
                 Err(Error::Refused(status.as_u16(), self.refusal(&body)))
             }
-            status if status.is_server_error() => Err(Error::Failed(status.as_u16())),
+            status if status.is_server_error() => Err(Error::Failed(status.as_u16(), retry_after)),
             _ => Err(Error::Protocol("it answered with an unexpected status")),
         }
     }
