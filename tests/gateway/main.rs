@@ -9,6 +9,7 @@ mod architecture;
 mod completions;
 mod context;
 mod context_sources;
+mod dialects;
 mod durability;
 mod faults;
 mod guard;
