@@ -6,6 +6,8 @@
 // Ground.
 mod domain;
 
+mod expr;
+
 mod config;
 
 // Floor 1: out into the network.

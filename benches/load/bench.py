@@ -21,11 +21,14 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# name: (kind, options of the load generator, upstream family, target ratio to nginx)
+# name: (kind, options of the load generator, upstream family, target ratio to nginx[, model, work that nginx does instead])
 WORK = {
     "chat32": ("chat", ["--conns", "32"], "llm", 1.6),
     "chat20k": ("chat", ["--conns", "32", "--prompt-bytes", "20000"], "llm", 1.6),
     "stream100": ("chat-stream", ["--conns", "32"], "llm", 1.4),
+    "translate32": ("chat", ["--conns", "32"], "llm", 2.6, "claude", "chat32"),
+    "translate-stream100": ("chat-stream", ["--conns", "32"], "llm", 2.2, "claude", "stream100"),
+    "context32": ("chat", ["--conns", "32"], "llm", None, "informed", "chat32"),
     "embed32": ("embeddings", ["--conns", "32"], "llm", 1.4),
     "chat-rate": ("chat", ["--conns", "16", "--rate", "100"], "llm", None),
     "mcp-call32": ("mcp-call", ["--conns", "32"], "mcp", 2.0),
@@ -67,8 +70,15 @@ http {{
 PORTOLAN = """
 providers:
   stub: { kind: openai-compatible, base_url: "http://127.0.0.1:18080/v1", api_key: sk-stub }
+  claude: { kind: anthropic, base_url: "http://127.0.0.1:18080/v1", api_key: sk-stub }
 models:
   mock: { targets: [{ provider: stub, model: mock }] }
+  claude: { targets: [{ provider: claude, model: mock }] }
+  informed: { targets: [{ provider: stub, model: mock }], context: [tides, pilots] }
+context:
+  sources:
+    tides: { file: tides.md, ttl: 1h }
+    pilots: { file: pilots.md, ttl: 1h }
 mcp:
   servers:
     up: { url: "http://127.0.0.1:18090/mcp" }
@@ -112,10 +122,15 @@ def peers(loadkit, portolan, run):
     }
 
 
+def described(work):
+    """All that is known of a work; nginx passes on everything, so its own work has the model `mock`."""
+    return (*WORK[work], "mock", work)[:6] if len(WORK[work]) < 6 else WORK[work]
+
+
 def load(loadkit, peer, work, seconds, pid, cpu):
-    kind, options, family, _ = WORK[work]
+    kind, options, family, _, model, _ = described(work)
     command = ["taskset", "-c", str(cpu), loadkit, "load", "--target", f"127.0.0.1:{peer[family]}", "--kind", kind,
-               "--model", "mock", "--seconds", str(seconds), "--warmup", "1"] + options
+               "--model", model, "--seconds", str(seconds), "--warmup", "1"] + options
     if pid:
         command += ["--pid", str(pid)]
     for header in peer.get("headers", []):
@@ -171,8 +186,9 @@ def table(raw):
         return median([dig(one, *keys) for one in raw.get(name, {}).get(work, [])])
 
     lines = ["work | peer | CPU µs/request | × nginx | target | requests/s | p50 µs | peak MB | errors", "---|---|---|---|---|---|---|---|---"]
-    for work, (_, _, _, target) in WORK.items():
-        floor = figure("nginx", work, "server", "cpu_us_per_req")
+    for work in WORK:
+        _, _, _, target, _, same = described(work)
+        floor = figure("nginx", same, "server", "cpu_us_per_req")
         for name in raw:
             if work not in raw[name]:
                 continue
@@ -203,6 +219,9 @@ def main():
         file.write(NGINX.format(run=run))
     with open(f"{run}/portolan.yaml", "w") as file:
         file.write(PORTOLAN)
+    for source in ("tides", "pilots"):
+        with open(f"{run}/{source}.md", "w") as file:
+            file.write(f"# {source}\n" + "The harbour opens at six, and the pilot answers on channel 12.\n" * 32)
     servers = [spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1),
                spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)]
     raw = {}
@@ -212,7 +231,8 @@ def main():
             for name, peer in peers(loadkit, portolan, run).items():
                 if options.only and name not in options.only.split(","):
                     continue
-                todo = [work for work in WORK if WORK[work][2] in peer and (not options.work or work in options.work.split(","))]
+                fits = lambda work: WORK[work][2] in peer and (name.startswith("portolan") or described(work)[4] == "mock")
+                todo = [work for work in WORK if fits(work) and (not options.work or work in options.work.split(","))]
                 process = start(loadkit, name, peer, 0, run) if todo else None
                 try:
                     for work in todo:

@@ -56,9 +56,10 @@ pub(super) fn completions(
     federation: &Federation,
     memory: &Memory,
 ) -> Completions {
-    let providers = Providers::new(net, providers.iter(), config.limits.stream_idle.0);
+    let declared = providers.iter();
+    let providers = Providers::new(net, declared.clone(), config.limits.stream_idle.0);
     let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone());
-    let router = Router::new(config.models.clone(), providers);
+    let router = Router::new(config.models.clone(), declared, providers, &config.limits);
     Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone())
 }
 

@@ -60,20 +60,33 @@ fn checksum(body: &str) -> String {
 }
 
 /// The secret that keys are hashed under.
-pub struct Pepper(pub(super) Secret);
+pub struct Pepper {
+    secret: Secret,
+    /// The hash with the secret already in it.
+    keyed: Option<Hmac<Sha256>>,
+}
 
 impl Pepper {
+    pub(super) fn new(secret: Secret) -> Self {
+        // HMAC takes a key of any length, so this never fails.
+        let keyed = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).ok();
+        Self { secret, keyed }
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     /// HMAC-SHA-256 of a credential.
     pub fn hash(&self, credential: &str) -> [u8; 32] {
-        // HMAC takes a key of any length, so this never fails.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.reveal().as_bytes()) else { return [0; 32] };
+        let Some(mut mac) = self.keyed.clone() else { return [0; 32] };
         mac.update(credential.as_bytes());
         mac.finalize().into_bytes().into()
     }
 
     /// A new random pepper.
     pub(super) fn generate() -> Self {
-        Self(Secret::new(random(64)))
+        Self::new(Secret::new(random(64)))
     }
 }
 

@@ -35,8 +35,8 @@ pub enum Error {
 
 /// The pepper; made when there is none.
 pub(super) fn pepper(data_dir: &Path) -> Result<Pepper, Error> {
-    let (text, _) = read_or_make(&data_dir.join(PEPPER), || Pepper::generate().0.reveal().to_owned())?;
-    Ok(Pepper(Secret::new(text)))
+    let (text, _) = read_or_make(&data_dir.join(PEPPER), || Pepper::generate().secret().reveal().to_owned())?;
+    Ok(Pepper::new(Secret::new(text)))
 }
 
 /// The owner key, and whether it was made just now. `PORTOLAN_KEY` or `PORTOLAN_KEY_FILE` set it instead.

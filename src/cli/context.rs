@@ -74,7 +74,8 @@ fn about(name: &str, preview: &Value) -> String {
     )
 }
 
-fn parted(tag: &str) -> Result<(String, Value)> {
+/// The two parts of `key=value`.
+pub(super) fn parted(tag: &str) -> Result<(String, Value)> {
     let (key, value) = tag.split_once('=').ok_or_else(|| Error::Usage(format!("`{tag}` is not a tag; write `--tag key=value`")))?;
     Ok((key.to_owned(), value.into()))
 }

@@ -38,7 +38,7 @@ pub enum Command {
     /// Context sources: list, preview
     #[command(subcommand)]
     Context(context::Command),
-    /// Models: list
+    /// Models: list, explain
     #[command(subcommand)]
     Model(model::Command),
     /// Talk to a model in the terminal

@@ -358,7 +358,7 @@ async fn whole(response: reqwest::Response) -> Result<String> {
     let _ = splitter.push(body.as_bytes());
     let mut events: Vec<_> = std::iter::from_fn(|| splitter.next_event()).collect();
     events.extend(splitter.finish());
-    Ok(events.into_iter().filter_map(|event| event.data).last().unwrap_or_default())
+    Ok(events.into_iter().filter_map(|event| event.data).last().map(|data| data.to_string()).unwrap_or_default())
 }
 
 fn is_stream(response: &reqwest::Response) -> bool {
@@ -391,7 +391,7 @@ async fn relay(mut response: reqwest::Response, out: &mpsc::Sender<String>, id: 
             if let Some(rules) = rules {
                 learn(rules, &data);
             }
-            say(out, data).await;
+            say(out, data.to_string()).await;
         }
         if ended {
             return if answered { Ok(()) } else { Err(Error::failed("the connection ended before the answer")) };

@@ -42,9 +42,9 @@ impl Responses {
     /// Puts what was said before in front of a request that goes on from a response, and says what is to
     /// be kept of this one. False when the response is not one of ours.
     pub(super) async fn resume(&self, principal: &Principal, request: &mut Request) -> Result<(bool, Option<Keeping>), Error> {
-        let wanted = request.get("store").is_none_or(|store| store.get() == "true") && !self.age.is_zero();
+        let wanted = request.get("store").is_none_or(|store| store == "true") && !self.age.is_zero();
         let input = request.items()?;
-        let previous = request.get("previous_response_id").and_then(|id| serde_json::from_str::<String>(id.get()).ok());
+        let previous = request.field::<String>("previous_response_id");
         let keeping = Keeping { caller: principal.id().to_owned(), previous: previous.clone(), input: input.clone() };
         if let Some(id) = &previous {
             let chain = self.store.responses(principal.id(), &clip(id, 128), MOST).await.map_err(Error::Store)?;

@@ -1,5 +1,8 @@
 //! What tells two histories apart: the meaning of each item, without what clients change from turn to turn.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -15,47 +18,69 @@ pub(super) fn prefixes(base: Digest, items: &[Box<RawValue>]) -> Vec<Digest> {
     let mut last = base;
     all.push(last);
     for item in items {
-        last = Digest::of(&last.hex(), mark(item).as_bytes());
+        last = last.then(mark(item).as_bytes());
         all.push(last);
     }
     all
 }
 
-/// An item's meaning as text.
+/// An item's meaning as text: who, what, and all else it says.
 fn mark(item: &RawValue) -> String {
-    let mut value: Value = serde_json::from_str(item.get()).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        // `call_id` and the like stay; an item's own id does not.
-        for key in VOLATILE {
-            object.remove(key);
-        }
-        object.retain(|_, value| !value.is_null());
-        if object.get("type").and_then(Value::as_str) == Some("message") {
-            object.remove("type");
-        }
-        if let Some(content) = object.get_mut("content") {
-            flatten(content);
-        }
-        object.sort_keys();
-    }
-    value.to_string()
+    plain(item).unwrap_or_else(|| mark_of(serde_json::from_str(item.get()).unwrap_or_default()))
 }
 
-/// A text and a list of one text say the same.
-fn flatten(content: &mut Value) {
-    if let Value::String(text) = content {
-        *content = Value::Array(vec![Value::String(std::mem::take(text))]);
-        return;
+/// The same for a plain text of somebody, which most items are, without building anything.
+fn plain(item: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Plain<'a> {
+        #[serde(borrow)]
+        role: Cow<'a, str>,
+        #[serde(borrow)]
+        content: Cow<'a, str>,
     }
-    for part in content.as_array_mut().into_iter().flatten() {
-        let Some(object) = part.as_object_mut() else { continue };
+    let item: Plain<'_> = serde_json::from_str(item.get()).ok()?;
+    Some(format!("{}\u{1f}{}\u{1e}\u{1f}{{}}", item.role, item.content))
+}
+
+fn mark_of(value: Value) -> String {
+    let Value::Object(mut object) = value else { return value.to_string() };
+    // `call_id` and the like stay; an item's own id does not.
+    for key in VOLATILE {
+        object.remove(key);
+    }
+    object.retain(|_, value| !value.is_null());
+    if object.get("type").and_then(Value::as_str) == Some("message") {
+        object.remove("type");
+    }
+    let mut text = object.remove("role").and_then(|role| role.as_str().map(str::to_owned)).unwrap_or_default();
+    text.push('\u{1f}');
+    match object.remove("content") {
+        Some(Value::Array(parts)) => parts.into_iter().for_each(|part| push(part, &mut text)),
+        Some(content) => push(content, &mut text),
+        None => {}
+    }
+    object.sort_keys();
+    text.push('\u{1f}');
+    text + &Value::Object(object).to_string()
+}
+
+/// A text and a part that is a text say the same.
+fn push(mut part: Value, out: &mut String) {
+    if let Some(object) = part.as_object_mut() {
         object.remove("cache_control");
         let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
-        let text = if matches!(kind, "text" | "input_text" | "output_text") { object.get("text").and_then(Value::as_str) } else { None };
-        if let Some(text) = text.map(str::to_owned) {
-            *part = Value::String(text);
+        if matches!(kind, "text" | "input_text" | "output_text")
+            && let Some(text) = object.get("text").and_then(Value::as_str)
+        {
+            part = Value::from(text);
         }
     }
+    match part {
+        Value::String(text) => out.push_str(&text),
+        other => out.push_str(&other.to_string()),
+    }
+    out.push('\u{1e}');
 }
 
 /// Whether the model said an item.

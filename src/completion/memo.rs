@@ -72,7 +72,7 @@ pub(super) struct Turn {
     entry: Entry,
     /// How many items the client sent.
     sent: usize,
-    /// How many there are with those that were put in.
+    /// How many there are with those that were put in; none where the gateway adds nothing.
     begun: usize,
     pub(super) state: State,
 }
@@ -147,8 +147,9 @@ impl Turn {
         Ok(())
     }
 
-    /// Puts everything back where it stood, and remembers the turn as far as it is known.
-    pub(super) fn put_back(&mut self, request: &mut Request) -> Result<(), Error> {
+    /// Puts everything back where it stood, and remembers the turn as far as it is known. `loops` says that
+    /// the gateway may add turns of its own.
+    pub(super) fn put_back(&mut self, request: &mut Request, loops: bool) -> Result<(), Error> {
         let mut inserts: Vec<&Insert> = self.entry.inserts.iter().collect();
         // From the end to the beginning, so that places keep their numbers.
         inserts.sort_by_key(|insert| std::cmp::Reverse(insert.at));
@@ -159,7 +160,9 @@ impl Turn {
             }
             request.set_items(&items);
         }
-        self.begun = request.items()?.len();
+        if loops {
+            self.begun = request.items()?.len();
+        }
         self.save();
         Ok(())
     }
@@ -167,9 +170,9 @@ impl Turn {
     /// Remembers what the gateway did in this turn before the model gave its answer. `said` is what the client saw of it.
     pub(super) fn done(mut self, request: &Request, said: &llm::Answer, shown: bool) {
         let answer = super::marks::answer(said);
-        let items = request.items().unwrap_or_default();
+        let items = if self.begun > 0 && !shown { request.items().unwrap_or_default() } else { Vec::new() };
         let turns: Vec<_> = items.get(self.begun..).unwrap_or_default().to_vec();
-        if !turns.is_empty() && !shown {
+        if !turns.is_empty() {
             self.entry.inserts.push(Insert { at: self.sent, what: What::Turns(turns, answer) });
         }
         let sealed = |part: &&Part| matches!(part, Part::Thinking(_, Some(_)) | Part::Redacted(_));

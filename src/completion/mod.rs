@@ -19,18 +19,19 @@ mod tool_loop;
 mod tools;
 mod turn;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use answer::{Answer, Meta};
 pub use error::Error;
-pub use request::{Asked, split_names};
+pub use request::{Asked, split_names, split_tags};
 
 use crate::config::Limits;
 use crate::context::Context;
 use crate::domain::{Principal, clip};
 use crate::federation::{Federation, public_name};
-use crate::llm::{Dialect, Endpoint, Request, Route, Router, Target};
+use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
 use enrich::Wish;
 use kept::Keeping;
 pub use memory::Memory;
@@ -70,11 +71,10 @@ impl Completions {
     /// A completion, in the dialect of its request.
     pub async fn complete(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
-        request.check()?;
         let writer = request.writer();
         asked.take_from(&mut request)?;
         request.unfold(&public_name)?;
-        let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
+        let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
         let keeping = self.resume(principal, &route, &mut request).await?;
         let mut turn = None;
         let named = !route.context.is_empty() || !asked.context.is_empty();
@@ -92,7 +92,7 @@ impl Completions {
                 let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
                 context = enrich::enrich(&self.0.context, &wish, &mut request, turn).await?;
             }
-            turn.put_back(&mut request)?;
+            turn.put_back(&mut request, !tools.is_empty())?;
         }
         let report = Report::new(asked.report, context, turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
@@ -109,36 +109,57 @@ impl Completions {
         // A provider that speaks Responses keeps its own.
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
         if !found && !route.targets.first().is_some_and(native) {
-            let id = request.get("previous_response_id").map(|id| id.get().trim_matches('"').to_owned()).unwrap_or_default();
+            let id = request.field::<String>("previous_response_id").unwrap_or_default();
             return Err(Error::Previous(clip(&id, 80)));
         }
         Ok(keeping)
     }
 
     /// `POST /v1/embeddings`.
-    pub async fn embed(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
-        self.whole(principal, Endpoint::Embeddings, request).await
+    pub async fn embed(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
+        asked.take_field(&mut request)?;
+        let route = self.resolve(principal, &request, "embeddings", &asked.tags).await?;
+        self.whole(&route, Endpoint::Embeddings, request).await
     }
 
     /// `POST /v1/messages/count_tokens`.
-    pub async fn count(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
-        request.check_count()?;
-        let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
+    pub async fn count(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
+        asked.take_field(&mut request)?;
+        let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
             let meta = Meta { model: target.to_string(), ..Meta::default() };
             let body = format!("{{\"input_tokens\":{}}}", count::tokens(&request).await?);
             return Ok(Answer::Json(meta, body.into(), None));
         }
-        self.whole(principal, Endpoint::CountTokens, request).await
+        self.whole(&route, Endpoint::CountTokens, request).await
     }
 
-    async fn whole(&self, principal: &Principal, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
-        let route = self.0.targets.router.resolve(principal, request.model()).await.map_err(Error::Model)?;
-        let (target, reply, provider) = self.0.targets.first_answer(&route, endpoint, &request).await?;
+    async fn resolve(
+        &self,
+        principal: &Principal,
+        request: &Request,
+        endpoint: &'static str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Route, Error> {
+        let facts = Facts { endpoint, stream: request.stream(), tags };
+        self.0.targets.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
+    }
+
+    async fn whole(&self, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
+        let (target, reply, provider) = self.0.targets.first_answer(route, endpoint, &request).await?;
         let meta = Meta { model: target.to_string(), provider, ..Meta::default() };
         let turn = Turn::of(reply)?;
         let usage = turn.usage();
         Ok(Answer::Json(meta, turn.bytes(), usage))
+    }
+}
+
+/// What an expression knows a dialect's endpoint by.
+fn endpoint_of(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Chat => "chat",
+        Dialect::Messages => "messages",
+        Dialect::Responses => "responses",
     }
 }

@@ -48,6 +48,9 @@ impl Report {
 
     /// The body's `portolan` field, when the caller wants one.
     pub(super) fn body(&self) -> Option<Value> {
+        if !self.wanted {
+            return None;
+        }
         let one = |outcome: &Outcome| match &outcome.text {
             Ok(fetched) => json!({
                 "source": outcome.source, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
@@ -57,6 +60,6 @@ impl Report {
             Err(why) => json!({ "source": outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
-        self.wanted.then(|| json!({ "context": context, "tools": self.tools, "memo": self.memo() }))
+        Some(json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo=") }))
     }
 }

@@ -48,12 +48,30 @@ struct Portolan {
     #[serde(default)]
     tools: Vec<String>,
     #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
     report: bool,
 }
+
+/// Most tags of a request, and most bytes of a name and of a value.
+const MAX_TAGS: usize = 32;
+const MAX_TAG: (usize, usize) = (64, 256);
 
 /// The names of a comma-separated header.
 pub fn split_names(header: &str) -> Vec<String> {
     header.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// The tags of a comma-separated header: `team=build,beta=yes`.
+pub fn split_tags(header: &str) -> Result<BTreeMap<String, String>, Error> {
+    let read = |tag: &String| {
+        let (name, value) = tag.split_once('=').ok_or_else(|| {
+            let why = format!("`{}` in the header `x-portolan-tags` is no tag; write `name=value`", clip(tag, 64));
+            Error::invalid(why, "x-portolan-tags")
+        })?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    split_names(header).iter().map(read).collect()
 }
 
 impl Asked {
@@ -62,15 +80,28 @@ impl Asked {
         !self.tools.is_empty() || !self.mcp.is_empty()
     }
 
-    /// Takes what is the gateway's out of a request's body; it never reaches a provider.
-    pub(super) fn take_from(&mut self, request: &mut Request) -> Result<(), Error> {
+    /// Takes the field `portolan` out of a request's body, and checks what was asked in whatever way.
+    pub(super) fn take_field(&mut self, request: &mut Request) -> Result<(), Error> {
         if let Some(field) = request.remove("portolan") {
             let field: Portolan =
                 serde_json::from_str(field.get()).map_err(|error| Error::invalid(format!("`portolan`: {error}"), "portolan"))?;
             self.context.extend(field.context);
             self.tools.extend(field.tools);
+            self.tags.extend(field.tags);
             self.report |= field.report;
         }
+        let long = |(name, value): (&String, &String)| name.is_empty() || name.len() > MAX_TAG.0 || value.len() > MAX_TAG.1;
+        if self.tags.len() > MAX_TAGS || self.tags.iter().any(long) {
+            let (name, value) = MAX_TAG;
+            let why = format!("a request has at most {MAX_TAGS} tags, with names of 1 to {name} and values of at most {value} bytes");
+            return Err(Error::invalid(why, "portolan.tags"));
+        }
+        Ok(())
+    }
+
+    /// Takes what is the gateway's out of a request's body; it never reaches a provider.
+    pub(super) fn take_from(&mut self, request: &mut Request) -> Result<(), Error> {
+        self.take_field(request)?;
         let Some(tools) = request.list("tools")? else { return self.take_servers(request, &[]) };
         let wanted = if request.dialect() == Dialect::Messages { "mcp_toolset" } else { "mcp" };
         let is_mcp = |tool: &RawValue| RawObject::parse(tool.get()).is_ok_and(|tool| tool.string("type").as_deref() == Some(wanted));

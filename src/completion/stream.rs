@@ -74,12 +74,18 @@ impl Loop {
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
             let mut counted = None;
+            // One alarm for all of it: setting one for each event costs more than passing it on.
+            let mut alarm = std::pin::pin!(tokio::time::sleep_until(deadline));
             loop {
-                let batch = match timeout_at(deadline, events.next()).await {
-                    Err(_) => { yield Err(Error::Deadline(limit)); return; }
-                    Ok(None) => break,
-                    Ok(Some(Err(error))) => { yield Err(Error::Provider(error)); return; }
-                    Ok(Some(Ok(batch))) => batch,
+                let next = tokio::select! {
+                    biased;
+                    next = events.next() => next,
+                    () = &mut alarm => { yield Err(Error::Deadline(limit)); return; }
+                };
+                let batch = match next {
+                    None => break,
+                    Some(Err(error)) => { yield Err(Error::Provider(error)); return; }
+                    Some(Ok(batch)) => batch,
                 };
                 let mut out = BytesMut::new();
                 for event in &batch {
@@ -256,7 +262,7 @@ fn count_for_us(request: &mut Request) -> bool {
     if request.dialect() != Dialect::Chat {
         return false;
     }
-    let options = request.get("stream_options").map(|options| RawObject::parse(options.get()).map(RawObject::into_owned));
+    let options = request.get("stream_options").map(|options| RawObject::parse(options).map(RawObject::into_owned));
     let Some(mut options) = options.map_or_else(|| Some(RawObject::default()), Result::ok) else { return false };
     if options.get("include_usage").is_some_and(|wanted| wanted.get() == "true") {
         return false;

@@ -1,10 +1,15 @@
-//! Who answers: a route's targets, one after the other.
+//! Who answers: a route's targets, one after the other, each asked again where that can help.
+//!
+//! Nothing here has reached the caller yet: a target answers when its first byte is there. So each of them may fail without
+//! a trace but in log and metrics. What is wrong with the request itself ends the search.
 
 use std::time::{Duration, Instant};
 
+use metrics::counter;
+
 use super::error::Error;
 use crate::config::Limits;
-use crate::llm::{Endpoint, Reply, Request, Route, Router, Target};
+use crate::llm::{self, Endpoint, Permit, Reply, Request, Route, Router, Target, pause};
 
 /// The models, and how far a completion may go.
 #[derive(Clone)]
@@ -22,20 +27,96 @@ impl Targets {
         request: &Request,
     ) -> Result<(Target, Reply, Duration), Error> {
         let start = Instant::now();
-        let mut last = crate::llm::Error::Unreachable;
-        for target in &route.targets {
-            match self.router.providers().send(target, endpoint, request).await {
-                Ok(reply) => return Ok((target.clone(), reply, start.elapsed())),
-                Err(error) => {
-                    tracing::warn!(gen_ai.provider.name = %target.provider, "`{target}` did not answer: {error}");
-                    let stop = !error.may_fall_back();
-                    last = error;
-                    if stop {
-                        break;
+        let ask = Ask { targets: self, endpoint, request, until: start + self.limits.completion.0 };
+        let mut last = None;
+        let mut soonest = None;
+        for (at, target) in route.targets.iter().enumerate() {
+            let permit = match self.router.health().enter(target) {
+                Ok(permit) => permit,
+                Err(opens) => {
+                    tracing::debug!(gen_ai.provider.name = %target.provider, "`{target}` is left out for now");
+                    if soonest.is_none_or(|(soonest, _)| opens < soonest) {
+                        soonest = Some((opens, target));
                     }
+                    continue;
                 }
+            };
+            match ask.often(target, permit, route.retries).await {
+                Ok(reply) => return Ok((target.clone(), reply, start.elapsed())),
+                Err(error) if error.may_fall_back() => {
+                    if at + 1 < route.targets.len() {
+                        counter!("portolan_fallbacks_total", "gen_ai_provider_name" => target.provider.clone()).increment(1);
+                    }
+                    last = Some(error);
+                }
+                Err(error) => return Err(Error::Provider(error)),
             }
         }
-        Err(Error::Provider(last))
+        if let (None, Some((_, target))) = (&last, soonest) {
+            // Nobody was asked. One attempt is better than none, and tells whether it answers again.
+            let permit = self.router.health().permit(target);
+            let reply = ask.often(target, permit, 0).await.map_err(Error::Provider)?;
+            return Ok((target.clone(), reply, start.elapsed()));
+        }
+        Err(Error::Provider(last.unwrap_or(llm::Error::Unreachable)))
+    }
+}
+
+/// One request on its way.
+struct Ask<'a> {
+    targets: &'a Targets,
+    endpoint: Endpoint,
+    request: &'a Request,
+    /// When nobody waits for it any more.
+    until: Instant,
+}
+
+impl Ask<'_> {
+    /// Asks one target, and again as far as patience, budget and breaker let it.
+    async fn often(&self, target: &Target, mut permit: Permit, retries: u32) -> Result<Reply, llm::Error> {
+        let router = &self.targets.router;
+        router.budgets().asked(&target.provider);
+        for attempt in 1.. {
+            let error = match self.once(target, permit).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            tracing::warn!(gen_ai.provider.name = %target.provider, "`{target}` did not answer: {error}");
+            if attempt > retries || !error.may_retry() {
+                return Err(error);
+            }
+            let Some(wait) = pause(attempt, error.retry_after(), rand::random_range(0.0..=1.0)) else { return Err(error) };
+            if Instant::now() + wait >= self.until {
+                return Err(error);
+            }
+            let retry = |outcome: &'static str| {
+                counter!("portolan_retries_total", "gen_ai_provider_name" => target.provider.clone(), "outcome" => outcome).increment(1);
+            };
+            if !router.budgets().take(&target.provider) {
+                retry("over_budget");
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            permit = match router.health().enter(target) {
+                Ok(permit) => permit,
+                Err(_) => return Err(error),
+            };
+            retry("sent");
+        }
+        Err(llm::Error::Unreachable)
+    }
+
+    /// Asks once, and tells the breaker how that went.
+    async fn once(&self, target: &Target, permit: Permit) -> Result<Reply, llm::Error> {
+        let sending = self.targets.router.providers().send(target, self.endpoint, self.request);
+        let answer = match target.timeout {
+            Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or(Err(llm::Error::Idle(limit))),
+            None => sending.await,
+        };
+        match &answer {
+            Ok(_) => permit.answered(),
+            Err(error) => permit.failed(error),
+        }
+        answer
     }
 }

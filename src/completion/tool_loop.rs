@@ -66,7 +66,7 @@ impl Loop {
         let limit = self.targets.limits.completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         let late = |_| Error::Deadline(limit);
-        if !self.tools.is_empty() && request.get("n").is_some_and(|n| n.get() != "1") {
+        if !self.tools.is_empty() && request.get("n").is_some_and(|n| n != "1") {
             return Err(Error::invalid("with tools of the gateway joined in, `n` must be 1", "n"));
         }
         if request.stream() {

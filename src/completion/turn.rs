@@ -1,6 +1,9 @@
 //! One model turn: what came back, read where it must be read.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use memchr::memmem::FinderRev;
 
 use super::error::Error;
 use crate::domain::{RawObject, Usage};
@@ -62,7 +65,8 @@ pub(super) fn stream(reply: Reply) -> Result<(Dialect, Events), Error> {
 
 /// The last usage object in a text; most pieces of a stream have none.
 pub(super) fn last_usage(text: &str) -> Option<Usage> {
-    let at = text.rfind("\"usage\"")?;
+    static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"usage\""));
+    let at = USAGE.rfind(text.as_bytes())?;
     let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?.trim_start();
     if value.starts_with('{') { serde_json::Deserializer::from_str(value).into_iter::<Usage>().next()?.ok() } else { None }
 }

@@ -38,7 +38,7 @@ pub struct DeclaredKey {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub models: Globs,
-    /// Tags for logs and policies.
+    /// Tags that stay with the caller, for conditions and context sources.
     #[serde(default)]
     pub tags: BTreeMap<String, Text>,
 }

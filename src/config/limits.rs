@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Error;
+use super::models::check_retries;
 use super::value::{Size, Span};
 
 /// How far anything may go before the gateway stops it.
@@ -22,6 +24,12 @@ pub struct Limits {
     pub completion: Span,
     /// The longest silence of a streaming provider.
     pub stream_idle: Span,
+    /// Extra attempts at a target that fails or is out of its rate, at most 5.
+    pub retries: u32,
+    /// Failures in a row after which a target is left out for a while.
+    pub breaker_failures: NonZeroU32,
+    /// How long it is left out at first; longer each time that it fails again.
+    pub breaker_open: Span,
     /// How long requests in flight may still run once the gateway was told to stop.
     pub drain: Span,
 }
@@ -34,7 +42,16 @@ impl Default for Limits {
             tool_timeout: Span(Duration::from_secs(60)),
             completion: Span(Duration::from_secs(600)),
             stream_idle: Span(Duration::from_secs(60)),
+            retries: 1,
+            breaker_failures: NonZeroU32::MIN.saturating_add(4),
+            breaker_open: Span(Duration::from_secs(5)),
             drain: Span(Duration::from_secs(30)),
         }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        check_retries(self.retries, || "limits.retries".to_owned())
     }
 }

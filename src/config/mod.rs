@@ -33,7 +33,7 @@ pub use data_dir::data_dir;
 pub use error::Error;
 pub use limits::Limits;
 pub use mcp::Mcp;
-pub use models::{Model, Target};
+pub use models::{Model, Price, Strategy, Target, When};
 pub use providers::{BUILT_IN, Kind, Provider};
 pub use registry::Registry;
 pub use server::{Server, listen_address};
@@ -113,6 +113,7 @@ impl Config {
     /// What no single section can see: names that point to nothing.
     fn check(&self) -> Result<(), Error> {
         self.storage.file(Path::new("."))?;
+        self.limits.check()?;
         self.telemetry.check()?;
         for (name, provider) in self.providers.iter().flatten() {
             provider.check(name)?;
@@ -126,9 +127,7 @@ impl Config {
         }
         for (name, model) in &self.models {
             let known = |provider: &str| self.knows(provider);
-            if model.targets.is_empty() {
-                return Err(Error::wrong(format!("models.{name}.targets"), "needs at least one target"));
-            }
+            model.check(name)?;
             for (at, target) in model.targets.iter().enumerate() {
                 if !known(&target.provider) {
                     let why = format!("there is no provider `{}`; declare it under `providers:`", target.provider);

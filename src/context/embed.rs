@@ -7,7 +7,7 @@ use moka::future::Cache;
 use serde_json::{Value, json};
 
 use crate::domain::Digest;
-use crate::llm::{Body, Dialect, Endpoint, Providers, Request, Target};
+use crate::llm::{Body, Endpoint, Providers, Request, Target};
 
 /// How long an embedding is used again; a model gives the same one every time.
 const KEPT: Duration = Duration::from_secs(600);
@@ -39,9 +39,9 @@ impl Embedder {
 
     async fn ask(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
         let (provider, own) = model.split_once('/').ok_or("`embed` names no model")?;
-        let target = Target { provider: provider.to_owned(), model: own.to_owned() };
+        let target = Target::new(provider, own);
         let body = json!({ "model": own, "input": text, "encoding_format": "float" }).to_string();
-        let request = Request::parse(Dialect::Chat, body.as_bytes()).map_err(|wrong| wrong.why)?;
+        let request = Request::parse_embeddings(&body.into()).map_err(|wrong| wrong.why)?;
         let reply = self.providers.send(&target, Endpoint::Embeddings, &request).await;
         let reply = reply.map_err(|error| format!("no embedding from `{model}`: {error}"))?;
         let wrong = || format!("no embedding from `{model}`: its answer holds no list of numbers");

@@ -1,32 +1,100 @@
-//! Models: list.
+//! Models: list, explain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
-use crate::domain::Principal;
+use crate::domain::{Principal, clip};
+use crate::llm::Facts;
 
 pub(super) fn tools() -> Vec<Tool> {
-    vec![Tool::new::<Nothing, _, _>("models_list", Class::Read, "Lists the models that can be called, and who answers them.", list)]
+    vec![
+        Tool::new::<Nothing, _, _>("models_list", Class::Read, "Lists the models that can be called, and who answers them.", list),
+        Tool::new::<Explain, _, _>(
+            "models_explain",
+            Class::Read,
+            "Says how a model's name resolves: its conditions with their verdicts, and its targets in their order with price, weight and breaker.",
+            explain,
+        ),
+    ]
+}
+
+/// A name to explain, and for whom and what.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Explain {
+    /// The model's name, as a caller writes it.
+    name: String,
+    /// Tags of the request.
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    /// The id of the key that calls; you yourself where it is not said.
+    key: Option<String>,
+    /// Where the request comes in.
+    #[serde(default)]
+    endpoint: Endpoint,
+    /// Whether the answer is wanted as a stream.
+    #[serde(default)]
+    stream: bool,
+}
+
+/// Where a request comes in.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Endpoint {
+    #[default]
+    Chat,
+    Messages,
+    Responses,
+    Embeddings,
+}
+
+impl Endpoint {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messages => "messages",
+            Self::Responses => "responses",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> Result<Value, Error> {
+    let caller = match &explain.key {
+        Some(id) => parts.auth.by_id(id).ok_or_else(|| Error::Missing("valid key", clip(id, 40)))?,
+        None => principal,
+    };
+    let facts = Facts { endpoint: explain.endpoint.name(), stream: explain.stream, tags: &explain.tags };
+    let completions = parts.completions.load_full();
+    let explanation = completions.router().explain(&caller, &explain.name, &facts).await;
+    let mut told = serde_json::to_value(explanation).unwrap_or_default();
+    if let Value::Object(told) = &mut told {
+        told.insert("caller".to_owned(), caller.id().into());
+    }
+    Ok(told)
 }
 
 async fn list(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Value, Error> {
     let completions = parts.completions.load_full();
     let router = completions.router();
-    let models: Vec<Value> = router
-        .list(&principal)
-        .await
-        .into_iter()
-        .map(|(name, owner)| match router.named().get(&name) {
-            Some(model) => {
-                let targets: Vec<String> = model.targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect();
-                let context: Vec<String> = model.context.iter().map(ToString::to_string).collect();
-                json!({ "name": name, "targets": targets, "context": context, "tools": model.tools })
-            }
-            None => json!({ "name": name, "provider": owner }),
+    // Also those that a condition keeps for others: this is where one looks for them.
+    let granted = router.named().iter().filter(|(name, _)| principal.grants().model(name));
+    let named = granted.map(|(name, model)| {
+        let targets: Vec<String> = model.targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect();
+        let context: Vec<String> = model.context.iter().map(ToString::to_string).collect();
+        let when = model.when.as_ref().map(|when| when.source().to_owned());
+        json!({
+            "name": name, "strategy": model.strategy.name(), "targets": targets, "when": when, "context": context, "tools": model.tools,
         })
-        .collect();
+    });
+    let mut models: Vec<Value> = named.collect();
+    let listed = router.list(&principal).await.into_iter().filter(|(name, _)| !router.named().contains_key(name));
+    models.extend(listed.map(|(name, owner)| json!({ "name": name, "provider": owner })));
     Ok(json!({ "models": models }))
 }

@@ -19,6 +19,14 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// The digest of some bytes behind all that this one is of.
+    pub fn then(&self, bytes: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(bytes);
+        Self(hash.finalize().into())
+    }
+
     /// The first twelve hexadecimal digits: enough for a person to compare.
     pub fn short(&self) -> String {
         let mut text = hex::encode(self.0);

@@ -50,6 +50,11 @@ impl<'a> RawObject<'a> {
         }
     }
 
+    /// Adds a member whose value is somebody else's.
+    pub fn lend(&mut self, key: &'a str, value: &'a RawValue) {
+        self.members.push((Cow::Borrowed(key), Cow::Borrowed(value)));
+    }
+
     /// Takes a member out.
     pub fn remove(&mut self, key: &str) -> Option<Box<RawValue>> {
         let at = self.members.iter().position(|(name, _)| name == key)?;
@@ -173,21 +178,31 @@ const MAX_DEPTH: usize = 128;
 
 /// Whether a JSON text is nested deeper than anything honest is, found without building anything.
 pub fn is_deep(bytes: &[u8]) -> bool {
-    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in bytes {
+    let mut now = 0_usize;
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']')) {
+        let (byte, after) = (rest.get(at).copied(), rest.get(at + 1..).unwrap_or_default());
+        rest = after;
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                now += 1;
-                most = most.max(now);
-            }
-            b'}' | b']' if !quoted => now = now.saturating_sub(1),
-            _ => {}
+            Some(b'"') => rest = after_text(after),
+            Some(b'{' | b'[') if now == MAX_DEPTH => return true,
+            Some(b'{' | b'[') => now += 1,
+            _ => now = now.saturating_sub(1),
         }
     }
-    most > MAX_DEPTH
+    false
+}
+
+/// What stands behind a text, whose first quotation mark is already read.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let escaped = rest.get(at) == Some(&b'\\');
+        rest = rest.get(at + 1 + usize::from(escaped)..).unwrap_or_default();
+        if !escaped {
+            return rest;
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]
@@ -199,6 +214,15 @@ mod tests {
         let mut object = RawObject::parse(r#"{"z":1.50,"model":"a","n":18446744073709551616, "k\u0041":[ 1 ]}"#).unwrap();
         object.set("model", raw("b"));
         assert_eq!(object.to_raw().get(), r#"{"z":1.50,"model":"b","n":18446744073709551616,"kA":[ 1 ]}"#);
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_texts_alone() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_deep(nested(MAX_DEPTH).as_bytes()));
+        assert!(is_deep(nested(MAX_DEPTH + 1).as_bytes()));
+        assert!(!is_deep(format!("{{\"a\":\"\\\\\\\"{}\"}}", "[".repeat(500)).as_bytes()));
+        assert!(is_deep(format!("{{\"a\\\"\":{}", "[".repeat(500)).as_bytes()));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::layers::Elsewhere;
 use super::meters::Meter;
 use super::sse;
 use super::state::State;
-use crate::completion::{Answer, Asked, split_names};
+use crate::completion::{Answer, Asked, split_names, split_tags};
 use crate::domain::Principal;
 use crate::llm::{Dialect, Request};
 
@@ -58,18 +58,18 @@ pub(super) async fn count_tokens(
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(&state, &headers, body, Dialect::Messages).await?;
+    let body = read_json(&headers, body, state.settings.load().body).await?;
+    let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
+    pass_headers(&mut request, &headers)?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.count(&principal, request).await?, "count_tokens", Shape::Messages, start))
+    Ok(respond(completions.count(&principal, request, asked(&headers)?).await?, "count_tokens", Shape::Messages, start))
 }
 
 async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Response, ApiError> {
     let start = Instant::now();
     let request = read(state, headers, body, dialect).await?;
-    let names = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(split_names).unwrap_or_default();
-    let asked = Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), ..Asked::default() };
     let completions = state.completions.load_full();
-    let answer = completions.complete(principal, request, asked).await?;
+    let answer = completions.complete(principal, request, asked(headers)?).await?;
     let (operation, shape) = match dialect {
         Dialect::Chat => ("chat", Shape::Chat),
         Dialect::Messages => ("messages", Shape::Messages),
@@ -78,30 +78,43 @@ async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, bod
     Ok(respond(answer, operation, shape, start))
 }
 
+/// What the headers ask of the gateway itself.
+pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = |name: &str| text(name).map(split_names).unwrap_or_default();
+    let tags = text("x-portolan-tags").map(split_tags).transpose()?.unwrap_or_default();
+    Ok(Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), tags, ..Asked::default() })
+}
+
 /// Headers of Anthropic's clients that go to Anthropic as they are.
 const PASSED: [&str; 2] = ["anthropic-version", "anthropic-beta"];
 /// Longest of them, in bytes.
 const MAX_PASSED: usize = 2_048;
 
 /// Reads a request.
-pub(super) async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
+async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
     let limit = state.settings.load().body;
     let body = read_json(headers, body, limit).await?;
     let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
     if dialect == Dialect::Messages {
-        for name in PASSED {
-            let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-            let value = all.join(",");
-            if value.len() > MAX_PASSED {
-                let message = format!("the header `{name}` is longer than {MAX_PASSED} bytes");
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
-            }
-            if !value.is_empty() {
-                request.send_header(name, &value);
-            }
-        }
+        pass_headers(&mut request, headers)?;
     }
     Ok(request)
+}
+
+fn pass_headers(request: &mut Request, headers: &HeaderMap) -> Result<(), ApiError> {
+    for name in PASSED {
+        let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        let value = all.join(",");
+        if value.len() > MAX_PASSED {
+            let message = format!("the header `{name}` is longer than {MAX_PASSED} bytes");
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
+        }
+        if !value.is_empty() {
+            request.send_header(name, &value);
+        }
+    }
+    Ok(())
 }
 
 /// An answer with the headers that say where it came from.

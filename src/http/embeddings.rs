@@ -7,11 +7,12 @@ use axum::extract::State as Shared;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::body::read_json;
 use super::caller::ModelCaller;
-use super::completions::{read, respond};
+use super::completions::{asked, respond};
 use super::error::{ApiError, Shape};
 use super::state::State;
-use crate::llm::Dialect;
+use crate::llm::Request;
 
 /// Relays an embeddings request.
 pub(super) async fn embed(
@@ -21,7 +22,8 @@ pub(super) async fn embed(
     body: Body,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(&state, &headers, body, Dialect::Chat).await?;
+    let body = read_json(&headers, body, state.settings.load().body).await?;
+    let request = Request::parse_embeddings(&body).map_err(crate::completion::Error::from)?;
     let completions = state.completions.load_full();
-    Ok(respond(completions.embed(&principal, request).await?, "embeddings", Shape::Chat, start))
+    Ok(respond(completions.embed(&principal, request, asked(&headers)?).await?, "embeddings", Shape::Chat, start))
 }

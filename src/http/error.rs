@@ -1,5 +1,7 @@
 //! One error, four bodies: OpenAI's and Anthropic's shapes on `/v1`, JSON-RPC on `/mcp`, a problem document (RFC 9457) elsewhere.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -148,10 +150,10 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
     };
     let gateway = |code| ApiError::new(StatusCode::BAD_GATEWAY, code, message.clone());
     match error {
-        Credential => gateway("upstream_auth"),
+        Credential(_) => gateway("upstream_auth"),
         RateLimited { retry_after } => {
             let limited = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
-            ApiError { retry_after: retry_after.clone(), ..limited }
+            ApiError { retry_after: retry_after.map(seconds), ..limited }
         }
         Refused(status, refusal) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -159,7 +161,7 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
             ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
         }
         Unfit(wrong) => ApiError { param: wrong.param.clone(), ..ApiError::new(StatusCode::BAD_REQUEST, "unsupported", message) },
-        Failed(_) | InStream(_) => gateway("upstream_error"),
+        Failed(..) | InStream(_) => gateway("upstream_error"),
         Unreachable => gateway("upstream_unreachable"),
         Protocol(_) => gateway("upstream_protocol"),
         TooLarge => gateway("upstream_too_large"),
@@ -167,6 +169,11 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
         Idle(_) => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
         NotOffered(_) => ApiError::new(StatusCode::BAD_REQUEST, "endpoint_not_offered", message).about("model"),
     }
+}
+
+/// A length of time as `Retry-After` has it: never too short.
+fn seconds(length: Duration) -> String {
+    (length.as_secs() + u64::from(length.subsec_nanos() > 0)).to_string()
 }
 
 /// A path that is not there.

@@ -1,13 +1,15 @@
 //! What every request passes, whatever its path: id, Host, Origin, time, and the body of an error.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State as Shared};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use metrics::counter;
+use metrics::{Counter, counter};
 use tracing::Instrument as _;
 
 use super::error::ApiError;
@@ -27,7 +29,8 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
     let id = request_id(request.headers());
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let wished = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
@@ -56,7 +59,7 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
     if let Some(origin) = origin.filter(|_| status != StatusCode::FORBIDDEN) {
         allow(headers, origin, wished);
     }
-    counter!("portolan_http_requests_total", "route" => route, "status" => status.as_u16().to_string()).increment(1);
+    count(route, status);
     let entered = span.enter();
     if status.is_server_error() {
         tracing::warn!("{method} {} answered {status} in {took:?}", clip(&path, 200));
@@ -65,6 +68,19 @@ pub(super) async fn every_request(Shared(state): Shared<State>, request: Request
     }
     drop(entered);
     response
+}
+
+/// Counts an answer. Handles are made once: routes and statuses are few, and looking one up by its labels is not free.
+fn count(route: &str, status: StatusCode) {
+    type Counted = HashMap<String, HashMap<StatusCode, Counter>>;
+    static COUNTED: LazyLock<Mutex<Counted>> = LazyLock::new(Mutex::default);
+    let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(counter) = counted.get(route).and_then(|by_status| by_status.get(&status)) {
+        return counter.increment(1);
+    }
+    let counter = counter!("portolan_http_requests_total", "route" => route.to_owned(), "status" => status.as_u16().to_string());
+    counter.increment(1);
+    counted.entry(route.to_owned()).or_default().insert(status, counter);
 }
 
 /// The caller's own id where it is fit to be written into logs, else a new one.

@@ -23,9 +23,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let completions = state.completions.load_full();
-    let route = completions.router().resolve(&principal, &id).await.map_err(completion::Error::Model)?;
-    let owner = route.targets.first().map_or("portolan", |target| target.provider.as_str());
-    Ok(Json(object(&id, owner)))
+    let owner = completions.router().owner(&principal, &id).await.map_err(completion::Error::Model)?;
+    Ok(Json(object(&id, &owner)))
 }
 
 fn object(id: &str, owner: &str) -> Value {

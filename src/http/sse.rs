@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
+use tokio::time::Instant;
 
 use crate::domain::one_line;
 
@@ -17,12 +18,25 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) fn response(events: BoxStream<'static, Bytes>) -> Response {
     let mut events = events;
     let body = async_stream::stream! {
+        let mut said = Instant::now();
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(said + HEARTBEAT));
         loop {
-            match tokio::time::timeout(HEARTBEAT, events.next()).await {
-                Ok(Some(bytes)) => yield Ok::<_, std::convert::Infallible>(bytes),
-                Ok(None) => return,
-                Err(_) => yield Ok(Bytes::from_static(b": still here\n\n")),
-            }
+            let next = tokio::select! {
+                biased;
+                next = events.next() => next,
+                () = &mut alarm => {
+                    // One alarm that is set again when it rings too early, not one for each event.
+                    if said.elapsed() >= HEARTBEAT {
+                        said = Instant::now();
+                        yield Ok::<_, std::convert::Infallible>(Bytes::from_static(b": still here\n\n"));
+                    }
+                    alarm.as_mut().reset(said + HEARTBEAT);
+                    continue;
+                }
+            };
+            let Some(bytes) = next else { return };
+            said = Instant::now();
+            yield Ok(bytes);
         }
     };
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,7 +33,18 @@ pub struct Settings {
 
 /// The parts behind the wire. Cheap to clone.
 #[derive(Clone)]
-pub struct State {
+pub struct State(Arc<Parts>);
+
+impl Deref for State {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts behind the wire.
+pub struct Parts {
     /// Credentials.
     pub auth: Auth,
     /// Servers.
@@ -63,7 +75,7 @@ impl State {
         metrics: PrometheusHandle,
     ) -> Self {
         let upstream = federation.clone();
-        Self {
+        Self(Arc::new(Parts {
             auth,
             federation,
             control,
@@ -73,7 +85,7 @@ impl State {
             ready: Arc::default(),
             closing: CancellationToken::new(),
             sessions: Sessions::new(move |id| upstream.end_session(id)),
-        }
+        }))
     }
 
     /// Whether processes on this machine may use MCP and models without a key.

@@ -3,12 +3,15 @@
 //! To add one: a folder beside `chat`, and its arm in each `match` here.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::answer::{Answer, Piece};
 use super::conversation::{Conversation, Function, Turn, Wrong};
 use super::error::{Error, Refusal};
+use super::request::Request;
 use super::{chat, messages, responses};
 use crate::domain::{RawObject, Usage, clip, raw};
 use crate::net::Event;
@@ -158,12 +161,15 @@ fn chat_verdict(event: &Event, data: &str) -> Verdict {
     }
 }
 
+/// Words that stand in every event that may end a stream of typed events.
+static ENDS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["message_stop", "error", "response."].map(Finder::new));
+
 fn typed_verdict(data: &str) -> Verdict {
     // The types that end a stream are few, and most events have none of their names in them.
     if data.trim() == "[DONE]" {
         return Verdict::Done;
     }
-    if !["message_stop", "error", "response.completed", "response.incomplete", "response.failed"].iter().any(|name| data.contains(name)) {
+    if !ENDS.iter().any(|name| name.find(data.as_bytes()).is_some()) {
         return Verdict::Goes;
     }
     let kind = RawObject::parse(data).ok().and_then(|event| event.string("type"));
@@ -176,7 +182,9 @@ fn typed_verdict(data: &str) -> Verdict {
 
 /// The error in an event, or in a body, that is one.
 pub(super) fn error_in(data: &str) -> Option<Refusal> {
-    let object = Some(data).filter(|data| data.contains("\"error\"")).and_then(|data| RawObject::parse(data).ok())?;
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+    ERROR.find(data.as_bytes())?;
+    let object = RawObject::parse(data).ok()?;
     let typed = object.string("type").as_deref() == Some("error");
     let error = match object.get("error").filter(|error| error.get() != "null") {
         Some(error) => error,
@@ -207,9 +215,10 @@ fn finishes(data: &str) -> bool {
         finish_reason: Option<serde::de::IgnoredAny>,
     }
     // Most chunks say `null` or nothing, and are not parsed for it.
-    let Some(at) = data.find("\"finish_reason\"") else { return false };
+    static REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+    let Some(at) = REASON.find(data.as_bytes()) else { return false };
     let value = data.get(at + 15..).unwrap_or_default().trim_start_matches([':', ' ']);
-    if value.starts_with("null") && data.matches("\"finish_reason\"").count() == 1 {
+    if value.starts_with("null") && REASON.find_iter(data.as_bytes()).take(2).count() == 1 {
         return false;
     }
     serde_json::from_str::<Chunk>(data).is_ok_and(|chunk| chunk.choices.iter().any(|choice| choice.finish_reason.is_some()))
@@ -245,12 +254,12 @@ pub enum Writer {
 
 impl Writer {
     /// A writer of the answer to a request, as the client sent it.
-    pub(super) fn new(dialect: Dialect, request: &RawObject<'_>) -> Self {
-        match dialect {
+    pub(super) fn new(request: &Request) -> Self {
+        match request.dialect() {
             Dialect::Chat => Self::Chat(chat::Writer::new(request)),
             Dialect::Messages => Self::Messages(messages::Writer::default()),
             Dialect::Responses => {
-                let frame = responses::Frame::new(request);
+                let frame = responses::Frame::new(&request.object());
                 Self::Responses(Box::new(responses::Writer::new(frame.clone())), frame)
             }
         }
@@ -314,7 +323,8 @@ mod tests {
 
     #[test]
     fn an_end_is_told_from_a_word_that_looks_like_one() {
-        let goes = |text: &str| matches!(chat_verdict(&Event { data: Some(text.to_owned()), ..Event::default() }, text), Verdict::Goes);
+        let goes =
+            |text: &str| matches!(chat_verdict(&Event { data: Some(text.to_owned().into()), ..Event::default() }, text), Verdict::Goes);
         assert!(goes(r#"{"choices":[{"delta":{"content":"finish_reason"},"finish_reason":null}]}"#));
         assert!(!goes(r#"{"choices":[{"finish_reason": "stop"}]}"#));
         assert!(!goes(r#"{"choices":[{"finish_reason":null},{"finish_reason":"length"}]}"#));

@@ -41,9 +41,9 @@ impl Provider for Echo {
         if endpoint != Endpoint::Completion {
             return Err(Error::NotOffered(BUILT_IN.to_owned()));
         }
-        let messages: Vec<Value> = request.get("messages").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let tools: Vec<Value> = request.get("tools").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let saying = say(&messages, &tools, request.get("tool_choice").is_some_and(|choice| choice.get() == "\"none\""));
+        let messages: Vec<Value> = request.field("messages").unwrap_or_default();
+        let tools: Vec<Value> = request.field("tools").unwrap_or_default();
+        let saying = say(&messages, &tools, request.get("tool_choice") == Some("\"none\""));
         let words = |text: &str| text.split_whitespace().count() as u64;
         let prompt: u64 = messages.iter().map(|message| words(&text_of(message))).sum();
         let answer = match &saying {
@@ -53,7 +53,7 @@ impl Provider for Echo {
         let usage = json!({ "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer });
         let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
         if request.stream() {
-            let options: Value = request.get("stream_options").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+            let options: Value = request.field("stream_options").unwrap_or_default();
             let usage = options.get("include_usage").and_then(Value::as_bool).unwrap_or(false).then_some(usage);
             let events = stream(&id, saying, usage);
             let rest = futures::stream::empty().boxed();
@@ -144,5 +144,5 @@ fn stream(id: &str, saying: Saying, usage: Option<Value>) -> Vec<Event> {
 
 fn event(chunk: &Value) -> Event {
     let data = chunk.to_string();
-    Event { raw: Bytes::from(format!("data: {data}\n\n")), data: Some(data), ..Event::default() }
+    Event { raw: Bytes::from(format!("data: {data}\n\n")), data: Some(data.into()), ..Event::default() }
 }

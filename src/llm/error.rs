@@ -18,14 +18,14 @@ pub struct Refusal {
 /// Why a provider gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Our credential was refused.
+    /// Our credential was refused, with this status.
     #[error("the provider refused the gateway's credential")]
-    Credential,
+    Credential(u16),
     /// Too many requests.
     #[error("the provider's rate limit is reached")]
     RateLimited {
-        /// When to try again, in the provider's words.
-        retry_after: Option<String>,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
     },
     /// The request itself was refused, with a status below 500.
     #[error("the provider refused the request: {}", .1.message)]
@@ -33,9 +33,9 @@ pub enum Error {
     /// The request holds what this target cannot be told.
     #[error("{}", .0.why)]
     Unfit(Wrong),
-    /// The provider failed.
+    /// The provider failed, with this status; and how long it asks to be left alone.
     #[error("the provider failed with status {0}")]
-    Failed(u16),
+    Failed(u16, Option<Duration>),
     /// Nobody answered.
     #[error("the provider cannot be reached")]
     Unreachable,
@@ -59,13 +59,68 @@ pub enum Error {
     NotOffered(String),
 }
 
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The provider does not take our credential, for whatever model.
+    Credential,
+    /// The target's; and how long it asks to be left alone.
+    Target(Option<Duration>),
+    /// The request's: it was answered.
+    Request,
+    /// Nobody's: it was never asked, or what it said was too much for us.
+    Nobody,
+}
+
+impl Refusal {
+    /// Whether the request is longer than this model can read; another may read more.
+    fn is_too_long(&self) -> bool {
+        let said = |words: &str| self.message.to_lowercase().contains(words);
+        self.code.as_deref() == Some("context_length_exceeded") || said("prompt is too long") || said("maximum context length")
+    }
+}
+
 impl Error {
     /// Whether another target may answer what this one did not.
     pub fn may_fall_back(&self) -> bool {
         match self {
-            Self::Refused(status, _) => matches!(status, 404 | 408 | 409 | 425),
+            Self::Refused(status, refusal) => matches!(status, 404 | 408 | 409 | 425) || refusal.is_too_long(),
             Self::NotOffered(_) => false,
             _ => true,
+        }
+    }
+
+    /// Whether the same target may answer when it is asked again.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::Unreachable | Self::RateLimited { .. } => true,
+            Self::Failed(status, _) => matches!(status, 500 | 502 | 503 | 504 | 529),
+            _ => false,
+        }
+    }
+
+    /// How long the provider asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Failed(_, retry_after) => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whose fault it is. A 403 may be about one model or one request; only a 401 is about the credential itself.
+    pub(super) fn blame(&self) -> Blame {
+        match self {
+            Self::Credential(401) => Blame::Credential,
+            Self::Refused(..) => Blame::Request,
+            Self::Unfit(_) | Self::NotOffered(_) | Self::TooLarge => Blame::Nobody,
+            Self::Credential(_)
+            | Self::RateLimited { .. }
+            | Self::Failed(..)
+            | Self::Unreachable
+            | Self::Protocol(_)
+            | Self::Truncated
+            | Self::Idle(_)
+            | Self::InStream(_) => Blame::Target(self.retry_after()),
         }
     }
 }

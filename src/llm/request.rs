@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::conversation::{Conversation, Turn, Wrong};
 use super::dialect::{Dialect, Writer};
+use super::members::Members;
 use crate::domain::{RawObject, is_deep, raw};
 
 /// Longest name of a model, in bytes.
@@ -15,7 +16,7 @@ const MAX_MODEL: usize = 256;
 #[derive(Clone)]
 pub struct Request {
     dialect: Dialect,
-    members: RawObject<'static>,
+    members: Members,
     model: String,
     stream: bool,
     /// Headers that go to a provider of the same dialect.
@@ -25,8 +26,22 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a body; the error says what is wrong with it, and which field.
-    pub fn parse(dialect: Dialect, body: &[u8]) -> Result<Self, Wrong> {
+    /// Reads a body and refuses what could do harm or waste a call; the error says what is wrong, and in which field.
+    pub fn parse(dialect: Dialect, body: &Bytes) -> Result<Self, Wrong> {
+        Self::read(dialect, body, |members| dialect.check(members))
+    }
+
+    /// Reads a body that asks for embeddings.
+    pub fn parse_embeddings(body: &Bytes) -> Result<Self, Wrong> {
+        Self::read(Dialect::Chat, body, |_| Ok(()))
+    }
+
+    /// Reads a body whose tokens are to be counted.
+    pub fn parse_count(body: &Bytes) -> Result<Self, Wrong> {
+        Self::read(Dialect::Messages, body, |members| super::messages::check(members, true))
+    }
+
+    fn read(dialect: Dialect, body: &Bytes, check: impl Fn(&RawObject<'_>) -> Result<(), Wrong>) -> Result<Self, Wrong> {
         let whole = |why: String| Wrong { why, param: None };
         if is_deep(body) {
             return Err(whole("the body is nested too deeply".to_owned()));
@@ -43,22 +58,14 @@ impl Request {
             Some("true") => true,
             Some(_) => return Err(Wrong::at("stream", "`stream` must be true or false")),
         };
-        Ok(Self { dialect, members: members.into_owned(), model, stream, headers: Vec::new(), relayed: true })
+        check(&members)?;
+        Ok(Self { dialect, members: Members::of(body, &members), model, stream, headers: Vec::new(), relayed: true })
     }
 
     /// A request that was translated.
-    pub(super) fn of(dialect: Dialect, members: RawObject<'static>, model: String, stream: bool) -> Self {
+    pub(super) fn of(dialect: Dialect, members: &RawObject<'_>, model: String, stream: bool) -> Self {
+        let members = Members::of(&Bytes::new(), members);
         Self { dialect, members, model, stream, headers: Vec::new(), relayed: true }
-    }
-
-    /// Refuses what could do harm or waste a call.
-    pub fn check(&self) -> Result<(), Wrong> {
-        self.dialect.check(&self.members)
-    }
-
-    /// Refuses the same in a request that only counts tokens.
-    pub fn check_count(&self) -> Result<(), Wrong> {
-        super::messages::check(&self.members, true)
     }
 
     /// The dialect it came in.
@@ -95,13 +102,19 @@ impl Request {
     }
 
     /// A field's own bytes.
-    pub fn get(&self, field: &str) -> Option<&RawValue> {
-        self.members.get(field).filter(|value| value.get() != "null")
+    pub fn get(&self, field: &str) -> Option<&str> {
+        self.members.get(field).filter(|value| *value != "null")
+    }
+
+    /// A field read as `T`; none when it is absent or of another shape.
+    pub fn field<T: serde::de::DeserializeOwned>(&self, field: &str) -> Option<T> {
+        serde_json::from_str(self.get(field)?).ok()
     }
 
     /// Puts a field in place.
+    #[allow(clippy::needless_pass_by_value)] // Callers make the value for this.
     pub fn set(&mut self, field: &'static str, value: Box<RawValue>) {
-        self.members.set(field, value);
+        self.members.set(field, &value);
     }
 
     /// Takes a field out.
@@ -112,27 +125,42 @@ impl Request {
     /// A field that is a list, item by item; none when it is absent or null, an error when it is no list.
     pub fn list(&self, field: &str) -> Result<Option<Vec<Box<RawValue>>>, Wrong> {
         let wrong = |_| Wrong::at(field, format!("`{field}` must be a list"));
-        self.get(field).map(|value| serde_json::from_str(value.get()).map_err(wrong)).transpose()
+        self.get(field).map(|value| serde_json::from_str(value).map_err(wrong)).transpose()
     }
 
     /// The conversation, item by item.
     pub fn items(&self) -> Result<Vec<Box<RawValue>>, Wrong> {
         let key = self.dialect.list();
         match self.get(key) {
-            Some(text) if text.get().starts_with('"') => Ok(vec![raw(&json!({ "type": "message", "role": "user", "content": text }))]),
+            Some(text) if text.starts_with('"') => {
+                let text: String = serde_json::from_str(text).unwrap_or_default();
+                Ok(vec![raw(&json!({ "type": "message", "role": "user", "content": text }))])
+            }
             _ => self.list(key)?.ok_or_else(|| Wrong::at(key, format!("`{key}` must be a list"))),
         }
     }
 
     /// Puts a conversation in place of the one there is.
     pub fn set_items(&mut self, items: &[Box<RawValue>]) {
-        self.members.set(self.dialect.list(), raw(items));
+        self.set_each(items.iter().map(|item| item.get()));
+    }
+
+    fn set_each<'i>(&mut self, items: impl Iterator<Item = &'i str>) {
+        let mut text = String::from("[");
+        for item in items {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(item);
+        }
+        text.push(']');
+        self.members.set_list(self.dialect.list(), text);
     }
 
     /// Makes calls and results of the blocks that told the client of calls the gateway ran; `name` is a
     /// tool's name as models are told it, by server and tool.
     pub fn unfold(&mut self, name: &dyn Fn(&str, &str) -> String) -> Result<(), Wrong> {
-        if self.dialect == Dialect::Messages && self.get("messages").is_some_and(|list| list.get().contains("\"mcp_tool_")) {
+        if self.dialect == Dialect::Messages && self.get("messages").is_some_and(|list| list.contains("\"mcp_tool_")) {
             let items = super::messages::unfold(self.items()?, name);
             self.set_items(&items);
         }
@@ -151,15 +179,21 @@ impl Request {
     pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
         match self.dialect {
             Dialect::Chat => {
-                let mut items = self.items()?;
+                let block = raw(&json!({ "role": "system", "content": text }));
+                let own = self.members.get("messages").unwrap_or("[]").to_owned();
+                let mut items: Vec<&RawValue> =
+                    serde_json::from_str(&own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
                 let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
-                items.insert(at, raw(&json!({ "role": "system", "content": text })));
-                self.set_items(&items);
+                items.insert(at, &block);
+                self.set_each(items.iter().map(|item| item.get()));
             }
             Dialect::Messages => {
                 let block = raw(&json!({ "type": "text", "text": text }));
                 let blocks = match self.get("system") {
-                    Some(own) if own.get().starts_with('"') => vec![raw(&json!({ "type": "text", "text": own })), block],
+                    Some(own) if own.starts_with('"') => {
+                        let own: String = serde_json::from_str(own).unwrap_or_default();
+                        vec![raw(&json!({ "type": "text", "text": own })), block]
+                    }
                     _ => {
                         let mut blocks = self.list("system")?.unwrap_or_default();
                         blocks.push(block);
@@ -169,7 +203,7 @@ impl Request {
                 self.set("system", raw(&blocks));
             }
             Dialect::Responses => {
-                let own = self.members.string("instructions").map(|own| format!("{own}\n\n")).unwrap_or_default();
+                let own = self.field::<String>("instructions").map(|own| format!("{own}\n\n")).unwrap_or_default();
                 self.set("instructions", raw(&format!("{own}{text}")));
             }
         }
@@ -210,10 +244,9 @@ impl Request {
     /// A forced call is forced once: from now on the model may call what it likes.
     pub fn free_choice(&mut self) {
         let Some(choice) = self.get("tool_choice") else { return };
-        let object = RawObject::parse(choice.get()).ok();
+        let object = RawObject::parse(choice).ok();
         let kind = object.as_ref().and_then(|choice| choice.string("type"));
-        let forced =
-            choice.get() == "\"required\"" || matches!(kind.as_deref(), Some("function" | "any" | "tool" | "custom" | "allowed_tools"));
+        let forced = choice == "\"required\"" || matches!(kind.as_deref(), Some("function" | "any" | "tool" | "custom" | "allowed_tools"));
         if !forced {
             return;
         }
@@ -240,19 +273,21 @@ impl Request {
 
     /// The request in nobody's words.
     pub fn conversation(&self) -> Result<Conversation, Wrong> {
-        self.dialect.read(&self.members)
+        self.dialect.read(&self.members.object())
+    }
+
+    pub(super) fn object(&self) -> RawObject<'_> {
+        self.members.object()
     }
 
     /// A writer of its answer.
     pub fn writer(&self) -> Writer {
-        Writer::new(self.dialect, &self.members)
+        Writer::new(self)
     }
 
     /// The body for a provider's model.
     pub fn for_model(&self, model: &str) -> Bytes {
-        let mut members = self.members.clone();
-        members.set("model", raw(model));
-        Bytes::from(serde_json::to_vec(&members).unwrap_or_default())
+        self.members.with("model", raw(model).get())
     }
 }
 
@@ -267,7 +302,7 @@ mod tests {
     #[test]
     fn only_the_model_changes_on_the_way_to_a_provider() {
         let body = br#"{"model":"a","temperature":0.10,"x_new":{"k":1e2},"messages":[ {"role":"user","content":"hi"} ]}"#;
-        let request = Request::parse(Dialect::Chat, body).unwrap();
+        let request = Request::parse(Dialect::Chat, &Bytes::from_static(body)).unwrap();
         let sent = request.for_model("b");
         assert_eq!(&sent[..], br#"{"model":"b","temperature":0.10,"x_new":{"k":1e2},"messages":[ {"role":"user","content":"hi"} ]}"#);
     }
@@ -275,7 +310,7 @@ mod tests {
     #[test]
     fn instructions_stand_behind_those_there_are_in_every_dialect() {
         let with = |dialect, body: &str| {
-            let mut request = Request::parse(dialect, body.as_bytes()).unwrap();
+            let mut request = Request::read(dialect, &Bytes::copy_from_slice(body.as_bytes()), |_| Ok(())).unwrap();
             request.instruct("CTX").unwrap();
             String::from_utf8(request.for_model("m").to_vec()).unwrap()
         };
@@ -289,7 +324,8 @@ mod tests {
 
     #[test]
     fn the_last_text_of_the_person_is_found_behind_what_tools_said() {
-        let last = |body: &str| Request::parse(Dialect::Chat, body.as_bytes()).unwrap().last_human_text();
+        let last =
+            |body: &str| Request::read(Dialect::Chat, &Bytes::copy_from_slice(body.as_bytes()), |_| Ok(())).unwrap().last_human_text();
         let parts = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"one"},{"type":"image_url","image_url":{}},{"type":"text","text":"two"}]},{"role":"tool","content":"x"}]}"#;
         assert_eq!(last(parts).as_deref(), Some("one\ntwo"));
         assert_eq!(last(r#"{"model":"m","messages":[{"role":"system","content":"x"}]}"#), None);

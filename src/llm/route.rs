@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::balance::{self, Standing};
+use super::health::Health;
+use super::prices;
 use super::providers::Providers;
+use super::retry::Budgets;
 use super::target::Target;
-use crate::config::{BUILT_IN, Model};
+use crate::config::{self, BUILT_IN, Model, Price, When};
 use crate::domain::{Globs, Principal, clip, nearest};
+use crate::expr::{Asking, Scope};
 
 /// Where a request goes and what is joined in.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// Tried in order.
     pub targets: Vec<Target>,
+    /// Extra attempts at each of them.
+    pub retries: u32,
     /// Context sources the operator bound.
     pub context: Vec<String>,
     /// Tools the operator bound; nothing when there are none.
@@ -28,67 +35,179 @@ pub struct Unknown {
     pub suggestions: Vec<String>,
 }
 
+/// What is known of a request when its model's name is resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// `chat`, `messages`, `responses` or `embeddings`.
+    pub endpoint: &'static str,
+    /// Whether the answer is wanted as a stream.
+    pub stream: bool,
+    /// The caller's own words.
+    pub tags: &'a BTreeMap<String, String>,
+}
+
 /// Turns model names into routes. Cheap to clone.
 #[derive(Clone)]
-pub struct Router {
-    models: Arc<BTreeMap<String, Model>>,
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    models: BTreeMap<String, Model>,
     providers: Providers,
+    sellers: BTreeMap<String, &'static str>,
+    retries: u32,
+    health: Health,
+    budgets: Budgets,
+}
+
+/// What a name stands for.
+pub(super) enum Found<'r> {
+    /// A model of the configuration.
+    Named(&'r Model),
+    /// A provider's model, called by both names.
+    Written(Target),
+    /// A provider's model, called by its own name alone.
+    Listed(Target),
 }
 
 impl Router {
-    /// Routes over the named models of the configuration and all providers.
-    pub fn new(models: BTreeMap<String, Model>, providers: Providers) -> Self {
-        Self { models: Arc::new(models), providers }
+    /// Routes over the named models of the configuration and all providers. What is known of who fails begins anew.
+    pub fn new<'a>(
+        models: BTreeMap<String, Model>,
+        declared: impl Iterator<Item = (&'a String, &'a config::Provider)>,
+        providers: Providers,
+        limits: &config::Limits,
+    ) -> Self {
+        let mut sellers: BTreeMap<String, &'static str> =
+            declared.filter_map(|(name, provider)| Some((name.clone(), prices::seller(provider)?))).collect();
+        sellers.insert(BUILT_IN.to_owned(), BUILT_IN);
+        let health = Health::new(limits.breaker_failures.get(), limits.breaker_open.0);
+        Self(Arc::new(Inner { models, providers, sellers, retries: limits.retries, health, budgets: Budgets::default() }))
     }
 
     /// The providers behind the routes.
     pub fn providers(&self) -> &Providers {
-        &self.providers
+        &self.0.providers
     }
 
     /// The named models.
     pub fn named(&self) -> &BTreeMap<String, Model> {
-        &self.models
+        &self.0.models
     }
 
-    /// Resolves a name: a named model; `provider/model`; a bare id that a provider lists.
-    pub async fn resolve(&self, principal: &Principal, model: &str) -> Result<Route, Unknown> {
-        if principal.grants().model(model) {
-            if let Some(named) = self.models.get(model) {
-                let target =
-                    |target: &crate::config::Target| Target { provider: target.provider.to_string(), model: target.model.to_string() };
-                return Ok(Route {
-                    targets: named.targets.iter().map(target).collect(),
-                    context: named.context.iter().map(ToString::to_string).collect(),
-                    tools: (!named.tools.is_all()).then(|| named.tools.clone()),
-                });
+    /// Who answers, and who does not.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// How many retries each provider is still given.
+    pub fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
+    /// Extra attempts at each target, where a model says nothing of them.
+    pub(super) fn retries(&self) -> u32 {
+        self.0.retries
+    }
+
+    /// Resolves a name for a caller and a request: a named model; `provider/model`; a bare id that a provider lists.
+    pub async fn resolve(&self, principal: &Principal, model: &str, facts: &Facts<'_>) -> Result<Route, Unknown> {
+        let route = match self.find(principal, model).await {
+            Some(Found::Named(named)) => self.route(principal, model, named, facts),
+            Some(Found::Written(target) | Found::Listed(target)) => {
+                Some(Route { targets: vec![target], retries: self.0.retries, context: Vec::new(), tools: None })
             }
-            if self.sees_unnamed(principal) {
-                if let Some((provider, rest)) = model.split_once('/').filter(|(provider, _)| self.providers.has(provider)) {
-                    return Ok(Route::to(provider, rest));
-                }
-                for provider in self.providers.names() {
-                    if self.providers.models(provider).await.iter().any(|id| id == model) {
-                        return Ok(Route::to(provider, model));
-                    }
-                }
+            None => None,
+        };
+        match route {
+            Some(route) => Ok(route),
+            None => Err(self.unknown(principal, model).await),
+        }
+    }
+
+    /// Whose a model is, for a caller who may use it.
+    pub async fn owner(&self, principal: &Principal, model: &str) -> Result<String, Unknown> {
+        match self.find(principal, model).await {
+            Some(Found::Named(named)) if shows(principal, model, named) => {
+                Ok(named.targets.first().map_or_else(|| BUILT_IN.to_owned(), |target| target.provider.to_string()))
+            }
+            Some(Found::Written(target) | Found::Listed(target)) => Ok(target.provider),
+            Some(Found::Named(_)) | None => Err(self.unknown(principal, model).await),
+        }
+    }
+
+    /// What a name stands for, if this caller may use it.
+    pub(super) async fn find(&self, principal: &Principal, model: &str) -> Option<Found<'_>> {
+        if !principal.grants().model(model) {
+            return None;
+        }
+        if let Some(named) = self.0.models.get(model) {
+            return Some(Found::Named(named));
+        }
+        if !self.sees_unnamed(principal) {
+            return None;
+        }
+        if let Some((provider, rest)) = model.split_once('/').filter(|(provider, _)| self.0.providers.has(provider)) {
+            return Some(Found::Written(Target::new(provider, rest)));
+        }
+        for provider in self.0.providers.names() {
+            if self.0.providers.models(provider).await.iter().any(|id| id == model) {
+                return Some(Found::Listed(Target::new(provider, model)));
             }
         }
-        Err(Unknown { model: clip(model, 120), suggestions: self.near(principal, model).await })
+        None
+    }
+
+    /// The route of a named model; none when it, or each of its targets, is not for this caller and request.
+    fn route(&self, principal: &Principal, name: &str, model: &Model, facts: &Facts<'_>) -> Option<Route> {
+        let asks = model.when.is_some() || model.targets.iter().any(|target| target.when.is_some());
+        let scope = asks.then(|| facts.scope(principal, name));
+        let holds = |when: &Option<When>, place: &dyn Fn() -> String| match (when, &scope) {
+            (Some(when), Some(scope)) => when.holds(scope, place),
+            _ => true,
+        };
+        if !holds(&model.when, &|| format!("models.{name}.when")) {
+            return None;
+        }
+        let all = model.targets.iter().enumerate();
+        let fit: Vec<&config::Target> = all
+            .filter(|(at, target)| holds(&target.when, &|| format!("models.{name}.targets[{at}].when")))
+            .map(|(_, target)| target)
+            .collect();
+        let standings: Vec<Standing> = fit.iter().map(|target| self.standing(target)).collect();
+        let places = balance::order(model.strategy, &standings, |below| rand::random_range(0..below));
+        let targets: Vec<Target> = places.into_iter().filter_map(|at| fit.get(at)).map(|target| own(target)).collect();
+        (!targets.is_empty()).then(|| Route {
+            targets,
+            retries: model.retries.unwrap_or(self.0.retries),
+            context: model.context.iter().map(ToString::to_string).collect(),
+            tools: (!model.tools.is_all()).then(|| model.tools.clone()),
+        })
+    }
+
+    /// What a target costs, as far as anyone knows.
+    pub(super) fn price(&self, target: &config::Target) -> Option<Price> {
+        let known = || prices::of(self.0.sellers.get(&*target.provider)?, &target.model);
+        target.price.or_else(known)
+    }
+
+    /// What the order of a target is made of.
+    pub(super) fn standing(&self, target: &config::Target) -> Standing {
+        Standing { weight: target.weight, cost: self.price(target).map(|price| price.input + price.output) }
     }
 
     /// Once models are named, keys see only those; processes on this machine and the owner see all.
-    fn sees_unnamed(&self, principal: &Principal) -> bool {
+    pub(super) fn sees_unnamed(&self, principal: &Principal) -> bool {
         let keyed = principal.id().starts_with("key:");
-        self.models.is_empty() || !keyed || !principal.grants().model_names.is_all()
+        self.0.models.is_empty() || !keyed || !principal.grants().model_names.is_all()
     }
 
     /// All models a caller may use: named ones first, then each provider's.
     pub async fn list(&self, principal: &Principal) -> Vec<(String, String)> {
-        let mut all: Vec<(String, String)> = self.models.keys().map(|name| (name.clone(), "portolan".to_owned())).collect();
+        let named = self.0.models.iter().filter(|(name, model)| shows(principal, name, model));
+        let mut all: Vec<(String, String)> = named.map(|(name, _)| (name.clone(), "portolan".to_owned())).collect();
         if self.sees_unnamed(principal) {
-            let names: Vec<&str> = self.providers.names().collect();
-            let lists = futures::future::join_all(names.iter().map(|name| self.providers.models(name))).await;
+            let names: Vec<&str> = self.0.providers.names().collect();
+            let lists = futures::future::join_all(names.iter().map(|name| self.0.providers.models(name))).await;
             for (provider, list) in names.iter().zip(lists) {
                 all.extend(list.iter().map(|id| (format!("{provider}/{id}"), (*provider).to_owned())));
             }
@@ -97,19 +216,34 @@ impl Router {
         all
     }
 
-    async fn near(&self, principal: &Principal, model: &str) -> Vec<String> {
+    /// No such model, with names that come near.
+    pub(super) async fn unknown(&self, principal: &Principal, model: &str) -> Unknown {
         let all = self.list(principal).await;
-        let mut names = nearest(model, all.iter().map(|(name, _)| name.as_str()));
-        if names.is_empty() && self.sees_unnamed(principal) {
-            names.push(format!("{BUILT_IN}/echo"));
+        // A name that is there and not for this request would be no help.
+        let others = all.iter().map(|(name, _)| name.as_str()).filter(|name| *name != model);
+        let mut suggestions = nearest(model, others);
+        if suggestions.is_empty() && self.sees_unnamed(principal) {
+            suggestions.push(format!("{BUILT_IN}/echo"));
         }
-        names
+        Unknown { model: clip(model, 120), suggestions }
     }
 }
 
-impl Route {
-    fn to(provider: &str, model: &str) -> Self {
-        let targets = vec![Target { provider: provider.to_owned(), model: model.to_owned() }];
-        Self { targets, context: Vec::new(), tools: None }
+/// Whether a caller is shown a named model: only one that is not for this caller, whatever the request, is hidden.
+fn shows(principal: &Principal, name: &str, model: &Model) -> bool {
+    let Some(when) = model.when.as_ref().filter(|when| !when.asks_of_request()) else { return true };
+    let facts = Facts { endpoint: "", stream: false, tags: &BTreeMap::new() };
+    when.holds(&facts.scope(principal, name), || format!("models.{name}.when"))
+}
+
+/// A target of the configuration, as it is called.
+pub(super) fn own(target: &config::Target) -> Target {
+    Target { timeout: target.timeout.map(|timeout| timeout.0), ..Target::new(&target.provider, &target.model) }
+}
+
+impl Facts<'_> {
+    /// What an expression is asked about.
+    pub(super) fn scope(&self, principal: &Principal, model: &str) -> Scope {
+        Scope::new(principal, &Asking { model, endpoint: self.endpoint, stream: self.stream, tags: self.tags })
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::Error;
@@ -15,6 +16,7 @@ use super::dialect::{Dialect, Verdict, error_in};
 use super::error::Refusal;
 use super::provider::{Body, Events};
 use super::request::Request;
+use super::retry;
 use crate::config;
 use crate::domain::{Secret, clip, printable};
 use crate::net::{self, Net, Reach, Splitter};
@@ -24,10 +26,16 @@ const MAX_ANSWER: usize = 64 << 20;
 /// How long a provider may think before a whole answer begins.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The paths that are asked, below a provider's base address.
+const PATHS: [&str; 7] =
+    ["/chat/completions", "/messages", "/messages/count_tokens", "/responses", "/embeddings", "/models", "/models?limit=1000"];
+
 /// A provider at the other end of a connection.
 pub(super) struct Remote {
     net: Net,
     base: String,
+    /// The addresses below it, read once.
+    urls: Vec<(&'static str, Url)>,
     headers: HeaderMap,
     secrets: Arc<[Secret]>,
     idle: Duration,
@@ -64,31 +72,35 @@ impl Remote {
         }
         // What is compressed arrives late; whoever compresses all the same is understood.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Self { net, base: provider.base().to_owned(), headers, secrets: secrets.into(), idle }
+        let base = provider.base().to_owned();
+        let urls = PATHS.iter().filter_map(|path| Some((*path, Url::parse(&format!("{base}{path}")).ok()?))).collect();
+        Self { net, base, urls, headers, secrets: secrets.into(), idle }
     }
 
     async fn request(
         &self,
         method: reqwest::Method,
-        path: &str,
+        path: &'static str,
         body: Option<(Bytes, &[(&'static str, String)])>,
         accept: &'static str,
     ) -> Result<Response, Error> {
-        let url = Url::parse(&format!("{}{path}", self.base)).map_err(|_| Error::Unreachable)?;
+        let url = self.urls.iter().find(|(known, _)| *known == path).map(|(_, url)| url.clone()).ok_or(Error::Unreachable)?;
         let client = self.net.client(&url, Reach::Operator).map_err(|_| Error::Unreachable)?;
-        let mut headers = self.headers.clone();
+        let mut request = reqwest::Request::new(method, url);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        for (name, value) in body.iter().flat_map(|(_, more)| more.iter()) {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
+        if let Some((body, more)) = body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            for (name, value) in more {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
             }
-        }
-        let mut request = client.request(method, url).headers(headers);
-        if let Some((body, _)) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+            *request.body_mut() = Some(body.into());
         }
         let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
-        let sent = tokio::time::timeout(patience, request.send()).await.map_err(|_| Error::Idle(patience))?;
+        let sent = tokio::time::timeout(patience, client.execute(request)).await.map_err(|_| Error::Idle(patience))?;
         let response = sent.map_err(|error| self.broke(error, Error::Unreachable))?;
         self.accepted(response).await
     }
@@ -110,15 +122,15 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(|text| clip(text, 64));
+        let retry_after = retry::asked(response.headers());
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential(status.as_u16())),
             StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { retry_after }),
             status if status.is_client_error() => {
                 let body = net::read(response, 256 << 10).await.unwrap_or_default();
                 Err(Error::Refused(status.as_u16(), self.refusal(&body)))
             }
-            status if status.is_server_error() => Err(Error::Failed(status.as_u16())),
+            status if status.is_server_error() => Err(Error::Failed(status.as_u16(), retry_after)),
             _ => Err(Error::Protocol("it answered with an unexpected status")),
         }
     }
@@ -132,7 +144,7 @@ impl Remote {
     }
 
     /// Sends a request for a model, and returns the answer or its beginning; its bytes are not touched.
-    pub(super) async fn ask(&self, path: &str, model: &str, request: &Request) -> Result<Body, Error> {
+    pub(super) async fn ask(&self, path: &'static str, model: &str, request: &Request) -> Result<Body, Error> {
         let body = (request.for_model(model), request.headers());
         if request.stream() {
             return self.stream(path, body, request.dialect()).await;
@@ -142,7 +154,7 @@ impl Remote {
     }
 
     /// A whole JSON answer to a plain GET.
-    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Error> {
+    pub(super) async fn get(&self, path: &'static str) -> Result<Bytes, Error> {
         let response = self.request(reqwest::Method::GET, path, None, JSON).await?;
         self.json(response).await
     }
@@ -166,7 +178,7 @@ impl Remote {
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.
-    async fn stream(&self, path: &str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
+    async fn stream(&self, path: &'static str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
         let response = self.request(reqwest::Method::POST, path, Some(body), EVENT_STREAM).await?;
         if is(&response, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
@@ -218,17 +230,26 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
     Box::pin(async_stream::stream! {
         let mut splitter = Splitter::default();
         let mut finished = false;
+        let mut heard = Instant::now();
+        // One alarm that is set again when it rings too early, not one for each piece.
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(heard + idle));
         loop {
-            let chunk = match tokio::time::timeout(idle, response.chunk()).await {
-                Ok(Ok(chunk)) => chunk,
-                Ok(Err(_)) => {
-                    yield Err(Error::Truncated);
-                    return;
-                }
-                Err(_) => {
+            let chunk = tokio::select! {
+                biased;
+                chunk = response.chunk() => chunk,
+                () = &mut alarm => {
+                    if heard.elapsed() < idle {
+                        alarm.as_mut().reset(heard + idle);
+                        continue;
+                    }
                     yield Err(Error::Idle(idle));
                     return;
                 }
+            };
+            heard = Instant::now();
+            let Ok(chunk) = chunk else {
+                yield Err(Error::Truncated);
+                return;
             };
             let ended = chunk.is_none();
             if chunk.is_some_and(|chunk| splitter.push(&chunk).is_err()) {
@@ -250,7 +271,8 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
                     verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
                     break;
                 }
-                if !data.trim_start().starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(data).is_err() {
+                // Its two ends tell a whole object from half a one; who reads it finds out the rest.
+                if !data.trim_start().starts_with('{') || !data.trim_end().ends_with('}') {
                     verdict = Some(Err(if ended { Error::Truncated } else { Error::Protocol("an event is not JSON") }));
                     break;
                 }

@@ -19,5 +19,5 @@ pub(super) fn translate(request: &Request, to: Dialect, model: &str, manner: Man
         Dialect::Messages => messages::write(&mut conversation, model).map_err(own)?,
         Dialect::Responses => return Err(Wrong { why: "this provider is not spoken to in that dialect".to_owned(), param: None }),
     };
-    Ok((Request::of(to, members, model.to_owned(), conversation.stream), conversation.lost))
+    Ok((Request::of(to, &members, model.to_owned(), conversation.stream), conversation.lost))
 }

@@ -2,6 +2,10 @@
 //!
 //! Each event keeps its own bytes, so that a relay can forward what it has looked at unchanged.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
 use bytes::{Bytes, BytesMut};
 
 /// Largest event that is taken.
@@ -13,11 +17,36 @@ pub struct Event {
     /// The bytes as they came, the blank line included.
     pub raw: Bytes,
     /// The `event:` field.
-    pub name: Option<String>,
+    pub name: Option<Field>,
     /// The `data:` lines joined by line feeds; none when there was no such line.
-    pub data: Option<String>,
+    pub data: Option<Field>,
     /// The `id:` field.
-    pub id: Option<String>,
+    pub id: Option<Field>,
+}
+
+/// A field's text; where it stands in one line, the event's own bytes.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Field(Bytes);
+
+impl Deref for Field {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Nothing else is ever put in; looking again is cheaper than a copy.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<String> for Field {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 /// An event grew past what is taken.
@@ -48,7 +77,11 @@ impl Splitter {
 
     /// The next whole event, if its end has come.
     pub fn next_event(&mut self) -> Option<Event> {
-        while let Some(byte) = self.buffer.get(self.scanned).copied() {
+        loop {
+            // Only an end of a line, or what follows one, can matter.
+            let rest = self.buffer.get(self.scanned..)?;
+            self.scanned += if self.after_cr { 0 } else { memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()) };
+            let byte = self.buffer.get(self.scanned).copied()?;
             let swallowed = byte == b'\n' && self.after_cr && self.scanned == self.line;
             self.after_cr = byte == b'\r';
             self.scanned += 1;
@@ -67,7 +100,6 @@ impl Splitter {
                 }
             }
         }
-        None
     }
 
     /// What is left when the stream has ended: an event whose blank line never came.
@@ -83,21 +115,26 @@ impl Splitter {
         if !std::mem::replace(&mut self.started, true) && raw.starts_with(b"\xef\xbb\xbf") {
             raw = raw.slice(3..);
         }
-        let text = String::from_utf8_lossy(&raw);
         let mut event = Event { raw: raw.clone(), ..Event::default() };
-        for line in text.split(['\n', '\r']) {
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let lossy = std::str::from_utf8(&raw).map_or_else(|_| String::from_utf8_lossy(&raw), Cow::Borrowed);
+        let field = |value: &str| match &lossy {
+            Cow::Borrowed(_) => Field(raw.slice_ref(value.as_bytes())),
+            Cow::Owned(_) => Field::from(value.to_owned()),
+        };
+        let mut rest: &str = &lossy;
+        while !rest.is_empty() {
+            let end = memchr::memchr2(b'\n', b'\r', rest.as_bytes()).unwrap_or(rest.len());
+            let (line, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            rest = after.get(1..).unwrap_or_default();
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
             let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
+            match name {
                 "data" => match &mut event.data {
-                    None => event.data = Some(value.to_owned()),
-                    Some(data) => {
-                        data.push('\n');
-                        data.push_str(value);
-                    }
+                    None => event.data = Some(field(value)),
+                    Some(data) => *data = Field::from(format!("{}\n{value}", &**data)),
                 },
-                "event" => event.name = Some(value.to_owned()),
-                "id" if !value.contains('\0') => event.id = Some(value.to_owned()),
+                "event" => event.name = Some(field(value)),
+                "id" if !value.contains('\0') => event.id = Some(field(value)),
                 _ => {}
             }
         }
@@ -125,7 +162,8 @@ mod tests {
     }
 
     fn fields(events: &[Event]) -> Vec<(Option<String>, String)> {
-        events.iter().filter_map(|event| Some((event.name.clone(), event.data.clone()?))).collect()
+        let text = |field: &Field| field.to_string();
+        events.iter().filter_map(|event| Some((event.name.as_ref().map(text), event.data.as_ref().map(text)?))).collect()
     }
 
     #[test]

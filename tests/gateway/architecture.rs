@@ -4,28 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/` with what it may import of the others.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     // Ground.
     ("domain", &[]),
-    ("config", &["domain"]),
+    ("expr", &["domain"]),
+    ("config", &["expr", "domain"]),
     // Floor 1.
-    ("net", &["config", "domain"]),
+    ("net", &["config", "expr", "domain"]),
     // Floor 2.
-    ("store", &["net", "config", "domain"]),
-    ("schema", &["net", "config", "domain"]),
-    ("llm", &["net", "config", "domain"]),
+    ("store", &["net", "config", "expr", "domain"]),
+    ("schema", &["net", "config", "expr", "domain"]),
+    ("llm", &["net", "config", "expr", "domain"]),
     // Floor 3.
-    ("auth", &["store", "schema", "llm", "net", "config", "domain"]),
-    ("policy", &["store", "schema", "llm", "net", "config", "domain"]),
-    ("protocol", &["store", "schema", "llm", "net", "config", "domain"]),
+    ("auth", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("policy", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("protocol", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 4.
-    ("upstream", &["auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "domain"]),
+    ("upstream", &["auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 5.
-    ("registry", &["upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "domain"]),
+    ("registry", &["upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 6.
-    ("federation", &["registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "domain"]),
+    ("federation", &["registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 7.
-    ("context", &["federation", "registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "domain"]),
+    (
+        "context",
+        &["federation", "registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"],
+    ),
     // Floor 8.
     (
         "completion",
@@ -42,6 +46,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "llm",
             "net",
             "config",
+            "expr",
             "domain",
         ],
     ),
@@ -61,6 +66,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "llm",
             "net",
             "config",
+            "expr",
             "domain",
         ],
     ),
@@ -82,6 +88,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "llm",
             "net",
             "config",
+            "expr",
             "domain",
         ],
     ),

@@ -36,7 +36,7 @@ async fn each_failure_of_a_provider_has_its_own_status_and_code() {
     let expected: Vec<(u16, &str)> = cases.iter().map(|(_, status, code)| (*status, *code)).collect();
     let replies: Vec<Reply> = cases.into_iter().map(|(reply, ..)| reply).collect();
     for body in [chat("stub/stub-1", "x"), streamed("stub/stub-1", "x")] {
-        let (gateway, _provider, url) = stub(replies.clone(), "").await;
+        let (gateway, _provider, url) = stub(replies.clone(), "limits: { retries: 0 }\n").await;
         for (at, wanted) in expected.iter().enumerate() {
             let answer = post(&url, &body).await;
             assert_eq!((answer.status, answer.word()), *wanted, "case {at}, stream {}: {}", body["stream"], answer.text);

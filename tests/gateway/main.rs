@@ -20,6 +20,8 @@ mod mcp_stateless;
 mod net;
 mod processes;
 mod registry;
+mod routing;
+mod routing_faults;
 mod schemas;
 mod sdk;
 mod start;

@@ -310,7 +310,7 @@ async fn a_later_turn_that_fails_ends_the_answer_with_its_error() {
         ([Reply::calls(&[ECHO]), Reply::status(500, &json!({}))], chat("agent", "x"), 502),
         ([Reply::stream_calls(&[ECHO]), Reply::status(500, &json!({}))], streamed("agent", "x"), 200),
     ] {
-        let (_gateway, _provider, url) = agent(script, "").await;
+        let (_gateway, _provider, url) = agent(script, "limits: { retries: 0 }\n").await;
         let answer = post(&url, &body).await;
         assert!(answer.word() == "upstream_error" && !answer.text.contains("[DONE]"), "{}", answer.text);
         // A stream whose first turn was all tool calls may not have begun yet.

@@ -120,7 +120,7 @@ async fn many_slow_connections_hold_up_nobody() {
 #[tokio::test]
 async fn a_connection_is_used_again_after_an_error() {
     let provider = StubProvider::start([Reply::status(500, &serde_json::json!({}))]).await;
-    let gateway = TestGateway::with_config(&provider.section()).await;
+    let gateway = TestGateway::with_config(&format!("{}limits: {{ retries: 0 }}\n", provider.section())).await;
     let body = chat("stub/stub-1", "x").to_string();
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

@@ -1,5 +1,8 @@
 //! A request of Chat Completions, checked, and read into a conversation.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{RawObject, clip};
@@ -20,13 +23,35 @@ pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
     }
     fields.flag("parallel_tool_calls")?;
     fields.texts("stop")?;
-    for (at, message) in fields.filled("messages")?.into_iter().enumerate() {
-        check_message(message, &format!("messages[{at}]"))?;
+    let messages = fields.some("messages").map_or("[]", RawValue::get);
+    // Most requests are right, and are read once for that; for the others it is found out what is wrong.
+    let right = serde_json::from_str::<Vec<Shape<'_>>>(messages).is_ok_and(|all| !all.is_empty() && all.iter().all(Shape::is_right));
+    if !right {
+        for (at, message) in fields.filled("messages")?.into_iter().enumerate() {
+            check_message(message, &format!("messages[{at}]"))?;
+        }
     }
     let tools = fields.list("tools")?.unwrap_or_default();
     let names: Vec<String> =
         tools.iter().enumerate().filter_map(|(at, tool)| function_name(tool, at).transpose()).collect::<Result<_, _>>()?;
     no_twins(names.iter().map(String::as_str))
+}
+
+/// What is looked at of a message.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+impl Shape<'_> {
+    /// A plain text of somebody.
+    fn is_right(&self) -> bool {
+        let text = self.content.is_none_or(|content| content.get().starts_with('"'));
+        text && matches!(self.role.as_ref(), "system" | "developer" | "user" | "assistant")
+    }
 }
 
 fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {

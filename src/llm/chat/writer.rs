@@ -8,6 +8,7 @@ use super::answer::{reason, usage};
 use crate::domain::{RawObject, Usage, now_ms};
 use crate::llm::answer::{Finish, Piece};
 use crate::llm::dialect::Dialect;
+use crate::llm::request::Request;
 
 /// A writer of one stream.
 #[derive(Default)]
@@ -24,11 +25,15 @@ pub struct Writer {
     finish: Option<(Finish, String)>,
 }
 
+#[derive(serde::Deserialize)]
+struct Options {
+    include_usage: Option<bool>,
+}
+
 impl Writer {
-    pub(in crate::llm) fn new(request: &RawObject<'_>) -> Self {
-        let options = request.get("stream_options").and_then(|options| RawObject::parse(options.get()).ok());
-        let wants_usage = options.is_some_and(|options| options.get("include_usage").is_some_and(|wanted| wanted.get() == "true"));
-        Self { wants_usage, ..Self::default() }
+    pub(in crate::llm) fn new(request: &Request) -> Self {
+        let options: Option<Options> = request.field("stream_options");
+        Self { wants_usage: options.is_some_and(|options| options.include_usage == Some(true)), ..Self::default() }
     }
 
     /// Writes what a piece is to the client.

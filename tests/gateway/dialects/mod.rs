@@ -10,12 +10,15 @@ use serde_json::Value;
 
 use crate::support::{Reply, StubProvider, TestGateway};
 
+/// Each question is asked once, however often an answer failed before.
+const PATIENT: &str = "limits: { retries: 0, breaker_failures: 1000000 }\n";
+
 /// A gateway before a provider of either kind, which refuses what the real ones refuse: `stub/…` speaks
 /// like OpenAI, `claude/…` like Anthropic, `openai/…` is OpenAI itself.
 async fn harbour(script: impl IntoIterator<Item = Reply>) -> (TestGateway, StubProvider) {
     let provider = StubProvider::exacting(script).await;
     let itself = format!("  openai: {{ kind: openai, base_url: '{}', api_key: sk-CANARY-7f3a9c }}\n", provider.base());
-    let gateway = TestGateway::with_config(&format!("{}{itself}", provider.both_sections())).await;
+    let gateway = TestGateway::with_config(&format!("{}{itself}{PATIENT}", provider.both_sections())).await;
     (gateway, provider)
 }
 
