@@ -178,7 +178,7 @@ impl Loop {
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
                     let response = self.writer.response_id().map(|id| (id, self.writer.output()));
-                    self.after.remember(&request, &seen, shown, response).await;
+                    self.after.remember(&request, &seen, &answer.parts, shown, response).await;
                     yield Ok(Sent { bytes: out.into(), usage: Some(total), ..Sent::default() });
                     return;
                 }
