@@ -17,6 +17,7 @@ mod journeys;
 mod keys;
 mod mcp_sessions;
 mod mcp_stateless;
+mod memory;
 mod net;
 mod processes;
 mod registry;

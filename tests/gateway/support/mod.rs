@@ -20,6 +20,7 @@ pub use door::{Door, as_stream};
 pub use gateway::TestGateway;
 pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, initialize, modern, post, session};
 pub use mcp_upstream::{McpUpstream, Speaks, tool};
+pub use prompt_cache::Cached;
 pub use provider::{Reply, StubProvider};
 pub use seen::Seen;
 pub use wait::{PATIENCE, settles, until, within};
