@@ -32,6 +32,8 @@ pub struct Sent {
     pub usage: Option<Usage>,
     /// Who answers, where that was not known when the stream began.
     pub model: Option<String>,
+    /// The answer's id and the number of the event that comes next, where events are numbered.
+    pub place: Option<(String, u64)>,
 }
 
 /// An answer on its way to the caller.

@@ -24,12 +24,22 @@ pub(super) struct Wish<'w> {
     pub(super) tags: &'w BTreeMap<String, String>,
 }
 
+/// What was joined in, and the text that belongs at the end of the system block.
+#[derive(Default)]
+pub(super) struct Joined {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) instructions: Option<String>,
+}
+
 /// Fetches what is not known yet, puts it where it belongs, and says what was joined in.
 ///
 /// What is fetched once in a conversation stands at the end of the system block, what others share
 /// before what is the caller's own; behind it what is fetched by time. What changes with every turn
 /// stands with the newest thing the person said, so that all before it keeps its bytes.
-pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &mut Request, turn: &mut Turn) -> Result<Vec<Outcome>, Error> {
+///
+/// The text for the system block is handed back: it may become an item of its own, and whatever has a place
+/// among the client's items must be in its place before.
+pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request, turn: &mut Turn) -> Result<Joined, Error> {
     context.check(wish.principal, wish.bound, wish.asked)?;
     let all = || wish.bound.iter().chain(wish.asked);
     let mut fixed: Vec<Outcome> = turn.context().iter().filter(|kept| all().any(|name| *name == kept.source)).cloned().collect();
@@ -56,11 +66,9 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &mut Req
         turn.put_beside(request, text)?;
     }
     fixed.extend(timed);
-    if let Some(text) = block(&fixed) {
-        request.instruct(&text)?;
-    }
+    let instructions = block(&fixed);
     fixed.extend(newest);
-    Ok(fixed)
+    Ok(Joined { outcomes: fixed, instructions })
 }
 
 /// The texts in their delimiters. A delimiter carries the digest of what it encloses, which no text can hold of itself.

@@ -147,12 +147,12 @@ impl Turn {
         Ok(())
     }
 
-    /// Puts everything back where it stood, and remembers the turn as far as it is known. `loops` says that
-    /// the gateway may add turns of its own.
-    pub(super) fn put_back(&mut self, request: &mut Request, loops: bool) -> Result<(), Error> {
+    /// Puts everything back where it stood, and remembers the turn as far as it is known.
+    pub(super) fn put_back(&mut self, request: &mut Request) -> Result<(), Error> {
         let mut inserts: Vec<&Insert> = self.entry.inserts.iter().collect();
-        // From the end to the beginning, so that places keep their numbers.
-        inserts.sort_by_key(|insert| std::cmp::Reverse(insert.at));
+        // From the end to the beginning, so that places keep their numbers; and an answer gets its thoughts
+        // before anything is put in front of it.
+        inserts.sort_by_key(|insert| (std::cmp::Reverse(insert.at), matches!(insert.what, What::Turns(..))));
         if !inserts.is_empty() {
             let mut items = request.items()?;
             for insert in inserts {
@@ -160,15 +160,19 @@ impl Turn {
             }
             request.set_items(&items);
         }
-        if loops {
-            self.begun = request.items()?.len();
-        }
         self.save();
         Ok(())
     }
 
-    /// Remembers what the gateway did in this turn before the model gave its answer. `said` is what the client saw of it.
-    pub(super) fn done(mut self, request: &Request, said: &llm::Answer, shown: bool) {
+    /// Says that the gateway may add turns of its own from here on.
+    pub(super) fn begin(&mut self, request: &Request) -> Result<(), Error> {
+        self.begun = request.items()?.len();
+        Ok(())
+    }
+
+    /// Remembers what the gateway did in this turn before the model gave its answer. `said` is what the client saw
+    /// of it, and `last` are the parts of the turn that was the answer.
+    pub(super) fn done(mut self, request: &Request, said: &llm::Answer, last: &[Part], shown: bool) {
         let answer = super::marks::answer(said);
         let items = if self.begun > 0 && !shown { request.items().unwrap_or_default() } else { Vec::new() };
         let turns: Vec<_> = items.get(self.begun..).unwrap_or_default().to_vec();
@@ -176,17 +180,16 @@ impl Turn {
             self.entry.inserts.push(Insert { at: self.sent, what: What::Turns(turns, answer) });
         }
         let sealed = |part: &&Part| matches!(part, Part::Thinking(_, Some(_)) | Part::Redacted(_));
-        let thoughts: Vec<Part> = said.parts.iter().filter(sealed).cloned().collect();
+        let thoughts: Vec<Part> = last.iter().filter(sealed).cloned().collect();
         if !thoughts.is_empty() && request.dialect() != Dialect::Messages {
             self.entry.inserts.push(Insert { at: self.sent, what: What::Thoughts(thoughts, answer) });
         }
         self.save();
     }
 
+    /// Also when there is nothing to put back: then that is what is known.
     fn save(&self) {
-        if !self.entry.context.is_empty() || !self.entry.inserts.is_empty() {
-            self.memo.0.insert(self.key, Arc::new(self.entry.clone()));
-        }
+        self.memo.0.insert(self.key, Arc::new(self.entry.clone()));
     }
 }
 

@@ -32,7 +32,7 @@ use crate::context::Context;
 use crate::domain::{Principal, clip};
 use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
-use enrich::Wish;
+use enrich::{Joined, Wish};
 use kept::Keeping;
 pub use memory::Memory;
 use report::Report;
@@ -86,15 +86,21 @@ impl Completions {
         if !tools.is_empty() {
             request.open_answer();
         }
-        let mut context = Vec::new();
+        let mut joined = Joined::default();
         if let Some(turn) = &mut turn {
             if named {
                 let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
-                context = enrich::enrich(&self.0.context, &wish, &mut request, turn).await?;
+                joined = enrich::enrich(&self.0.context, &wish, &request, turn).await?;
             }
-            turn.put_back(&mut request, !tools.is_empty())?;
+            turn.put_back(&mut request)?;
+            if let Some(text) = &joined.instructions {
+                request.instruct(text)?;
+            }
+            if !tools.is_empty() {
+                turn.begin(&request)?;
+            }
         }
-        let report = Report::new(asked.report, context, turn.as_ref().map(|turn| turn.state));
+        let report = Report::new(asked.report, joined.outcomes, turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
         let after = After { turn, keeping, memory: self.0.memory.clone() };
         Loop { targets, federation, tools: Arc::new(tools), report, deadline, writer, after }.run(route, request).await

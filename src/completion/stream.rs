@@ -108,7 +108,7 @@ impl Loop {
                     }
                 }
                 if !out.is_empty() {
-                    yield Ok(Sent { bytes: out.freeze(), usage: counted, model: None });
+                    yield Ok(Sent { bytes: out.freeze(), usage: counted, ..Sent::default() });
                 }
             }
             let mut end = String::new();
@@ -119,8 +119,13 @@ impl Loop {
                 }
                 end.push_str("data: [DONE]\n\n");
             }
-            yield Ok(Sent { bytes: end.into(), usage: counted, model: None });
+            yield Ok(Sent { bytes: end.into(), usage: counted, ..Sent::default() });
         })
+    }
+
+    /// What was written so far.
+    fn sent(&self, out: &mut String) -> Sent {
+        Sent { bytes: std::mem::take(out).into(), place: self.writer.place(), ..Sent::default() }
     }
 
     /// Reads what a provider says and writes it in the client's words; where the loop has tools, runs
@@ -168,7 +173,7 @@ impl Loop {
                         }
                     }
                     if !out.is_empty() {
-                        yield Ok(Sent { bytes: std::mem::take(&mut out).into(), ..Sent::default() });
+                        yield Ok(self.sent(&mut out));
                     }
                 }
                 total += answer.usage.unwrap_or_default();
@@ -179,8 +184,8 @@ impl Loop {
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
                     let response = self.writer.response_id().map(|id| (id, self.writer.output()));
-                    self.after.remember(&request, &seen, shown, response).await;
-                    yield Ok(Sent { bytes: out.into(), usage: Some(total), model: None });
+                    self.after.remember(&request, &seen, &answer.parts, shown, response).await;
+                    yield Ok(Sent { bytes: out.into(), usage: Some(total), ..Sent::default() });
                     return;
                 }
                 if number >= most {
@@ -190,7 +195,7 @@ impl Loop {
                     self.writer.piece(Piece::Runs(self.tools.begin(call)), &mut out);
                 }
                 if !out.is_empty() {
-                    yield Ok(Sent { bytes: std::mem::take(&mut out).into(), ..Sent::default() });
+                    yield Ok(self.sent(&mut out));
                 }
                 let mut running = self.running(&calls);
                 let mut ran = Vec::with_capacity(calls.len());
@@ -206,7 +211,7 @@ impl Loop {
                         }
                     }
                     if !out.is_empty() {
-                        yield Ok(Sent { bytes: std::mem::take(&mut out).into(), ..Sent::default() });
+                        yield Ok(self.sent(&mut out));
                     }
                 }
                 let next = async {

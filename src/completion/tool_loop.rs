@@ -49,10 +49,18 @@ pub(super) struct After {
 
 impl After {
     /// Remembers what was done before the answer, and the answer where the client may go on from it.
-    /// `shown` says that the client was told of the calls that the gateway ran.
-    pub(super) async fn remember(self, request: &Request, said: &llm::Answer, shown: bool, response: Option<(&str, Vec<Box<RawValue>>)>) {
+    /// `said` is what the client saw, `last` are the parts of the last turn alone, and `shown` says that the
+    /// client was told of the calls that the gateway ran.
+    pub(super) async fn remember(
+        self,
+        request: &Request,
+        said: &llm::Answer,
+        last: &[Part],
+        shown: bool,
+        response: Option<(&str, Vec<Box<RawValue>>)>,
+    ) {
         if let Some(turn) = self.turn {
-            turn.done(request, said, shown);
+            turn.done(request, said, last, shown);
         }
         if let (Some(keeping), Some((id, output))) = (self.keeping, response) {
             self.memory.responses.keep(keeping, id, &output).await;
@@ -107,7 +115,7 @@ impl Loop {
                     body.set("portolan", raw(&report));
                 }
                 let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
-                self.after.remember(request, &said, false, response).await;
+                self.after.remember(request, &said, &said.parts, false, response).await;
                 Ok(Answer::Json(meta, bytes(&body), usage))
             }
         }
@@ -147,6 +155,7 @@ impl Loop {
                 answer.parts.retain(|part| !matches!(part, Part::Call(call) if self.tools.runs(&call.name)));
             }
             let changed = withheld || !told.is_empty();
+            let last = answer.parts.clone();
             answer.parts.splice(0..0, told);
             answer.usage = Some(total);
             let ours = self.writer.whole(&answer);
@@ -169,7 +178,7 @@ impl Loop {
             }
             let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
             let shown = answer.parts.iter().any(|part| matches!(part, Part::Ran(_)));
-            self.after.remember(request, &answer, shown, response).await;
+            self.after.remember(request, &answer, &last, shown, response).await;
             return Ok(Answer::Json(meta, bytes(&body), Some(total)));
         }
         Err(Error::Turns(most))

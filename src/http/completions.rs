@@ -127,19 +127,20 @@ pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, sta
         Answer::Stream(meta, mut events) => {
             let mut model = meta.model.clone();
             let bytes = async_stream::stream! {
-                let mut usage = None;
+                let (mut usage, mut place) = (None, None);
                 while let Some(item) = events.next().await {
                     match item {
                         Ok(sent) => {
                             usage = sent.usage.or(usage);
                             model = sent.model.unwrap_or(model);
+                            place = sent.place.or(place);
                             if !sent.bytes.is_empty() {
                                 yield sent.bytes;
                             }
                         }
                         Err(error) => {
                             tracing::warn!("a stream of {model} ended with an error: {error}");
-                            yield Bytes::from(shape.last_event(&ApiError::from(error)));
+                            yield Bytes::from(shape.last_event(&ApiError::from(error), place.take()));
                             break;
                         }
                     }

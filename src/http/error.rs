@@ -96,15 +96,16 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// An error as a stream's last event.
-    pub(super) fn last_event(self, error: &ApiError) -> String {
+    /// An error as a stream's last event; `place` is the answer's id and the event's number, where events have one.
+    pub(super) fn last_event(self, error: &ApiError, place: Option<(String, u64)>) -> String {
         match self {
             Self::Chat => format!("data: {}\n\n", json!({ "error": error.openai() })),
             Self::Messages => format!("event: error\ndata: {}\n\n", error.anthropic()),
             Self::Responses => {
                 let failure = json!({ "code": error.code, "message": error.message });
-                let response = json!({ "object": "response", "status": "failed", "output": [], "error": failure });
-                let event = json!({ "type": "response.failed", "response": response });
+                let (id, number) = place.unwrap_or_default();
+                let response = json!({ "id": id, "object": "response", "status": "failed", "output": [], "error": failure });
+                let event = json!({ "type": "response.failed", "sequence_number": number, "response": response });
                 format!("event: response.failed\ndata: {event}\n\n")
             }
         }

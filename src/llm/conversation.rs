@@ -5,6 +5,7 @@
 use serde_json::value::RawValue;
 
 use super::dialect::Dialect;
+use crate::domain::{RawObject, clip};
 
 /// A completion that is asked for.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +38,6 @@ pub struct Conversation {
     pub user: Option<String>,
     /// What requests share whose beginnings a provider shall cache together.
     pub cache_key: Option<String>,
-    /// Which tier of service it is asked of.
-    pub service_tier: Option<String>,
     /// Whether it comes as a stream.
     pub stream: bool,
     /// Fields that this form does not hold, by their names.
@@ -237,6 +236,27 @@ impl Part {
 }
 
 impl Conversation {
+    /// Everything that was said, what tools answered included.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        let all = self.system.iter().chain(self.turns.iter().flat_map(|turn| &turn.parts));
+        all.flat_map(|part| {
+            let inner = if let Part::Result { parts, .. } = part { parts.as_slice() } else { &[] };
+            std::iter::once(part).chain(inner)
+        })
+    }
+
+    /// Refuses what only another dialect has: left out, the model would answer something else.
+    pub fn only_of(&self, dialect: Dialect) -> Result<(), Wrong> {
+        let foreign = |part: &Part| match part {
+            Part::Native(own, raw) if *own != dialect => RawObject::parse(raw.get()).ok()?.string("type"),
+            _ => None,
+        };
+        match self.parts().find_map(foreign) {
+            None => Ok(()),
+            Some(kind) => Err(Wrong::at("messages", format!("this model cannot be given a part of type `{}`", clip(&kind, 40)))),
+        }
+    }
+
     /// Adds what somebody said; what one side says in a row is one turn.
     pub fn say(&mut self, role: Role, parts: Vec<Part>) {
         match self.turns.last_mut() {

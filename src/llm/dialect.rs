@@ -300,6 +300,14 @@ impl Writer {
         }
     }
 
+    /// A response's id and the number of its next event.
+    pub fn place(&self) -> Option<(String, u64)> {
+        match self {
+            Self::Responses(writer, frame) => Some((frame.id.clone(), writer.next_number())),
+            Self::Chat(_) | Self::Messages(_) => None,
+        }
+    }
+
     /// The output of a streamed response.
     pub fn output(&self) -> Vec<Box<RawValue>> {
         match self {

@@ -10,6 +10,7 @@ mod sse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect;
 use url::{Host, Url};
 
@@ -106,7 +107,10 @@ fn is_local(url: &Url) -> bool {
 }
 
 fn client(reach: Reach, proxied: bool) -> Result<reqwest::Client, Error> {
+    // What is compressed arrives late; whoever compresses all the same is understood.
+    let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let mut builder = reqwest::Client::builder()
+        .default_headers(plain)
         .user_agent(concat!("portolan/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(5))
         .pool_idle_timeout(Duration::from_secs(30))

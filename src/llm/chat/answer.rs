@@ -29,6 +29,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
     pieces.extend(said("content").map(Piece::Text));
     pieces.extend(said("refusal").map(Piece::Refusal));
     let calls: Vec<&RawValue> = message.read_raw("tool_calls").unwrap_or_default();
+    let called = !calls.is_empty();
     for (at, call) in calls.into_iter().enumerate() {
         let call = read_call(call, "message").map_err(|_| Error::Protocol("a call of the answer names no function"))?;
         pieces.push(Piece::Call { id: id_or_new(call.id), name: call.name });
@@ -45,7 +46,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
         pieces.push(Piece::Usage(usage));
     }
     let native = choice.string("finish_reason").unwrap_or_default();
-    pieces.push(finish(&native)?);
+    pieces.push(ended(finish(&native)?, called));
     Ok(pieces)
 }
 
@@ -66,6 +67,14 @@ pub(super) fn finish(native: &str) -> Result<Piece, Error> {
         _ => Finish::Stop,
     };
     Ok(Piece::Finish(finish, native.to_owned()))
+}
+
+/// Some say `stop` although they called functions.
+pub(super) fn ended(piece: Piece, called: bool) -> Piece {
+    match piece {
+        Piece::Finish(Finish::Stop, native) if called => Piece::Finish(Finish::Calls, native),
+        other => other,
+    }
 }
 
 /// Usage in OpenAI's words.

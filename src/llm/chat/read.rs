@@ -113,7 +113,6 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
             "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
             "user" => conversation.user = fields.text("user")?,
-            "service_tier" => conversation.service_tier = fields.text("service_tier")?,
             "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
             "reasoning_effort" => {
                 let effort = fields.text(key)?.unwrap_or_default();
@@ -142,6 +141,13 @@ fn read_message(conversation: &mut Conversation, message: &RawValue, path: &str)
     let message = object(message, path)?;
     let fields = Fields::at(&message, path);
     let mut parts = content(&fields, path)?;
+    let named = "messages (their `name`)";
+    if fields.some("name").is_some()
+        && fields.text("role")?.as_deref() != Some("tool")
+        && !conversation.lost.iter().any(|lost| lost == named)
+    {
+        conversation.lost.push(named.to_owned());
+    }
     match fields.need("role")?.as_str() {
         "system" | "developer" if conversation.turns.is_empty() => conversation.system.extend(parts),
         "system" | "developer" => conversation.say(Role::System, parts),

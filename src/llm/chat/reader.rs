@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{finish, id_or_new};
+use super::answer::{ended, finish, id_or_new};
 use crate::domain::{RawObject, Usage};
 use crate::llm::answer::Piece;
 use crate::llm::dialect::Dialect;
@@ -122,18 +122,9 @@ impl Reader {
         }
         if let Some(native) = &choice.finish_reason {
             self.tell(self.calls.len(), out);
-            out.push(self.ended(finish(native)?));
+            out.push(ended(finish(native)?, !self.calls.is_empty()));
         }
         Ok(())
-    }
-
-    /// Some say `stop` although they called functions.
-    fn ended(&self, piece: Piece) -> Piece {
-        use crate::llm::answer::Finish;
-        match piece {
-            Piece::Finish(Finish::Stop, native) if !self.calls.is_empty() => Piece::Finish(Finish::Calls, native),
-            other => other,
-        }
     }
 
     fn call(&mut self, delta: CallDelta<'_>, out: &mut Vec<Piece>) {

@@ -6,6 +6,7 @@ use serde_json::{Map, json};
 use super::items::items;
 use crate::domain::{RawObject, raw};
 use crate::llm::conversation::{Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Turn, Wrong};
+use crate::llm::dialect::Dialect;
 
 /// How a provider takes what others take otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +49,10 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
     if !conversation.stop.is_empty() {
         body.set("stop", raw(&conversation.stop));
     }
-    if let Some(user) = conversation.user.as_ref().filter(|user| user.len() <= 64) {
-        body.set("user", raw(user));
+    match &conversation.user {
+        Some(user) if user.len() <= 64 => body.set("user", raw(user)),
+        Some(_) => conversation.lost.push("user_id (longer than 64 bytes)".to_owned()),
+        None => {}
     }
     if let Some(key) = conversation.cache_key.as_ref().filter(|_| manner.openai) {
         body.set("prompt_cache_key", raw(key));
@@ -88,7 +91,8 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
 /// Refuses what Chat Completions has no words for, where leaving it out would change the answer.
 fn fit(conversation: &Conversation) -> Result<(), Wrong> {
     let refused = |what: &str| Err(Wrong::at("messages", format!("this model cannot be given {what}")));
-    for part in conversation.turns.iter().flat_map(|turn| &turn.parts) {
+    conversation.only_of(Dialect::Chat)?;
+    for part in conversation.parts() {
         match part {
             Part::File(Source::Url(_), _) => return refused("a document by its address; send its bytes"),
             Part::Image(Source::Id(_)) => return refused("an image by a provider's id; send its bytes or address"),

@@ -78,7 +78,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
     let mut conversation = Conversation::default();
     for (key, value) in body.iter().filter(|(_, value)| value.get() != "null") {
         match key {
-            "messages" | "service_tier" => {}
+            "messages" => {}
             "system" => conversation.system = parts(&fields, "system", "system")?,
             "max_tokens" => conversation.max_tokens = fields.count(key)?,
             "temperature" => conversation.temperature = Some(value.to_owned()),

@@ -12,12 +12,9 @@ use crate::llm::dialect::Dialect;
 
 /// Writes a request; what it cannot carry is added to `lost`.
 pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str) -> Result<RawObject<'static>, Wrong> {
-    let foreign = |part: &&Part| matches!(part, Part::Native(dialect, _) if *dialect != Dialect::Messages);
-    if let Some(Part::Native(_, part)) = conversation.turns.iter().flat_map(|turn| &turn.parts).find(foreign) {
-        let kind = RawObject::parse(part.get()).ok().and_then(|part| part.string("type")).unwrap_or_default();
-        return Err(Wrong::at("messages", format!("this model cannot be given a part of type `{}`", crate::domain::clip(&kind, 40))));
-    }
+    conversation.only_of(Dialect::Messages)?;
     hoist(conversation);
+    declare(conversation);
     cache::mark(conversation);
     let thinks = thinking::say(conversation, model);
     let mut body = RawObject::default();
@@ -28,7 +25,11 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str) -> Res
         body.set("system", raw(&system));
     }
     trim(conversation);
-    body.set("messages", raw(&items(&conversation.turns)));
+    let messages = items(&conversation.turns);
+    if messages.is_empty() {
+        return Err(Wrong::at("messages", "nothing is said in `messages`; this model needs a text that is not blank"));
+    }
+    body.set("messages", raw(&messages));
     sampling(conversation, &mut body, thinks.thinks());
     if !conversation.functions.is_empty() {
         body.set("tools", raw(&conversation.functions.iter().map(tool).collect::<Vec<_>>()));
@@ -78,6 +79,26 @@ fn hoist(conversation: &mut Conversation) {
     }
     if matches!(conversation.format, Some(Format::Object)) {
         conversation.system.push(Part::text("Answer with one JSON object and nothing else."));
+    }
+}
+
+/// A history with calls is refused where no tool is declared; then the ones that were called are, and none may be called.
+fn declare(conversation: &mut Conversation) {
+    if !conversation.functions.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = Vec::new();
+    for part in conversation.turns.iter().flat_map(|turn| &turn.parts) {
+        if let Part::Call(call) = part
+            && !names.contains(&call.name)
+        {
+            names.push(call.name.clone());
+        }
+    }
+    if !names.is_empty() {
+        let function = |name| Function { name, description: None, schema: None, strict: None, cache: None };
+        conversation.functions = names.into_iter().map(function).collect();
+        conversation.choice = Some(Choice::None);
     }
 }
 

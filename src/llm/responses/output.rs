@@ -88,7 +88,7 @@ impl Frame {
         response.set("error", RawValue::NULL.to_owned());
         let reason = match end {
             Some((_, Finish::Length)) => Some("max_output_tokens"),
-            Some((_, Finish::Filter | Finish::Refusal)) if status == "incomplete" => Some("content_filter"),
+            Some((_, Finish::Filter | Finish::Refusal)) => Some("content_filter"),
             _ => None,
         };
         response.set("incomplete_details", reason.map_or_else(|| RawValue::NULL.to_owned(), |reason| raw(&json!({ "reason": reason }))));
@@ -115,7 +115,7 @@ pub(super) fn flat(space: &str, name: &str) -> String {
 
 /// How a response ends.
 pub(super) fn status(finish: Finish) -> &'static str {
-    if matches!(finish, Finish::Length | Finish::Filter) { "incomplete" } else { "completed" }
+    if matches!(finish, Finish::Length | Finish::Filter | Finish::Refusal) { "incomplete" } else { "completed" }
 }
 
 /// Usage in the words of Responses.

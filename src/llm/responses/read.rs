@@ -101,6 +101,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
     for (key, value) in body.iter().filter(|(_, value)| value.get() != "null") {
         match key {
             "input" => {}
+            "prompt" => return Err(Wrong::at("prompt", "prompts are not kept here; write the text into `input` or `instructions`")),
             "instructions" => conversation.system.extend(fields.text(key)?.map(Part::text)),
             "max_output_tokens" => conversation.max_tokens = fields.count(key)?,
             "temperature" => conversation.temperature = Some(value.to_owned()),
@@ -108,7 +109,6 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
             "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
             "user" => conversation.user = fields.text("user")?,
-            "service_tier" => conversation.service_tier = fields.text(key)?,
             "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
             "reasoning" => {
                 let effort = fields.object(key)?.and_then(|reasoning| reasoning.string("effort"));

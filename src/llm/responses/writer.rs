@@ -38,6 +38,11 @@ impl Writer {
         Self { frame, begun: false, sequence: 0, answer, open, done, next: 0, running: HashMap::new(), calls: Vec::new() }
     }
 
+    /// The number of the next event.
+    pub(in crate::llm) fn next_number(&self) -> u64 {
+        self.sequence
+    }
+
     /// The items that are done, in order.
     pub(in crate::llm) fn output(&self) -> Vec<Box<RawValue>> {
         self.done.values().cloned().collect()

@@ -3,17 +3,26 @@
 //!
 //! Everything talks over sockets and processes, as users do; nothing reaches into the library.
 
+mod anthropic;
+mod door;
+mod exacting;
 mod gateway;
 mod mcp_client;
 mod mcp_upstream;
+mod prompt_cache;
 mod provider;
+mod seen;
 mod wait;
 mod web;
 
+pub use anthropic::tool_use;
+pub use door::{Door, as_stream};
 pub use gateway::TestGateway;
 pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, initialize, modern, post, session};
 pub use mcp_upstream::{McpUpstream, Speaks, tool};
+pub use prompt_cache::Cached;
 pub use provider::{Reply, StubProvider};
+pub use seen::Seen;
 pub use wait::{PATIENCE, settles, until, within};
 pub use web::{Page, WebServer};
 

@@ -1,8 +1,10 @@
-//! A provider that speaks OpenAI's dialect byte for byte, and misbehaves exactly as it is told.
+//! A provider that speaks OpenAI's dialect byte for byte (`anthropic.rs` adds the other), and misbehaves
+//! exactly as it is told.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::exacting::complaint;
+use super::prompt_cache::{Cached, PromptCache};
 use super::until;
 
 /// What a request is answered with. One for each chat or embeddings request, in order; when there is
@@ -61,6 +65,8 @@ pub struct StubProvider {
 struct Shared {
     script: Mutex<VecDeque<Reply>>,
     received: Mutex<Vec<Received>>,
+    exacting: AtomicBool,
+    cache: Mutex<Option<PromptCache>>,
 }
 
 impl StubProvider {
@@ -78,6 +84,28 @@ impl StubProvider {
         Self { address, shared }
     }
 
+    /// The same, and it refuses what the real ones refuse.
+    pub async fn exacting(script: impl IntoIterator<Item = Reply>) -> Self {
+        let provider = Self::start(script).await;
+        provider.shared.exacting.store(true, Ordering::Relaxed);
+        provider
+    }
+
+    /// From now on it caches prompts by their beginnings, and says in its counts what it found.
+    pub fn cache_prompts(&self) {
+        *self.shared.cache.lock().unwrap() = Some(PromptCache::default());
+    }
+
+    /// What it found in its cache of each request since.
+    pub fn cached(&self) -> Vec<Cached> {
+        self.shared.cache.lock().unwrap().as_ref().map(|cache| cache.seen.clone()).unwrap_or_default()
+    }
+
+    /// Adds answers to those that are left.
+    pub fn then(&self, script: impl IntoIterator<Item = Reply>) {
+        self.shared.script.lock().unwrap().extend(script);
+    }
+
     /// The `base_url` of a configuration.
     pub fn base(&self) -> String {
         format!("http://{}/v1", self.address)
@@ -86,6 +114,11 @@ impl StubProvider {
     /// A configuration's `providers:` section with this one as `stub`.
     pub fn section(&self) -> String {
         format!("providers:\n  stub: {{ kind: openai-compatible, base_url: '{}', api_key: sk-CANARY-7f3a9c }}\n", self.base())
+    }
+
+    /// A section with this one as `stub`, which speaks like OpenAI, and as `claude`, which speaks like Anthropic.
+    pub fn both_sections(&self) -> String {
+        format!("{}  claude: {{ kind: anthropic, base_url: '{}', api_key: sk-CANARY-7f3a9c }}\n", self.section(), self.base())
     }
 
     /// The chat and embeddings requests that came so far.
@@ -135,7 +168,7 @@ impl Received {
 }
 
 impl Reply {
-    fn new(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn new(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), media_type.to_owned())];
         let (most, piece) = (usize::MAX, usize::MAX);
         Self { status, headers, body: body.into(), most, piece, pause: Duration::ZERO, first: Duration::ZERO, end: End::Proper }
@@ -233,6 +266,20 @@ impl Reply {
         self
     }
 
+    /// One byte of the body is another one.
+    #[must_use]
+    pub fn garbled(mut self, at: usize, byte: u8) -> Self {
+        self.body[at] = byte;
+        self
+    }
+
+    /// The body becomes what this makes of it.
+    #[must_use]
+    pub fn packed(mut self, encoding: &str, pack: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        self.body = pack(&self.body);
+        self.header("content-encoding", encoding)
+    }
+
     /// The status line itself is late.
     #[must_use]
     pub fn after(mut self, pause: Duration) -> Self {
@@ -287,7 +334,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             continue;
         }
         let text = String::from_utf8_lossy(&body).into_owned();
-        let reply = shared.script.lock().unwrap().pop_front().unwrap_or_else(|| fitting(&path, &text));
+        let reply = shared.reply(&path, &text);
         let (gone, is_gone) = watch::channel(false);
         shared.received.lock().unwrap().push(Received { path, headers, text, gone: is_gone });
         let (mut read, mut write) = stream.split();
@@ -317,9 +364,29 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
+impl Shared {
+    fn reply(&self, path: &str, text: &str) -> Reply {
+        if let Some(why) = complaint(path, text).filter(|_| self.exacting.load(Ordering::Relaxed)) {
+            return Reply::refusal(400, "invalid_request_error", &why);
+        }
+        let mut reply = self.script.lock().unwrap().pop_front().unwrap_or_else(|| fitting(path, text));
+        if let Some(cache) = self.cache.lock().unwrap().as_mut() {
+            reply.body = cache.count(path, text, &reply.body);
+        }
+        reply
+    }
+}
+
 /// What fits a request when the script has nothing left.
 fn fitting(path: &str, text: &str) -> Reply {
+    if path.ends_with("/count_tokens") {
+        return Reply::json(r#"{"input_tokens":42}"#);
+    }
     let streams = serde_json::from_str::<Value>(text).is_ok_and(|body| body["stream"] == json!(true));
+    if path.ends_with("/messages") {
+        let said = [json!({ "type": "text", "text": "stub answer" })];
+        return if streams { Reply::stream_message(&said, "end_turn") } else { Reply::message(&said, "end_turn") };
+    }
     match (path.ends_with("/embeddings"), streams) {
         (true, _) => Reply::json(
             r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10,-2e-3]}],"model":"embed-1","usage":{"prompt_tokens":3,"total_tokens":3}}"#,
