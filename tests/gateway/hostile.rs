@@ -30,7 +30,11 @@ async fn hostile_numbers_are_refused_by_name() {
     let bound = |door| if door == Door::Responses { "max_output_tokens" } else { "max_tokens" };
     let numbers = ["-1", "1.5", "\"10\"", "18446744073709551616", "1e3", "true", "[]", "{}", "-0", "1e400"];
     for door in Door::ALL {
-        for (field, values) in [(bound(door), numbers.as_slice()), ("temperature", &["-0.1", "2.5", "\"1\"", "1e400", "[1]"]), ("top_p", &["-1", "1.1", "\"\""])] {
+        for (field, values) in [
+            (bound(door), numbers.as_slice()),
+            ("temperature", &["-0.1", "2.5", "\"1\"", "1e400", "[1]"]),
+            ("top_p", &["-1", "1.1", "\"\""]),
+        ] {
             for value in values {
                 for model in ["stub/stub-1", "claude/claude-stub"] {
                     let mut body = door.ask(model, "x");
@@ -147,7 +151,8 @@ async fn bombs_are_refused_before_anyone_opens_them() {
             let list = door.list();
             format!(r#"{{"model":"claude/claude-stub","max_tokens":5,"{list}":[{{"role":"user","content":"x"}}],"extra":{inner}}}"#)
         };
-        let deep = [format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), format!("{}1{}", "{\"a\":".repeat(50_000), "}".repeat(50_000))];
+        let deep =
+            [format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)), format!("{}1{}", "{\"a\":".repeat(50_000), "}".repeat(50_000))];
         for bomb in deep {
             let answer = send_text(&gateway, door, frame(&bomb)).await;
             assert_eq!(answer.status, 400, "{door:?}: {}", answer.text);
@@ -157,7 +162,10 @@ async fn bombs_are_refused_before_anyone_opens_them() {
         let twice = [
             (format!(r#"{{"model":"stub/stub-1","model":"x","max_tokens":5,"{list}":[{{"role":"user","content":"x"}}]}}"#), "model"),
             (format!(r#"{{"model":"stub/stub-1","max_tokens":5,"{list}":[{{"role":"user","role":"system","content":"x"}}]}}"#), "role"),
-            (format!(r#"{{"model":"stub/stub-1","max_tokens":5,"{list}":[{{"role":"user","c\u006fntent":"x","content":"y"}}]}}"#), "content"),
+            (
+                format!(r#"{{"model":"stub/stub-1","max_tokens":5,"{list}":[{{"role":"user","c\u006fntent":"x","content":"y"}}]}}"#),
+                "content",
+            ),
         ];
         for (body, key) in twice {
             let answer = send_text(&gateway, door, body).await;

@@ -16,7 +16,8 @@ async fn harbour(script: impl IntoIterator<Item = Reply>) -> (TestGateway, StubP
 
 #[tokio::test]
 async fn a_refusal_that_comes_soon_is_a_status_and_a_late_one_the_last_event() {
-    let refusal = |after: u64| Reply::refusal(429, "rate_limit_error", "slow down").header("retry-after", "7").after(Duration::from_millis(after));
+    let refusal =
+        |after: u64| Reply::refusal(429, "rate_limit_error", "slow down").header("retry-after", "7").after(Duration::from_millis(after));
     let all = Door::ALL.map(async |door| {
         let (gateway, _provider) = harbour([refusal(1_500), refusal(11_000)]).await;
         let body = door.ask_streamed("claude/claude-stub", "x");

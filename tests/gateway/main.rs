@@ -22,6 +22,7 @@ mod mcp_stateless;
 mod memory;
 mod net;
 mod processes;
+mod recorded;
 mod registry;
 mod routing;
 mod routing_faults;
