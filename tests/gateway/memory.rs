@@ -73,7 +73,7 @@ impl Talk {
     /// Says something; the model answers, after a call of a tool of ours if `calls`.
     async fn say(&mut self, gateway: &TestGateway, provider: &StubProvider, turn: usize, calls: bool) -> (Answer, Seen) {
         self.history.push(json!({ "role": "user", "content": format!("Question {turn}. {}", "Who answers there? ".repeat(12)) }));
-        let (streamed, text) = (turn % 2 == 0, saying(turn));
+        let (streamed, text) = (turn.is_multiple_of(2), saying(turn));
         let (call, arguments) = (format!("call_{turn}"), json!({ "text": format!("echo {turn}") }));
         let text_of_call = arguments.to_string();
         let calling = [(call.as_str(), "demo__echo", text_of_call.as_str())];
@@ -101,7 +101,7 @@ impl Talk {
 #[allow(clippy::cast_precision_loss)]
 fn share(seen: &[Cached]) -> f64 {
     let sum = |one: fn(&Cached) -> usize| seen.iter().map(one).sum::<usize>() as f64;
-    sum(|cached| cached.cached) / sum(|cached| cached.total)
+    sum(|seen| seen.found) / sum(|seen| seen.total)
 }
 
 #[tokio::test]

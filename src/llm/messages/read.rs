@@ -11,7 +11,9 @@ use crate::llm::fields::{Fields, no_twins, object};
 /// Tokens are counted of requests without `max_tokens`.
 pub(in crate::llm) fn check(body: &RawObject<'_>, counts_only: bool) -> Result<(), Wrong> {
     let fields = Fields::of(body);
-    if fields.count("max_tokens")?.is_none() && !counts_only {
+    // None at all is how its clients have a cache filled and nothing said.
+    let none = fields.some("max_tokens").is_some_and(|most| most.get() == "0");
+    if !none && fields.count("max_tokens")?.is_none() && !counts_only {
         return Err(Wrong::at("max_tokens", "`max_tokens` must be there, a whole number from 1 on"));
     }
     fields.count("top_k")?;

@@ -1,5 +1,7 @@
 //! What a provider answers, as each door's clients see it: whole and streamed alike.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::harbour;
@@ -44,12 +46,12 @@ fn chat_answer(message: &Value, deltas: &[Value], finish: &str) -> Said {
     let mut stream = String::new();
     for delta in deltas {
         let chunk = frame("chat.completion.chunk", "chatcmpl-2", json!([{ "index": 0, "delta": delta, "finish_reason": null }]));
-        stream += &format!("data: {chunk}\n\n");
+        let _ = write!(stream, "data: {chunk}\n\n");
     }
     let last = frame("chat.completion.chunk", "chatcmpl-2", json!([{ "index": 0, "delta": {}, "finish_reason": finish }]));
     let mut counted = frame("chat.completion.chunk", "chatcmpl-2", json!([]));
     counted["usage"] = usage;
-    stream += &format!("data: {last}\n\ndata: {counted}\n\ndata: [DONE]\n\n");
+    let _ = write!(stream, "data: {last}\n\ndata: {counted}\n\ndata: [DONE]\n\n");
     Said::openai(Reply::json(&whole.to_string()), Reply::stream(&stream))
 }
 

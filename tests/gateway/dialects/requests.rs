@@ -257,7 +257,7 @@ async fn a_shape_for_the_answer_is_asked_for_in_every_dialect() {
                 }
                 Door::Messages => body["output_config"] = json!({ "format": { "type": "json_schema", "schema": schema } }),
                 Door::Responses => {
-                    body["text"] = json!({ "format": { "type": "json_schema", "name": "n", "schema": schema, "strict": true } })
+                    body["text"] = json!({ "format": { "type": "json_schema", "name": "n", "schema": schema, "strict": true } });
                 }
             }
             door.hear(&gateway, &body).await;

@@ -95,7 +95,7 @@ fn anthropic(body: &Value) -> Checked {
         need(!system.is_empty(), "system: at least one block")?;
         system.iter().try_for_each(block)?;
     }
-    messages(list(body, "messages"), tools.is_empty(), thinks)
+    messages(list(body, "messages"), tools.is_empty(), body["thinking"]["type"] == "enabled")
 }
 
 fn messages(all: &[Value], no_tools: bool, thinks: bool) -> Checked {

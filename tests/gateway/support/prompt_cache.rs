@@ -15,7 +15,7 @@ const LOOK_BACK: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Cached {
     pub total: usize,
-    pub cached: usize,
+    pub found: usize,
     /// The request as the provider reads it, without markers.
     pub rendered: String,
 }
@@ -39,7 +39,7 @@ impl PromptCache {
         let rendered: String = blocks.iter().map(|(text, _)| text.as_str()).collect();
         let cached = if path.ends_with("/messages") { self.marked(&blocks) } else { self.longest(&rendered) };
         let total = rendered.len();
-        self.seen.push(Cached { total, cached, rendered });
+        self.seen.push(Cached { total, found: cached, rendered });
         let text = String::from_utf8_lossy(answer);
         let openai = format!(
             "\"usage\":{{\"prompt_tokens\":{total},\"completion_tokens\":7,\"total_tokens\":{},\"prompt_tokens_details\":{{\"cached_tokens\":{cached}}}}}",

@@ -305,8 +305,8 @@ impl Seen {
                     assert_eq!(event["response"]["status"], "failed");
                     ended = true;
                 }
-                name if name.ends_with(".delta") => items[at.unwrap()].1 += event["delta"].as_str().unwrap(),
-                name if name.ends_with(".done") => {
+                name if name.rsplit('.').next() == Some("delta") => items[at.unwrap()].1 += event["delta"].as_str().unwrap(),
+                name if name.rsplit('.').next() == Some("done") => {
                     let whole = ["text", "arguments", "refusal", "input"].iter().find_map(|key| event[*key].as_str());
                     assert!(whole.is_none_or(|whole| whole == items[at.unwrap()].1 || whole == "{}"), "{events:#?}");
                 }
