@@ -208,7 +208,7 @@ impl McpTool {
         refuse_foreign(&server, "mcp_servers")?;
         if let Some(url) = server.string("url").filter(|url| !is_own(url, &name)) {
             let why = format!(
-                "`url` `{}` is not taken from callers; register the server with the gateway, and write its name and the URL of this gateway's `/mcp/NAME`",
+                "`url` `{}` does not end in `/mcp/{name}`: name a server of this gateway, and write this gateway's URL of it; others are not called",
                 clip(&url, 120)
             );
             return Err(invalid(&why));

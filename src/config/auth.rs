@@ -1,6 +1,6 @@
 //! `auth:`: who may call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,7 +45,12 @@ pub struct DeclaredKey {
 
 impl Auth {
     pub(super) fn check(&self) -> Result<(), Error> {
+        let mut known: HashMap<&str, &str> = HashMap::new();
         for (id, key) in &self.keys {
+            // A caller can have the rights of one key alone, and nobody could say of which.
+            if let Some(other) = known.insert(key.key.secret().reveal(), id) {
+                return Err(Error::wrong(format!("auth.keys.{id}.key"), format!("is the key of `{other}` too; give each its own")));
+            }
             key.grants(id)?;
             if key.key.secret().reveal().len() < 16 {
                 return Err(Error::wrong(format!("auth.keys.{id}.key"), "is too short; use at least 16 characters"));

@@ -115,6 +115,7 @@ impl Config {
         self.storage.file(Path::new("."))?;
         self.limits.check()?;
         self.telemetry.check()?;
+        self.registry.check()?;
         for (name, provider) in self.providers.iter().flatten() {
             provider.check(name)?;
         }

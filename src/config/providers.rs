@@ -83,6 +83,21 @@ impl Provider {
         if self.kind == Kind::OpenaiCompatible && self.base_url.is_none() {
             return Err(Error::wrong(format!("providers.{name}.base_url"), "is needed for kind `openai-compatible`"));
         }
+        for header in self.headers.keys() {
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if header.is_empty() || !header.bytes().all(token) {
+                return Err(Error::wrong(
+                    format!("providers.{name}.headers.{header}"),
+                    "is not a header's name; take out blanks and signs",
+                ));
+            }
+        }
+        if self.base().ends_with("/chat/completions") || self.base().ends_with("/messages") {
+            return Err(Error::wrong(
+                format!("providers.{name}.base_url"),
+                "must end before the endpoint, as in `https://api.example.com/v1`",
+            ));
+        }
         if self.kind != Kind::Anthropic && self.api_version.is_some() {
             return Err(Error::wrong(format!("providers.{name}.api_version"), "is for kind `anthropic` alone; take it out"));
         }

@@ -138,6 +138,9 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValu
     }
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, server-timing"),
+        HeaderValue::from_static(
+            "mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, x-portolan-cache, \
+             x-portolan-dropped, server-timing",
+        ),
     );
 }
