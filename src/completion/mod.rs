@@ -148,7 +148,7 @@ impl Completions {
         endpoint: &'static str,
         tags: &BTreeMap<String, String>,
     ) -> Result<Route, Error> {
-        let facts = Facts { endpoint, stream: request.stream(), tags };
+        let facts = Facts { endpoint, stream: request.stream(), tags, request: Some(request) };
         self.0.targets.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
     }
 

@@ -19,6 +19,11 @@ impl Report {
         Self { wanted, context, tools: Vec::new(), memory }
     }
 
+    /// Whether the caller wants it in the body.
+    pub(super) fn wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Notes a tool that was run.
     pub(super) fn ran(&mut self, tool: &str, ms: u128, ok: bool) {
         self.tools.push(json!({ "name": tool, "ms": u64::try_from(ms).unwrap_or(u64::MAX), "outcome": if ok { "ok" } else { "error" } }));

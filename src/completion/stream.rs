@@ -36,6 +36,8 @@ impl Loop {
             first = &mut asking => {
                 let (target, reply, provider) = first?;
                 let meta = self.meta(&target, &reply, provider);
+                let mut route = route;
+                route.prefer(&target);
                 let events = self.go_on(route, request, counts, reply)?;
                 Ok(Answer::Stream(meta, events))
             }
@@ -49,6 +51,8 @@ impl Loop {
                         Err(_) => { yield Err(Error::Deadline(limit)); return; }
                     };
                     yield Ok(Sent { model: Some(target.to_string()), ..Sent::default() });
+                    let mut route = route;
+                    route.prefer(&target);
                     match self.go_on(route, request, counts, reply) {
                         Ok(mut events) => while let Some(sent) = events.next().await { yield sent; },
                         Err(error) => yield Err(error),
@@ -62,7 +66,9 @@ impl Loop {
     /// The rest of a stream that has begun.
     fn go_on(self, route: Route, request: Request, counts: bool, reply: Reply) -> Result<Stream, Error> {
         let (dialect, events) = turn::stream(reply)?;
-        Ok(if self.tools.is_empty() && dialect == request.dialect() {
+        // A report stands in an event of ours; only Chat Completions has one to add behind the last.
+        let reported = self.report.wanted() && dialect == Dialect::Messages;
+        Ok(if self.tools.is_empty() && dialect == request.dialect() && !reported {
             self.pass(dialect, events, counts)
         } else {
             self.speak(route, request, dialect, events)

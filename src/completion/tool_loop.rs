@@ -81,7 +81,7 @@ impl Loop {
             return self.begin_stream(route, request).await;
         }
         let whole =
-            async { if self.tools.is_empty() { self.relay(&route, &request).await } else { self.turns(&route, &mut request).await } };
+            async { if self.tools.is_empty() { self.relay(&route, &request).await } else { self.turns(route, &mut request).await } };
         tokio::time::timeout_at(deadline, whole).await.map_err(late)?
     }
 
@@ -121,7 +121,7 @@ impl Loop {
         }
     }
 
-    async fn turns(mut self, route: &Route, request: &mut Request) -> Result<Answer, Error> {
+    async fn turns(mut self, mut route: Route, request: &mut Request) -> Result<Answer, Error> {
         let dialect = request.dialect();
         let most = self.targets.limits.tool_turns.get();
         let mut total = Usage::default();
@@ -130,7 +130,8 @@ impl Loop {
         let mut told: Vec<Part> = self.tools.listed().iter().map(|listed| Part::Listed(Box::new(listed.clone()))).collect();
         for number in 1..=most {
             self.prepare(request, number == most);
-            let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Completion, request).await?;
+            let (target, reply, provider) = self.targets.first_answer(&route, Endpoint::Completion, request).await?;
+            route.prefer(&target);
             waited += provider;
             let meta = self.meta(&target, &reply, waited);
             let turn = Turn::of(reply)?;

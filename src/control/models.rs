@@ -70,7 +70,7 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
         Some(id) => parts.auth.by_id(id).ok_or_else(|| Error::Missing("valid key", clip(id, 40)))?,
         None => principal,
     };
-    let facts = Facts { endpoint: explain.endpoint.name(), stream: explain.stream, tags: &explain.tags };
+    let facts = Facts { endpoint: explain.endpoint.name(), stream: explain.stream, tags: &explain.tags, request: None };
     let completions = parts.completions.load_full();
     let explanation = completions.router().explain(&caller, &explain.name, &facts).await;
     let mut told = serde_json::to_value(explanation).unwrap_or_default();

@@ -215,6 +215,11 @@ impl Request {
         self.items().ok()?.iter().rev().find_map(|item| Self::human(item))
     }
 
+    /// The first text that a person wrote.
+    pub fn first_human_text(&self) -> Option<String> {
+        self.items().ok()?.iter().find_map(|item| Self::human(item))
+    }
+
     /// The text of an item, if a person wrote it.
     pub fn human(item: &RawValue) -> Option<String> {
         if role(item).as_deref() != Some("user") {

@@ -16,7 +16,7 @@ use super::dialect::{Dialect, Verdict, error_in};
 use super::error::Refusal;
 use super::provider::{Body, Events};
 use super::request::Request;
-use super::retry;
+use super::routing::asked;
 use crate::config;
 use crate::domain::{Secret, clip, printable};
 use crate::net::{self, Net, Reach, Splitter};
@@ -122,7 +122,7 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        let retry_after = retry::asked(response.headers());
+        let retry_after = asked(response.headers());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential(status.as_u16())),
             StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { retry_after }),

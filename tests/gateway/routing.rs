@@ -153,10 +153,15 @@ async fn a_weighted_model_is_answered_in_proportion_and_weight_0_only_when_other
 ")
     .await;
     let mut by: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..60 {
-        *by.entry(answered_by(&gateway, "shared").await).or_default() += 1;
+    for n in 0..60 {
+        let answer = post(&gateway.url("/v1/chat/completions"), &chat("shared", &format!("Question {n}"))).await;
+        *by.entry(answer.header("x-portolan-model").to_owned()).or_default() += 1;
     }
     assert!(by["a/x"] > 5 && by["b/y"] > 5, "{by:?}");
+    let first = answered_by(&gateway, "shared").await;
+    for _ in 0..10 {
+        assert_eq!(answered_by(&gateway, "shared").await, first, "what begins alike stays where its beginning is cached");
+    }
     let before = (a.received().len(), b.received().len());
     for _ in 0..10 {
         assert_eq!(answered_by(&gateway, "spare").await, "a/x");

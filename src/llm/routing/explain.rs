@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::balance::{self, Standing};
 use super::health;
 use super::route::{Facts, Found, Router, own};
-use super::target::Target;
 use crate::config::{self, Model, Price, Strategy, When};
 use crate::domain::Principal;
 use crate::expr::{Scope, Verdict};
+use crate::llm::target::Target;
 
 /// How a name resolves for one caller and one kind of request.
 #[derive(Clone, Debug, Serialize)]

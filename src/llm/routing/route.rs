@@ -1,17 +1,19 @@
 //! Which target answers a model's name.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use super::balance::{self, Standing};
 use super::health::Health;
 use super::prices;
-use super::providers::Providers;
 use super::retry::Budgets;
-use super::target::Target;
 use crate::config::{self, BUILT_IN, Model, Price, When};
 use crate::domain::{Globs, Principal, clip, nearest};
 use crate::expr::{Asking, Scope};
+use crate::llm::providers::Providers;
+use crate::llm::request::Request;
+use crate::llm::target::Target;
 
 /// Where a request goes and what is joined in.
 #[derive(Clone, Debug)]
@@ -36,7 +38,7 @@ pub struct Unknown {
 }
 
 /// What is known of a request when its model's name is resolved.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// `chat`, `messages`, `responses` or `embeddings`.
     pub endpoint: &'static str,
@@ -44,6 +46,8 @@ pub struct Facts<'a> {
     pub stream: bool,
     /// The caller's own words.
     pub tags: &'a BTreeMap<String, String>,
+    /// The request itself, where there is one: what begins alike is answered by the same target.
+    pub request: Option<&'a Request>,
 }
 
 /// Turns model names into routes. Cheap to clone.
@@ -57,6 +61,15 @@ struct Inner {
     retries: u32,
     health: Health,
     budgets: Budgets,
+}
+
+impl Route {
+    /// Lets a target that answered be tried first from now on: what it said, and what it cached, is its own.
+    pub fn prefer(&mut self, target: &Target) {
+        if let Some(at) = self.targets.iter().position(|one| one == target) {
+            self.targets.get_mut(..=at).unwrap_or_default().rotate_right(1);
+        }
+    }
 }
 
 /// What a name stands for.
@@ -174,7 +187,12 @@ impl Router {
             .map(|(_, target)| target)
             .collect();
         let standings: Vec<Standing> = fit.iter().map(|target| self.standing(target)).collect();
-        let places = balance::order(model.strategy, &standings, |below| rand::random_range(0..below));
+        // A conversation stays where it began, for its beginning lies in that provider's prompt cache.
+        let chance = |below: u64| match facts.request.and_then(Request::first_human_text) {
+            Some(text) => hash(&(principal.id(), name, text)) % below.max(1),
+            None => rand::random_range(0..below),
+        };
+        let places = balance::order(model.strategy, &standings, chance);
         let targets: Vec<Target> = places.into_iter().filter_map(|at| fit.get(at)).map(|target| own(target)).collect();
         (!targets.is_empty()).then(|| Route {
             targets,
@@ -232,13 +250,19 @@ impl Router {
 /// Whether a caller is shown a named model: only one that is not for this caller, whatever the request, is hidden.
 fn shows(principal: &Principal, name: &str, model: &Model) -> bool {
     let Some(when) = model.when.as_ref().filter(|when| !when.asks_of_request()) else { return true };
-    let facts = Facts { endpoint: "", stream: false, tags: &BTreeMap::new() };
+    let facts = Facts { endpoint: "", stream: false, tags: &BTreeMap::new(), request: None };
     when.holds(&facts.scope(principal, name), || format!("models.{name}.when"))
 }
 
 /// A target of the configuration, as it is called.
 pub(super) fn own(target: &config::Target) -> Target {
     Target { timeout: target.timeout.map(|timeout| timeout.0), ..Target::new(&target.provider, &target.model) }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Facts<'_> {

@@ -1,6 +1,6 @@
 //! What models cost: the operator's word, else a table that is part of the program.
 //!
-//! `prices.json` is made by `src/llm/prices.py`; `prices.LICENSE` says of what. A provider is known by the host
+//! `prices.json` is made by `src/llm/routing/prices.py`; `prices.LICENSE` says of what. A provider is known by the host
 //! it is called at and not by its name, for anyone may call a model what another sells. What is not known
 //! is never taken for free.
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes src/llm/prices.json of LiteLLM's list of prices (MIT), which the Python package `litellm` carries.
+"""Makes src/llm/routing/prices.json of LiteLLM's list of prices (MIT), which the Python package `litellm` carries.
 
     pip download litellm --no-deps && unzip -p litellm-*.whl '*prices_and_context_window_backup.json' > all.json
-    python3 src/llm/prices.py all.json 'litellm 1.109.1' > src/llm/prices.json
+    python3 src/llm/routing/prices.py all.json 'litellm 1.109.1' > src/llm/routing/prices.json
 
 Kept are the chat and embedding models of providers that sell their own, and of them what a gateway uses:
 US dollars per million tokens, and how many tokens fit.

@@ -11,8 +11,8 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Change, Entry, Phase, Settings};
-use super::error::{Blame, Error};
-use super::target::Target;
+use crate::llm::error::{Blame, Error};
+use crate::llm::target::Target;
 
 /// Most breakers that are kept. A provider that takes any name of a model takes those that callers make up.
 const MOST: u64 = 2_048;

@@ -23,7 +23,7 @@ const FLOOR: f64 = 10.0;
 const PER_SECOND: f64 = 0.1;
 
 /// How long a provider asks to be left alone, in its answer's headers.
-pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
+pub(in crate::llm) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
     let exact = text("retry-after-ms").and_then(seconds).map(|millis| millis / 1_000.0);
