@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Meta, Sent};
@@ -12,6 +12,7 @@ use super::tool_loop::{Loop, say};
 use super::turn;
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::{self, Call, Dialect, Endpoint, Events, Piece, Reply, Request, Route, Target};
+use crate::net::Event;
 
 /// How long a client waits for the status of a stream. Until then a refusal is a status of its own;
 /// after it, the stream begins with a sign of life, and a refusal is its last event.
@@ -80,6 +81,7 @@ impl Loop {
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
             let mut counted = None;
+            let mut numbers = Numbers::default();
             // One alarm for all of it: setting one for each event costs more than passing it on.
             let mut alarm = std::pin::pin!(tokio::time::sleep_until(deadline));
             loop {
@@ -90,9 +92,16 @@ impl Loop {
                 };
                 let batch = match next {
                     None => break,
-                    Some(Err(error)) => { yield Err(Error::Provider(error)); return; }
+                    Some(Err(error)) => {
+                        yield Ok(Sent { place: numbers.place(), ..Sent::default() });
+                        yield Err(Error::Provider(error));
+                        return;
+                    }
                     Some(Ok(batch)) => batch,
                 };
+                if dialect == Dialect::Responses {
+                    numbers.see(&batch);
+                }
                 let mut out = BytesMut::new();
                 for event in &batch {
                     let Some(data) = &event.data else { continue };
@@ -159,12 +168,7 @@ impl Loop {
                         Ok(Some(Err(error))) => { yield Err(Error::Provider(error)); return; }
                         Ok(Some(Ok(batch))) => batch,
                     };
-                    for data in batch.iter().filter_map(|event| event.data.as_deref()) {
-                        if let Err(error) = reader.event(data, &mut pieces) {
-                            yield Err(Error::Provider(error));
-                            return;
-                        }
-                    }
+                    let read = batch.iter().filter_map(|event| event.data.as_deref()).try_for_each(|data| reader.event(data, &mut pieces));
                     for piece in pieces.drain(..) {
                         answer.take(&piece);
                         if let Some(piece) = filter.pass(piece, &|name| self.tools.runs(name)) {
@@ -174,6 +178,11 @@ impl Loop {
                     }
                     if !out.is_empty() {
                         yield Ok(self.sent(&mut out));
+                    }
+                    // What was said before it is the client's.
+                    if let Err(error) = read {
+                        yield Err(Error::Provider(error));
+                        return;
                     }
                 }
                 total += answer.usage.unwrap_or_default();
@@ -228,6 +237,30 @@ impl Loop {
             }
             yield Err(Error::Turns(most));
         })
+    }
+}
+
+/// The first and the last of some numbered events that are passed on; they are read only when the stream breaks.
+#[derive(Default)]
+struct Numbers {
+    first: Option<Event>,
+    last: Option<Event>,
+}
+
+impl Numbers {
+    fn see(&mut self, batch: &[Event]) {
+        if self.first.is_none() {
+            self.first = batch.first().cloned();
+        }
+        self.last = batch.last().cloned().or(self.last.take());
+    }
+
+    /// The response's id, and the number of the event that would come next.
+    fn place(&self) -> Option<(String, u64)> {
+        let first: Value = serde_json::from_str(self.first.as_ref()?.data.as_deref()?).ok()?;
+        let last: Value = serde_json::from_str(self.last.as_ref()?.data.as_deref()?).ok()?;
+        let id = first.pointer("/response/id").and_then(Value::as_str).unwrap_or_default();
+        Some((id.to_owned(), last.get("sequence_number")?.as_u64()?.saturating_add(1)))
     }
 }
 

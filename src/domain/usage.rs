@@ -57,6 +57,8 @@ struct Wire {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    /// What `DeepSeek` says it read from a cache.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -82,7 +84,7 @@ impl From<Wire> for Usage {
         Self {
             input: wire.prompt_tokens.or(apart).unwrap_or(0),
             output: wire.completion_tokens.or(wire.output_tokens).unwrap_or(0),
-            cached: input.cached_tokens.unwrap_or(read),
+            cached: input.cached_tokens.or(wire.prompt_cache_hit_tokens).unwrap_or(read),
             cache_write: input.cache_write_tokens.unwrap_or(written),
             reasoning: output.reasoning_tokens.or(output.thinking_tokens).unwrap_or(0),
         }

@@ -15,7 +15,7 @@ async fn harbour(script: impl IntoIterator<Item = Reply>) -> (TestGateway, StubP
 }
 
 #[tokio::test]
-async fn a_refusal_that_comes_soon_is_a_status_and_a_late_one_the_last_event() {
+async fn a_refusal_that_comes_soon_is_a_status_a_late_one_the_last_event_and_a_late_answer_an_answer() {
     let refusal =
         |after: u64| Reply::refusal(429, "rate_limit_error", "slow down").header("retry-after", "7").after(Duration::from_millis(after));
     let all = Door::ALL.map(async |door| {
@@ -28,18 +28,14 @@ async fn a_refusal_that_comes_soon_is_a_status_and_a_late_one_the_last_event() {
         assert!(late.status == 200 && late.text.starts_with(':'), "{door:?}: a sign of life first: {}", late.text);
         assert!(seen.error.is_some() && !seen.is_whole(), "{door:?}: {}", late.text);
     });
-    futures::future::join_all(all).await;
-}
-
-#[tokio::test]
-async fn a_late_answer_is_an_answer() {
-    let late = Reply::stream_text(&["Land ", "ahoy"]).after(Duration::from_millis(10_500));
-    let all = Door::ALL.map(async |door| {
-        let (gateway, _provider) = harbour([late.clone()]).await;
+    let answers = Door::ALL.map(async |door| {
+        let answer = Reply::stream_text(&["Land ", "ahoy"]).after(Duration::from_millis(10_500));
+        let (gateway, _provider) = harbour([answer]).await;
         let seen = door.hear(&gateway, &door.ask_streamed("stub/stub-1", "x")).await;
         assert!(seen.is_whole() && seen.text == "Land ahoy", "{door:?}: {seen:?}");
     });
-    futures::future::join_all(all).await;
+    // All of them wait at the same time.
+    tokio::join!(futures::future::join_all(all), futures::future::join_all(answers));
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -37,14 +37,17 @@ struct Chunk<'a> {
     model: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     choices: Vec<Choice<'a>>,
-    usage: Option<Usage>,
-    x_groq: Option<Elsewhere>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    x_groq: Option<Elsewhere<'a>>,
 }
 
 /// Some providers put the usage deeper down.
 #[derive(Deserialize)]
-struct Elsewhere {
-    usage: Option<Usage>,
+struct Elsewhere<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +59,8 @@ struct Choice<'a> {
     #[serde(borrow)]
     logprobs: Option<&'a RawValue>,
     finish_reason: Option<String>,
-    usage: Option<Usage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +93,9 @@ impl Reader {
         if let Some(choice) = choice {
             self.choice(&choice, out)?;
         }
-        out.extend(chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage)).or(counted).map(Piece::Usage));
+        // Odd counts are no counts, and no reason to lose the answer.
+        let counted = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage)).or(counted);
+        out.extend(counted.and_then(|usage| serde_json::from_str::<Option<Usage>>(usage.get()).ok()?).map(Piece::Usage));
         Ok(())
     }
 

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::harbour;
-use crate::support::{Door, Reply, Seen, as_stream, tool_use};
+use crate::support::{Door, Reply, Seen, StubProvider, TestGateway, as_stream, tool_use};
+
+type Harbour = (TestGateway, StubProvider);
 
 /// An answer of either provider, whole and streamed.
 struct Said {
@@ -24,12 +26,12 @@ impl Said {
     }
 
     /// What a door's client sees of both, which is the same.
-    async fn at(&self, door: Door) -> Seen {
-        let (gateway, _provider) = harbour([self.whole.clone(), self.stream.clone()]).await;
+    async fn at(&self, (gateway, provider): &Harbour, door: Door) -> Seen {
+        provider.then([self.whole.clone(), self.stream.clone()]);
         let mut body = door.ask(self.model, "x");
         body["tools"] = json!([door.function("look")]);
-        let whole = door.hear(&gateway, &body).await;
-        let stream = door.hear(&gateway, &as_stream(door, body)).await;
+        let whole = door.hear(gateway, &body).await;
+        let stream = door.hear(gateway, &as_stream(door, body)).await;
         assert_ne!(whole.id, stream.id, "{door:?}: every answer has an id of its own");
         assert_eq!(whole.said(), stream.said(), "{door:?} of {}", self.model);
         whole
@@ -71,12 +73,13 @@ fn words(door: Door, chat: &'static str, messages: &'static str, responses: &'st
 
 #[tokio::test]
 async fn a_text_is_the_same_text_at_every_door_with_what_it_cost() {
+    let harbour = harbour([]).await;
     for door in Door::ALL {
-        let seen = chat_text("Land ahoy", "stop").at(door).await;
+        let seen = chat_text("Land ahoy", "stop").at(&harbour, door).await;
         assert_eq!((seen.text.as_str(), seen.usage), ("Land ahoy", (11, 5, 7)), "{door:?}");
         assert_eq!(seen.finish, words(door, "stop", "end_turn", "completed"));
         // Anthropic counts what it read from its cache and wrote to it apart.
-        let seen = Said::claude(&[json!({ "type": "text", "text": "Land ahoy" })], "end_turn").at(door).await;
+        let seen = Said::claude(&[json!({ "type": "text", "text": "Land ahoy" })], "end_turn").at(&harbour, door).await;
         assert_eq!((seen.text.as_str(), seen.usage), ("Land ahoy", (18, 5, 7)), "{door:?}");
         assert_eq!(seen.finish, words(door, "stop", "end_turn", "completed"));
     }
@@ -84,6 +87,7 @@ async fn a_text_is_the_same_text_at_every_door_with_what_it_cost() {
 
 #[tokio::test]
 async fn parallel_calls_stay_apart_with_their_ids_and_arguments() {
+    let harbour = harbour([]).await;
     let calls = [("call_a", "look", r#"{"text":"one"}"#), ("call_b", "look", ""), ("call_c", "look", r#"{"text":"é\"three"}"#)];
     let blocks: Vec<Value> = calls
         .iter()
@@ -92,7 +96,7 @@ async fn parallel_calls_stay_apart_with_their_ids_and_arguments() {
     for door in Door::ALL {
         for said in [Said::openai(Reply::calls(&calls), Reply::stream_calls(&calls)), Said::claude(&blocks, "tool_use")] {
             let own = said.model.starts_with("stub") && door == Door::Chat;
-            let seen = said.at_with_calls(door, own).await;
+            let seen = said.at_with_calls(&harbour, door, own).await;
             let expected: Vec<_> = calls
                 .iter()
                 // What a provider of the client's own dialect says is passed on as it is.
@@ -107,17 +111,18 @@ async fn parallel_calls_stay_apart_with_their_ids_and_arguments() {
 
 impl Said {
     /// As `at`; what is passed on has the id that the provider gave.
-    async fn at_with_calls(&self, door: Door, own: bool) -> Seen {
+    async fn at_with_calls(&self, harbour: &Harbour, door: Door, own: bool) -> Seen {
         if !own {
-            return self.at(door).await;
+            return self.at(harbour, door).await;
         }
-        let (gateway, _provider) = harbour([self.whole.clone()]).await;
-        door.hear(&gateway, &door.ask(self.model, "x")).await
+        harbour.1.then([self.whole.clone()]);
+        door.hear(&harbour.0, &door.ask(self.model, "x")).await
     }
 }
 
 #[tokio::test]
 async fn a_reason_for_the_end_keeps_its_meaning_and_the_providers_own_word() {
+    let harbour = harbour([]).await;
     let claude = [
         ("end_turn", "stop", "completed"),
         ("stop_sequence", "stop", "completed"),
@@ -127,7 +132,7 @@ async fn a_reason_for_the_end_keeps_its_meaning_and_the_providers_own_word() {
     ];
     for (native, chat, responses) in claude {
         for door in Door::ALL {
-            let seen = Said::claude(&[json!({ "type": "text", "text": "x" })], native).at(door).await;
+            let seen = Said::claude(&[json!({ "type": "text", "text": "x" })], native).at(&harbour, door).await;
             assert_eq!(seen.finish, words(door, chat, native, responses), "{door:?}: {native}");
             assert!(door != Door::Chat || seen.native == native, "{native}: {seen:?}");
         }
@@ -135,7 +140,7 @@ async fn a_reason_for_the_end_keeps_its_meaning_and_the_providers_own_word() {
     let openai = [("length", "max_tokens", "incomplete"), ("content_filter", "refusal", "incomplete"), ("eos", "end_turn", "completed")];
     for (native, messages, responses) in openai {
         for door in [Door::Messages, Door::Responses] {
-            let seen = chat_text("x", native).at(door).await;
+            let seen = chat_text("x", native).at(&harbour, door).await;
             assert_eq!(seen.finish, words(door, "", messages, responses), "{door:?}: {native}");
         }
     }
@@ -150,35 +155,37 @@ async fn an_end_that_is_a_failure_is_never_taken_for_one_that_is_not() {
             let whole = door.send(&gateway, &door.ask(said.model, "x")).await;
             assert_eq!(whole.status, 502, "{door:?}: {native}: {}", whole.text);
             let stream = Seen::read(door, &door.send(&gateway, &door.ask_streamed(said.model, "x")).await);
-            assert!(stream.error.is_some(), "{door:?}: {native}: {stream:?}");
+            assert!(stream.error.is_some() && !stream.is_whole(), "{door:?}: {native}: {stream:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_stop_that_made_calls_is_a_wish_for_their_answers() {
+    let harbour = harbour([]).await;
     let call = json!([{ "index": 0, "id": "call_a", "type": "function", "function": { "name": "look", "arguments": "{}" } }]);
     let message = json!({ "role": "assistant", "content": null, "tool_calls": call });
     let said = chat_answer(&message, &[json!({ "role": "assistant" }), json!({ "tool_calls": call })], "stop");
-    let seen = said.at(Door::Messages).await;
+    let seen = said.at(&harbour, Door::Messages).await;
     assert_eq!((seen.finish.as_str(), seen.calls.len()), ("tool_use", 1));
-    assert_eq!(said.at(Door::Responses).await.calls.len(), 1);
+    assert_eq!(said.at(&harbour, Door::Responses).await.calls.len(), 1);
 }
 
 #[tokio::test]
 async fn a_refusal_is_one_at_every_door() {
+    let harbour = harbour([]).await;
     for door in [Door::Messages, Door::Responses] {
         let message = json!({ "role": "assistant", "content": null, "refusal": "I will not." });
         let seen = chat_answer(&message, &[json!({ "role": "assistant", "content": "" }), json!({ "refusal": "I will not." })], "stop")
-            .at(door)
+            .at(&harbour, door)
             .await;
         assert_eq!(if door == Door::Messages { &seen.text } else { &seen.refusal }, "I will not.", "{door:?}: {seen:?}");
     }
-    let (gateway, _provider) = harbour([Reply::message(&[json!({ "type": "text", "text": "I will not." })], "refusal")]).await;
-    let seen = Door::Chat.hear(&gateway, &Door::Chat.ask("claude/claude-stub", "x")).await;
+    harbour.1.then([Reply::message(&[json!({ "type": "text", "text": "I will not." })], "refusal")]);
+    let seen = Door::Chat.hear(&harbour.0, &Door::Chat.ask("claude/claude-stub", "x")).await;
     assert_eq!((seen.finish.as_str(), seen.refusal.as_str(), seen.native.as_str()), ("content_filter", "I will not.", "refusal"));
     // A refusal may come without a word, and is not an empty answer.
-    let seen = Said::claude(&[], "refusal").at(Door::Responses).await;
+    let seen = Said::claude(&[], "refusal").at(&harbour, Door::Responses).await;
     assert_eq!(seen.finish, "incomplete", "{seen:?}");
 }
 
@@ -249,4 +256,22 @@ async fn every_refusal_of_a_provider_has_its_status_and_the_doors_own_shape() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_whoever_can() {
+    let (gateway, provider) = harbour([]).await;
+    let url = gateway.url("/v1/messages/count_tokens?beta=true");
+    let mut body = Door::Messages.ask("claude/claude-stub", "How many are we?");
+    body.as_object_mut().unwrap().remove("max_tokens");
+    let counted = crate::support::post(&url, &body).await;
+    assert_eq!((counted.status, &counted.body["input_tokens"]), (200, &json!(42)), "{}", counted.text);
+    assert_eq!(provider.only().path, "/v1/messages/count_tokens");
+    body["model"] = "stub/stub-1".into();
+    let counted = crate::support::post(&url, &body).await;
+    assert!(counted.body["input_tokens"].as_u64().is_some_and(|tokens| (5..60).contains(&tokens)), "{}", counted.text);
+    body["messages"] = json!([]);
+    let refused = crate::support::post(&url, &body).await;
+    assert_eq!((refused.status, &refused.body["error"]["param"]), (400, &json!("messages")), "{}", refused.text);
+    assert_eq!(provider.received().len(), 1, "who cannot count is not asked");
 }

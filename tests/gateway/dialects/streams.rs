@@ -215,18 +215,77 @@ async fn calls_that_are_written_in_turns_keep_their_own_arguments() {
     }
 }
 
+fn chunk(delta: &serde_json::Value, finish: Option<&str>, more: &serde_json::Value) -> String {
+    let choices = json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
+    let mut chunk = json!({ "id": "c", "object": "chat.completion.chunk", "choices": choices });
+    chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format!("data: {chunk}\n\n")
+}
+
+#[tokio::test]
+async fn calls_that_a_provider_numbers_zero_each_are_several_also_by_one_name() {
+    let call = |id: &str, arguments: &str| {
+        let call = json!({ "index": 0, "id": id, "type": "function", "function": { "name": "look", "arguments": arguments } });
+        chunk(&json!({ "tool_calls": [call] }), None, &json!({}))
+    };
+    let stream = call("call_a", r#"{"text":"one"}"#) + &call("call_b", r#"{"text":"one"}"#) + &chunk(&json!({}), Some("stop"), &json!({}));
+    for door in [Door::Messages, Door::Responses] {
+        // Nothing says that it is done but the reason it gave.
+        let (gateway, _provider) = harbour([Reply::stream(&stream)]).await;
+        let (_, seen) = hear(door, &gateway, "stub/stub-1").await;
+        let ids: Vec<&str> = seen.calls.iter().map(|(id, ..)| id.as_str()).collect();
+        assert_eq!(ids, ["call_a", "call_b"], "{door:?}: {seen:?}");
+        assert!(seen.is_whole() && seen.finish != "end_turn", "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn counts_are_found_wherever_a_provider_puts_them_and_odd_ones_do_no_harm() {
+    let text = chunk(&json!({ "role": "assistant", "content": "hi" }), None, &json!({}));
+    let usage = json!({ "prompt_tokens": 18, "completion_tokens": 7, "total_tokens": 25, "prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 13 });
+    let mut inside =
+        json!({ "id": "c", "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    inside["choices"][0]["usage"] = usage.clone();
+    let cases = [
+        (chunk(&json!({}), Some("stop"), &json!({ "usage": usage })), (18, 5, 7)),
+        (chunk(&json!({}), Some("stop"), &json!({ "x_groq": { "usage": usage } })), (18, 5, 7)),
+        (format!("data: {inside}\n\n"), (18, 5, 7)),
+        (chunk(&json!({}), Some("stop"), &json!({ "usage": { "prompt_tokens": -1.5, "completion_tokens": "many" } })), (0, 0, 0)),
+        (chunk(&json!({}), Some("stop"), &json!({ "usage": [] })), (0, 0, 0)),
+    ];
+    for (end, expected) in cases {
+        for door in [Door::Messages, Door::Responses] {
+            let (gateway, _provider) = harbour([Reply::stream(&format!("{text}{end}data: [DONE]\n\n"))]).await;
+            let (_, seen) = hear(door, &gateway, "stub/stub-1").await;
+            assert_eq!((seen.text.as_str(), seen.usage), ("hi", expected), "{door:?}: {end}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_passed_on_and_breaks_is_ended_in_its_own_numbers() {
+    let event = |number: usize, kind: &str, more: &serde_json::Value| {
+        let mut event = json!({ "type": kind, "sequence_number": number });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("event: {kind}\ndata: {event}\n\n")
+    };
+    let response = json!({ "response": { "id": "resp_7", "object": "response", "status": "in_progress", "output": [] } });
+    let stream = event(0, "response.created", &response) + &event(1, "response.in_progress", &response);
+    let whole = Reply::stream(&format!("{stream}{stream}"));
+    let (gateway, _provider) = harbour([whole.cut_after(stream.len() + 3)]).await;
+    let (answer, seen) = hear(Door::Responses, &gateway, "openai/gpt-5-mini").await;
+    assert_eq!(seen.error.unwrap()["code"], "upstream_truncated");
+    assert_eq!((&answer.body["response"]["id"], &answer.body["sequence_number"]), (&json!("resp_7"), &json!(2)));
+}
+
 #[tokio::test]
 async fn arguments_that_are_cut_are_handed_on_as_they_are_and_not_mended() {
     // The model ran out of room in the middle of a call.
     let call = json!({ "index": 0, "id": "call_a", "type": "function", "function": { "name": "look", "arguments": "{\"text\":\"on" } });
-    let chunk = |delta: serde_json::Value, finish: serde_json::Value| {
-        let choices = json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
-        format!("data: {}\n\n", json!({ "id": "c", "object": "chat.completion.chunk", "choices": choices }))
-    };
     let stream = format!(
         "{}{}data: [DONE]\n\n",
-        chunk(json!({ "role": "assistant", "tool_calls": [call] }), json!(null)),
-        chunk(json!({}), json!("length"))
+        chunk(&json!({ "role": "assistant", "tool_calls": [call] }), None, &json!({})),
+        chunk(&json!({}), Some("length"), &json!({}))
     );
     let (gateway, _provider) = harbour([Reply::stream(&stream), Reply::stream(&stream)]).await;
     let (_, seen) = hear(Door::Responses, &gateway, "stub/stub-1").await;

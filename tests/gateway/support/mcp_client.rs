@@ -1,6 +1,7 @@
 //! An MCP client for both eras that hides nothing: status, headers and every byte are the test's to look at.
 
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use eventsource_stream::{Event, Eventsource as _};
@@ -17,10 +18,14 @@ const BOTH: &str = "application/json, text/event-stream";
 
 /// An HTTP client that goes where it is told and keeps no connection for later.
 pub fn http() -> reqwest::Client {
-    // Whoever comes second finds it done.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).redirect(reqwest::redirect::Policy::none());
-    builder.build().unwrap()
+    // Making one takes longer than most requests; without connections of its own it fits every test.
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let make = || {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).redirect(reqwest::redirect::Policy::none());
+        builder.build().unwrap()
+    };
+    CLIENT.get_or_init(make).clone()
 }
 
 /// What came back.
