@@ -14,8 +14,12 @@ use crate::store::{ResponseRow, Store};
 
 /// Most turns that are put together again.
 const MOST: u32 = 1_000;
+/// Largest history that is put together again, in bytes.
+const MAX_CHAIN: u32 = 20 << 20;
 /// Largest response that is kept, in bytes.
 const MAX_ITEMS: usize = 8 << 20;
+/// Most responses that are kept, whosever they are.
+const MOST_KEPT: u32 = 100_000;
 /// After so many new ones, the old ones are looked through.
 const SWEEP: u64 = 64;
 
@@ -47,7 +51,11 @@ impl Responses {
         let previous = request.field::<String>("previous_response_id");
         let keeping = Keeping { caller: principal.id().to_owned(), previous: previous.clone(), input: input.clone() };
         if let Some(id) = &previous {
-            let chain = self.store.responses(principal.id(), &clip(id, 128), MOST).await.map_err(Error::Store)?;
+            let chain = self.store.responses(principal.id(), &clip(id, 128), MOST, MAX_CHAIN).await.map_err(Error::Store)?;
+            if chain.len() >= MOST as usize || chain.iter().map(String::len).sum::<usize>() > MAX_CHAIN as usize {
+                let why = format!("the responses before this one are more than {MOST}, or larger than {MAX_CHAIN} bytes; begin anew");
+                return Err(Error::invalid(why, "previous_response_id"));
+            }
             if chain.is_empty() {
                 return Ok((false, None));
             }
@@ -79,7 +87,7 @@ impl Responses {
         }
         if self.added.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) {
             let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
-            if let Err(error) = self.store.forget_responses(created_ms.saturating_sub(age)).await {
+            if let Err(error) = self.store.forget_responses(created_ms.saturating_sub(age), MOST_KEPT).await {
                 tracing::warn!("old responses could not be forgotten: {error}");
             }
         }

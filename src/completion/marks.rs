@@ -83,6 +83,21 @@ fn push(mut part: Value, out: &mut String) {
     out.push('\u{1e}');
 }
 
+/// The meaning of instructions that stand apart from the history. A line of billing that one agent puts first changes with each request.
+pub(super) fn instructions(system: &str) -> String {
+    let mut text = String::new();
+    match serde_json::from_str(system).unwrap_or_default() {
+        Value::Array(parts) => parts.into_iter().filter(|part| !bills(part)).for_each(|part| push(part, &mut text)),
+        Value::Null => {}
+        whole => push(whole, &mut text),
+    }
+    text
+}
+
+fn bills(part: &Value) -> bool {
+    part.get("text").and_then(Value::as_str).is_some_and(|text| text.starts_with("x-anthropic-billing-header"))
+}
+
 /// Whether the model said an item.
 pub(super) fn said_by(item: &RawValue) -> bool {
     let item: Map<String, Value> = serde_json::from_str(item.get()).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! goes by the bytes at the beginning, would start anew. So both are kept by the hash of the history that
 //! the client sent, and put back byte for byte.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Error;
-use super::marks::{prefixes, said_after, said_by};
+use super::marks::{instructions, prefixes, said_after, said_by};
 use crate::context::Outcome;
 use crate::domain::{Digest, Principal};
 use crate::llm::{self, Dialect, Part, Request};
@@ -98,9 +99,11 @@ impl Entry {
 
 impl Memo {
     /// Looks for what is known of the conversation that a request goes on with.
-    pub(super) fn open(&self, principal: &Principal, request: &Request) -> Result<Turn, Error> {
+    pub(super) fn open(&self, principal: &Principal, request: &Request, tags: &BTreeMap<String, String>) -> Result<Turn, Error> {
         let items = request.items()?;
-        let base = format!("{}\n{}\n{}", principal.id(), request.model(), request.dialect());
+        // Many people may come with one key: what an application says of them keeps them apart.
+        let system = request.get("system").or_else(|| request.get("instructions")).unwrap_or_default();
+        let base = format!("{}\n{}\n{}\n{tags:?}\n{}", principal.id(), request.model(), request.dialect(), instructions(system));
         let prefixes = prefixes(Digest::of("portolan/conversation", base.as_bytes()), &items);
         let sent = items.len();
         // A turn is remembered by all that came before its answer. Without an answer it is the first turn,

@@ -80,7 +80,7 @@ impl Completions {
         let named = !route.context.is_empty() || !asked.context.is_empty();
         // A history is looked through only where something could have been put into it.
         if named || asked.joins() || route.tools.is_some() || request.asks_for_thought() {
-            turn = Some(self.0.memory.memo.open(principal, &request)?);
+            turn = Some(self.0.memory.memo.open(principal, &request, &asked.tags)?);
         }
         let tools = Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
         if !tools.is_empty() {

@@ -191,8 +191,12 @@ impl McpTool {
         let allowed = match tool.read::<Value>("allowed_tools") {
             None | Some(Value::Null) => None,
             Some(Value::Array(names)) => Some(texts(&names)),
-            Some(Value::Object(filter)) => filter.get("tool_names").and_then(Value::as_array).map(|names| texts(names)),
-            Some(_) => return Err(invalid("`allowed_tools` must be a list of names")),
+            // What narrows and is not understood must not widen.
+            Some(Value::Object(filter)) if filter.len() == 1 => match filter.get("tool_names").and_then(Value::as_array) {
+                Some(names) => Some(texts(names)),
+                None => return Err(invalid("`allowed_tools` takes `tool_names`, a list of names, and nothing else")),
+            },
+            Some(_) => return Err(invalid("`allowed_tools` must be a list of names, or hold one as `tool_names`")),
         };
         // Anything but a plain "never" wants a person to be asked, and the caller is who can ask.
         let run = tool.string("require_approval").as_deref() == Some("never");

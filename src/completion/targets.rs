@@ -54,7 +54,7 @@ impl Targets {
         }
         if let (None, Some((_, target))) = (&last, soonest) {
             // Nobody was asked. One attempt is better than none, and tells whether it answers again.
-            let permit = self.router.health().permit(target);
+            let permit = self.router.health().force(target);
             let reply = ask.often(target, permit, 0).await.map_err(Error::Provider)?;
             return Ok((target.clone(), reply, start.elapsed()));
         }

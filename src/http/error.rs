@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::protocol::{Outgoing, RpcError};
 use crate::{completion, context, llm};
 
+/// The code of a provider that has too much to do.
+const OVERLOADED: &str = "upstream_overloaded";
+
 /// Why a request was refused or failed, before a body is chosen.
 #[derive(Clone, Debug)]
 pub(super) struct ApiError {
@@ -44,13 +47,13 @@ impl ApiError {
     /// Anthropic's error object.
     fn anthropic(&self) -> Value {
         let kind = match self.status.as_u16() {
+            _ if self.code == OVERLOADED => "overloaded_error",
             401 => "authentication_error",
             403 => "permission_error",
             404 => "not_found_error",
             413 => "request_too_large",
             429 => "rate_limit_error",
             408 | 504 => "timeout_error",
-            529 => "overloaded_error",
             500.. => "api_error",
             _ => "invalid_request_error",
         };
@@ -59,7 +62,11 @@ impl ApiError {
 
     /// The body that fits the path.
     pub(super) fn render(&self, path: &str) -> Response {
+        let mut status = self.status;
         let (media_type, body) = if path == "/v1/messages" || path.starts_with("/v1/messages/") {
+            if self.code == OVERLOADED {
+                status = StatusCode::from_u16(529).unwrap_or(status);
+            }
             ("application/json", self.anthropic().to_string())
         } else if path.starts_with("/v1/") {
             ("application/json", json!({ "error": self.openai() }).to_string())
@@ -75,7 +82,7 @@ impl ApiError {
                 "detail": self.message, "code": self.code });
             ("application/problem+json", problem.to_string())
         };
-        let mut response = (self.status, [(header::CONTENT_TYPE, media_type)], body).into_response();
+        let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -161,6 +168,9 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
             ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
         }
         Unfit(wrong) => ApiError { param: wrong.param.clone(), ..ApiError::new(StatusCode::BAD_REQUEST, "unsupported", message) },
+        // Clients wait longer for one who has too much to do than for one who is broken.
+        Failed(529, _) => overloaded(message),
+        InStream(refusal) if refusal.code.as_deref() == Some("overloaded_error") => overloaded(message),
         Failed(..) | InStream(_) => gateway("upstream_error"),
         Unreachable => gateway("upstream_unreachable"),
         Protocol(_) => gateway("upstream_protocol"),
@@ -169,6 +179,11 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
         Idle(_) => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
         NotOffered(_) => ApiError::new(StatusCode::BAD_REQUEST, "endpoint_not_offered", message).about("model"),
     }
+}
+
+/// Anthropic's status for it, which is 503 to everyone else.
+fn overloaded(message: String) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, message)
 }
 
 /// A length of time as `Retry-After` has it: never too short.

@@ -123,6 +123,10 @@ impl Answer {
                     call.arguments.push_str(more);
                 }
             }
+            // Beside what is said, not between: the text goes on growing.
+            (Piece::Native(Dialect::Chat, raw), Some(Part::Text(..) | Part::Thinking(..) | Part::Refusal(_))) => {
+                self.parts.insert(self.parts.len().saturating_sub(1), Part::Native(Dialect::Chat, raw.clone()));
+            }
             (Piece::Native(dialect, raw), _) => self.parts.push(Part::Native(*dialect, raw.clone())),
             (Piece::Begin { id, model }, _) => {
                 if self.id.is_empty() {

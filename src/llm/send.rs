@@ -23,6 +23,8 @@ use crate::net::{self, Net, Reach, Splitter};
 
 /// Largest whole answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
+/// Longest body that is looked through for an error.
+const MAX_REFUSAL: usize = 64 << 10;
 /// How long a provider may think before a whole answer begins.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -93,6 +95,9 @@ impl Remote {
         if let Some((body, more)) = body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             for (name, value) in more {
+                // The operator's betas stay when a client asks for others.
+                let own = headers.get(*name).filter(|_| *name == "anthropic-beta").and_then(|own| own.to_str().ok());
+                let value = own.map_or_else(|| value.clone(), |own| format!("{own},{value}"));
                 if let Ok(value) = HeaderValue::try_from(value) {
                     headers.insert(HeaderName::from_static(name), value);
                 }
@@ -174,7 +179,11 @@ impl Remote {
         if ends != (Some(&b'{'), Some(&b'}')) {
             return Err(Error::Protocol("it is not a JSON object"));
         }
-        Ok(body.into())
+        // Some providers say in a good answer that they have none.
+        match std::str::from_utf8(&body).ok().filter(|text| text.len() < MAX_REFUSAL).and_then(error_in) {
+            Some(refusal) => Err(Error::InStream(cleaned(&self.secrets, &refusal))),
+            None => Ok(body.into()),
+        }
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.

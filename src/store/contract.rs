@@ -127,9 +127,10 @@ pub trait Contract: Send + Sync {
 
     /// Adds a response.
     async fn add_response(&self, row: &ResponseRow) -> Result<(), Error>;
-    /// The items of a caller's response and of those it went on from, at most `most` of them, the oldest
-    /// first; nothing when the response is not there.
-    async fn responses(&self, caller: &str, id: &str, most: u32) -> Result<Vec<String>, Error>;
-    /// Forgets responses made before a time, in milliseconds since the epoch; how many there were.
-    async fn forget_responses(&self, before_ms: i64) -> Result<u64, Error>;
+    /// The items of a caller's response and of those it went on from, at most `most` of them and no more once
+    /// they have more than so many `bytes`, the oldest first; nothing when the response is not there.
+    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Vec<String>, Error>;
+    /// Forgets responses made before a time, in milliseconds since the epoch, and the oldest of more than
+    /// `most`; how many there were.
+    async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error>;
 }

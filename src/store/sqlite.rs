@@ -188,21 +188,26 @@ impl Contract for Sqlite {
         Ok(())
     }
 
-    async fn responses(&self, caller: &str, id: &str, most: u32) -> Result<Vec<String>, Error> {
+    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Vec<String>, Error> {
         let rows = query(
-            "WITH RECURSIVE chain (id, previous, items, depth) AS (
-                SELECT id, previous, items, 0 FROM responses WHERE id = $1 AND caller = $2
+            "WITH RECURSIVE chain (id, previous, items, depth, size) AS (
+                SELECT id, previous, items, 0, length(items) FROM responses WHERE id = $1 AND caller = $2
                 UNION ALL
-                SELECT r.id, r.previous, r.items, chain.depth + 1 FROM responses r
-                JOIN chain ON r.id = chain.previous AND r.caller = $2 WHERE chain.depth + 1 < $3
+                SELECT r.id, r.previous, r.items, chain.depth + 1, chain.size + length(r.items) FROM responses r
+                JOIN chain ON r.id = chain.previous AND r.caller = $2 WHERE chain.depth + 1 < $3 AND chain.size <= $4
             ) SELECT items FROM chain ORDER BY depth DESC",
         );
-        let rows = rows.bind(id).bind(caller).bind(i64::from(most)).fetch_all(&self.readers).await?;
+        let rows = rows.bind(id).bind(caller).bind(i64::from(most)).bind(i64::from(bytes)).fetch_all(&self.readers).await?;
         rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    async fn forget_responses(&self, before_ms: i64) -> Result<u64, Error> {
-        let gone = query("DELETE FROM responses WHERE created_ms < $1").bind(before_ms).execute(&self.writer).await?;
+    async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error> {
+        let gone = query(
+            "DELETE FROM responses WHERE created_ms < $1 OR created_ms <= (
+                SELECT created_ms FROM responses ORDER BY created_ms DESC LIMIT 1 OFFSET $2
+            )",
+        );
+        let gone = gone.bind(before_ms).bind(i64::from(most)).execute(&self.writer).await?;
         Ok(gone.rows_affected())
     }
 }
@@ -274,10 +279,11 @@ mod tests {
         for row in [row("1", None), row("2", Some("1")), row("3", Some("2"))] {
             store.add_response(&row).await.unwrap();
         }
-        assert_eq!(store.responses("key:a", "3", 9).await.unwrap(), ["[\"1\"]", "[\"2\"]", "[\"3\"]"]);
-        assert_eq!(store.responses("key:a", "3", 2).await.unwrap(), ["[\"2\"]", "[\"3\"]"]);
-        assert!(store.responses("key:b", "3", 9).await.unwrap().is_empty());
-        assert_eq!(store.forget_responses(5).await.unwrap(), 1);
+        assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), ["[\"1\"]", "[\"2\"]", "[\"3\"]"]);
+        assert_eq!(store.responses("key:a", "3", 2, 999).await.unwrap(), ["[\"2\"]", "[\"3\"]"]);
+        assert!(store.responses("key:b", "3", 9, 999).await.unwrap().is_empty());
+        assert_eq!(store.forget_responses(5, 9).await.unwrap(), 1, "what is too old");
+        assert_eq!(store.forget_responses(5, 1).await.unwrap(), 2, "what is too much, and all of the same time");
     }
 
     #[tokio::test]

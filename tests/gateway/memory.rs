@@ -314,3 +314,27 @@ async fn a_response_is_gone_on_from_by_its_caller_alone_and_only_when_it_was_sto
         assert!(told.contains("one") && told.contains("stub answer") && told.contains("two"), "{told}");
     }
 }
+
+#[tokio::test]
+async fn what_was_put_in_for_one_person_is_not_put_in_for_another_with_the_same_key() {
+    let provider = crate::support::StubProvider::start([]).await;
+    let config = format!(
+        "{}models:\n  told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [who] }}\ncontext:\n  sources:\n    who: {{ server: demo, tool: echo, \
+         arguments: {{ text: 'This is {{{{ tags.user }}}}.' }}, read_only: true }}\nmcp: {{ servers: {{ demo: {{ command: {} }} }} }}\n",
+        provider.section(),
+        crate::support::DEMO
+    );
+    let gateway = crate::support::TestGateway::with_config(&config).await;
+    gateway.wait_for_server("demo", "ready").await;
+    let ask = async |user: &str, messages: serde_json::Value| {
+        let body = serde_json::json!({ "model": "told", "messages": messages });
+        let request = crate::support::http().post(gateway.url("/v1/chat/completions")).json(&body);
+        let sent = request.header("x-portolan-tags", format!("user={user}")).send().await.unwrap();
+        assert_eq!(sent.status(), 200);
+    };
+    let say = |role: &str, text: &str| serde_json::json!({ "role": role, "content": text });
+    ask("alice", serde_json::json!([say("user", "hi")])).await;
+    ask("bob", serde_json::json!([say("user", "hi"), say("assistant", "stub answer"), say("user", "Who am I?")])).await;
+    let told = provider.received().last().unwrap().text.clone();
+    assert!(told.contains("This is bob.") && !told.contains("alice"), "{told}");
+}

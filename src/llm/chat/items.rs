@@ -42,7 +42,7 @@ fn user(parts: &[Part], messages: &mut Vec<Box<RawValue>>) {
 fn assistant(parts: &[Part]) -> Box<RawValue> {
     let mut message = Map::new();
     message.insert("role".to_owned(), "assistant".into());
-    let texts = Part::texts(parts);
+    let texts: String = parts.iter().map(|part| if let Part::Text(text, _) = part { text.as_str() } else { "" }).collect();
     message.insert("content".to_owned(), if texts.is_empty() { Value::Null } else { texts.into() });
     let mut calls = Vec::new();
     let mut blocks = Vec::new();
@@ -93,6 +93,8 @@ pub(super) fn extend(message: &mut Map<String, Value>, extra: &RawValue) {
     let Some(Value::Object(extra)) = extra.get("delta").cloned() else { return };
     for (key, value) in extra {
         match (message.get_mut(&key), value) {
+            // Some say the same with every piece.
+            (Some(Value::String(text)), Value::String(more)) if *text == more => {}
             (Some(Value::String(text)), Value::String(more)) => text.push_str(&more),
             (Some(Value::Array(list)), Value::Array(more)) => list.extend(more),
             (None, value) => {

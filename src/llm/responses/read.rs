@@ -76,7 +76,7 @@ fn check_item(item: &RawValue, path: &str) -> Result<(), Wrong> {
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 14] = [
+const WITHOUT_MEANING: [&str; 13] = [
     "model",
     "stream",
     "stream_options",
@@ -86,7 +86,6 @@ const WITHOUT_MEANING: [&str; 14] = [
     "safety_identifier",
     "include",
     "truncation",
-    "previous_response_id",
     "background",
     "client_metadata",
     "prompt_cache_options",
@@ -117,6 +116,10 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "text" => conversation.format = format(&fields)?,
             "tools" => tools(&fields, &mut conversation)?,
             "tool_choice" => conversation.choice = Some(choice(value)?),
+            // One of ours has been put together by now, and another provider's history is not to be had.
+            "previous_response_id" => {
+                return Err(Wrong::at(key, "this model cannot go on from a response of another provider; send the history"));
+            }
             key if WITHOUT_MEANING.contains(&key) => {}
             key => conversation.lost.push(key.to_owned()),
         }

@@ -57,7 +57,10 @@ impl Writer {
             self.begin(out);
         }
         let before = self.answer.parts.len();
-        self.answer.take(&piece);
+        // What only another dialect has is not shown here, and must not move the places of what is.
+        if !matches!(piece, Piece::Native(..)) {
+            self.answer.take(&piece);
+        }
         let began = self.answer.parts.len() > before;
         match piece {
             Piece::Runs(ran) if ran.shown => self.runs(&ran, out),

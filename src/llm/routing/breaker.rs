@@ -94,17 +94,20 @@ impl Breaker {
         })
     }
 
-    /// It answered.
-    pub(super) fn succeeded(&self, now: Instant) -> Change {
+    /// It answered. `tried` says that the request was to find out; one that was under way before it opened says nothing new.
+    pub(super) fn succeeded(&self, now: Instant, tried: bool) -> Change {
         self.with(|state| {
             state.count(now, false);
-            state.row = 0;
-            match std::mem::replace(&mut state.phase, Phase::Closed) {
-                Phase::Closed => Change::None,
-                Phase::Open(..) | Phase::Trying(_) => {
-                    (state.answers, state.failures) = (0, 0);
+            match state.phase {
+                Phase::Closed => {
+                    state.row = 0;
+                    Change::None
+                }
+                Phase::Open(..) | Phase::Trying(_) if tried => {
+                    (state.row, state.answers, state.failures, state.phase) = (0, 0, 0, Phase::Closed);
                     Change::Closed
                 }
+                Phase::Open(..) | Phase::Trying(_) => Change::None,
             }
         })
     }
@@ -185,7 +188,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(breaker.failed(now, false, None), Change::None);
             assert_eq!(breaker.failed(now, false, None), Change::None);
-            assert_eq!(breaker.succeeded(now), Change::None);
+            assert_eq!(breaker.succeeded(now, false), Change::None);
         }
         breaker.failed(now, false, None);
         breaker.failed(now, false, None);
@@ -202,7 +205,8 @@ mod tests {
         assert_eq!(breaker.failed(later, true, None), Change::Opened(OPEN * 2));
         let later = later + OPEN * 2;
         assert_eq!(breaker.enter(later), Entry::Probe);
-        assert_eq!(breaker.succeeded(later), Change::Closed);
+        assert_eq!(breaker.succeeded(later, false), Change::None, "a straggler says nothing new");
+        assert_eq!(breaker.succeeded(later, true), Change::Closed);
         assert_eq!(breaker.enter(later), Entry::Pass);
     }
 
@@ -232,7 +236,7 @@ mod tests {
         for _ in 0..20 {
             opened += usize::from(breaker.failed(now, false, None) != Change::None);
             opened += usize::from(breaker.failed(now, false, None) != Change::None);
-            breaker.succeeded(now);
+            breaker.succeeded(now, false);
         }
         assert!(opened > 0);
     }

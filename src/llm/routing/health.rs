@@ -65,8 +65,14 @@ impl Health {
     }
 
     /// Lets through all the same, for when there is nobody else to ask.
-    pub fn permit(&self, target: &Target) -> Permit {
-        let slot = |name: &str| Slot { breaker: self.breaker(name), probe: false };
+    pub fn force(&self, target: &Target) -> Permit {
+        let mut permit = self.permit(target);
+        (permit.target.forced, permit.provider.forced) = (true, true);
+        permit
+    }
+
+    fn permit(&self, target: &Target) -> Permit {
+        let slot = |name: &str| Slot { breaker: self.breaker(name), probe: false, forced: false };
         Permit { name: target.clone(), provider: slot(&target.provider), target: slot(&target.to_string()) }
     }
 
@@ -92,6 +98,8 @@ struct Slot {
     breaker: Arc<Breaker>,
     /// Whether this is the one request that tries; it must tell how that went.
     probe: bool,
+    /// Whether it was let through although the breaker was open.
+    forced: bool,
 }
 
 /// The leave to ask a target once.
@@ -105,7 +113,8 @@ impl Permit {
     /// Tells that it answered.
     pub fn answered(mut self) {
         let now = Instant::now();
-        let changes = [self.target.breaker.succeeded(now), self.provider.breaker.succeeded(now)];
+        let tried = |slot: &Slot| slot.probe || slot.forced;
+        let changes = [&self.target, &self.provider].map(|slot| slot.breaker.succeeded(now, tried(slot)));
         (self.target.probe, self.provider.probe) = (false, false);
         tell(&self.name, &self.name.provider, changes[0], &"");
         tell(&self.name.provider, &self.name.provider, changes[1], &"");

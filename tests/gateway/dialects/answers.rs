@@ -231,7 +231,7 @@ async fn every_refusal_of_a_provider_has_its_status_and_the_doors_own_shape() {
         (401, "authentication_error", "invalid x-api-key", 502, "api_error"),
         (404, "not_found_error", "model: x", 404, "not_found_error"),
         (429, "rate_limit_error", "slow down", 429, "rate_limit_error"),
-        (529, "overloaded_error", "Overloaded", 502, "api_error"),
+        (529, "overloaded_error", "Overloaded", 503, "overloaded_error"),
     ];
     let replies = cases.iter().map(|(status, kind, why, ..)| Reply::refusal(*status, kind, why).header("retry-after", "7"));
     for model in ["claude/claude-stub", "stub/stub-1"] {
@@ -241,6 +241,8 @@ async fn every_refusal_of_a_provider_has_its_status_and_the_doors_own_shape() {
                 for (status, _, why, expected, kind) in cases {
                     let body = if streamed { door.ask_streamed(model, "x") } else { door.ask(model, "x") };
                     let answer = door.send(&gateway, &body).await;
+                    // Anthropic's clients know a status of their own for it.
+                    let expected = if (status, door) == (529, Door::Messages) { 529 } else { expected };
                     assert_eq!(answer.status, expected, "{door:?}: {status}: {}", answer.text);
                     if door == Door::Messages {
                         assert_eq!(
