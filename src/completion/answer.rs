@@ -1,5 +1,6 @@
 //! An answer on its way to the caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::domain::Usage;
 #[derive(Clone, Debug, Default)]
 pub struct Meta {
     /// `provider/model` that answered.
-    pub model: String,
+    pub model: Arc<str>,
     /// The sources that were put in, with short digests.
     pub context: String,
     /// Whether what was put into the conversation earlier is remembered.
@@ -31,7 +32,7 @@ pub struct Sent {
     /// What the answer came to so far, where that became known.
     pub usage: Option<Usage>,
     /// Who answers, where that was not known when the stream began.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// The answer's id and the number of the event that comes next, where events are numbered.
     pub place: Option<(String, u64)>,
 }

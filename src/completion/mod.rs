@@ -28,7 +28,7 @@ pub use error::Error;
 pub use request::{Asked, split_names, split_tags};
 
 use crate::config::Limits;
-use crate::context::Context;
+use crate::context::{Context, Outcome};
 use crate::domain::{Principal, clip};
 use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
@@ -75,42 +75,48 @@ impl Completions {
         asked.take_from(&mut request)?;
         request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
-        let keeping = self.resume(principal, &route, &mut request).await?;
-        let mut turn = None;
+        // What most requests do not need lies in boxes, or each would carry the room for it from step to step.
+        let keeping = match request.dialect() {
+            Dialect::Responses => Box::pin(self.resume(principal, &route, &mut request)).await?,
+            Dialect::Chat | Dialect::Messages => None,
+        };
         let named = !route.context.is_empty() || !asked.context.is_empty();
+        let with_tools = asked.joins() || route.tools.is_some();
         // A history is looked through only where something could have been put into it.
-        if named || asked.joins() || route.tools.is_some() || request.asks_for_thought() {
-            turn = Some(self.0.memory.memo.open(principal, &request, &asked.tags)?);
+        let mut joint = Joint::default();
+        if named || with_tools || request.asks_for_thought() {
+            joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
         }
-        let tools = Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
+        let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
+        let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
+        let after = After { turn: joint.turn, keeping, memory: self.0.memory.clone() };
+        Box::new(Loop { targets, federation, tools: Arc::new(joint.tools), report, deadline, writer, after }).run(route, request).await
+    }
+
+    /// Joins tools, context, and what is remembered of the conversation into a request.
+    async fn join(&self, principal: &Principal, route: &Route, asked: &Asked, request: &mut Request, named: bool) -> Result<Joint, Error> {
+        let mut turn = self.0.memory.memo.open(principal, request, &asked.tags)?;
+        let tools = Tools::gather(&self.0.federation, principal, route, asked, request)?;
         if !tools.is_empty() {
             request.open_answer();
         }
         let mut joined = Joined::default();
-        if let Some(turn) = &mut turn {
-            if named {
-                let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
-                joined = enrich::enrich(&self.0.context, &wish, &request, turn).await?;
-            }
-            turn.put_back(&mut request)?;
-            if let Some(text) = &joined.instructions {
-                request.instruct(text)?;
-            }
-            if !tools.is_empty() {
-                turn.begin(&request)?;
-            }
+        if named {
+            let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
+            joined = enrich::enrich(&self.0.context, &wish, request, &mut turn).await?;
         }
-        let report = Report::new(asked.report, joined.outcomes, turn.as_ref().map(|turn| turn.state));
-        let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
-        let after = After { turn, keeping, memory: self.0.memory.clone() };
-        Loop { targets, federation, tools: Arc::new(tools), report, deadline, writer, after }.run(route, request).await
+        turn.put_back(request)?;
+        if let Some(text) = &joined.instructions {
+            request.instruct(text)?;
+        }
+        if !tools.is_empty() {
+            turn.begin(request)?;
+        }
+        Ok(Joint { turn: Some(turn), tools, context: joined.outcomes })
     }
 
     /// Puts the response that a request goes on from in front of it.
     async fn resume(&self, principal: &Principal, route: &Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
-        if request.dialect() != Dialect::Responses {
-            return Ok(None);
-        }
         let (found, keeping) = self.0.memory.responses.resume(principal, request).await?;
         // A provider that speaks Responses keeps its own.
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
@@ -134,7 +140,7 @@ impl Completions {
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
-            let meta = Meta { model: target.to_string(), ..Meta::default() };
+            let meta = Meta { model: target.name().clone(), ..Meta::default() };
             let body = format!("{{\"input_tokens\":{}}}", count::tokens(&request).await?);
             return Ok(Answer::Json(meta, body.into(), None));
         }
@@ -154,11 +160,19 @@ impl Completions {
 
     async fn whole(&self, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
         let (target, reply, provider) = self.0.targets.first_answer(route, endpoint, &request).await?;
-        let meta = Meta { model: target.to_string(), provider, ..Meta::default() };
+        let meta = Meta { model: target.name().clone(), provider, ..Meta::default() };
         let turn = Turn::of(reply)?;
         let usage = turn.usage();
         Ok(Answer::Json(meta, turn.bytes(), usage))
     }
+}
+
+/// What was joined into a request.
+#[derive(Default)]
+struct Joint {
+    turn: Option<memo::Turn>,
+    tools: Tools,
+    context: Vec<Outcome>,
 }
 
 /// What an expression knows a dialect's endpoint by.

@@ -22,7 +22,7 @@ type Stream = BoxStream<'static, Result<Sent, Error>>;
 
 impl Loop {
     /// Begins a stream with the first thing the model says.
-    pub(super) async fn begin_stream(self, route: Route, mut request: Request) -> Result<Answer, Error> {
+    pub(super) async fn begin_stream(self: Box<Self>, route: Route, mut request: Request) -> Result<Answer, Error> {
         self.prepare(&mut request, self.targets.limits.tool_turns.get() == 1);
         let counts = count_for_us(&mut request);
         let limit = self.targets.limits.completion.0;
@@ -50,7 +50,7 @@ impl Loop {
                         Ok(Err(error)) => { yield Err(error); return; }
                         Err(_) => { yield Err(Error::Deadline(limit)); return; }
                     };
-                    yield Ok(Sent { model: Some(target.to_string()), ..Sent::default() });
+                    yield Ok(Sent { model: Some(target.name().clone()), ..Sent::default() });
                     let mut route = route;
                     route.prefer(&target);
                     match self.go_on(route, request, counts, reply) {
@@ -64,7 +64,7 @@ impl Loop {
     }
 
     /// The rest of a stream that has begun.
-    fn go_on(self, route: Route, request: Request, counts: bool, reply: Reply) -> Result<Stream, Error> {
+    fn go_on(self: Box<Self>, route: Route, request: Request, counts: bool, reply: Reply) -> Result<Stream, Error> {
         let (dialect, events) = turn::stream(reply)?;
         // A report stands in an event of ours; only Chat Completions has one to add behind the last.
         let reported = self.report.wanted() && dialect == Dialect::Messages;
@@ -76,7 +76,7 @@ impl Loop {
     }
 
     /// Passes events on as they came; only an end that never came is added.
-    fn pass(self, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
+    fn pass(self: Box<Self>, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
@@ -105,7 +105,7 @@ impl Loop {
                 let mut out = BytesMut::new();
                 for event in &batch {
                     let Some(data) = &event.data else { continue };
-                    if let Some(usage) = turn::last_usage(data) {
+                    if let Some(usage) = turn::last_usage(data.as_bytes()) {
                         counted = Some(merged(counted, usage));
                         if counts && only_counts(data) {
                             continue;
@@ -139,7 +139,7 @@ impl Loop {
 
     /// Reads what a provider says and writes it in the client's words; where the loop has tools, runs
     /// them between turns. Dropping the stream ends the provider's answer and the tools.
-    fn speak(mut self, route: Route, mut request: Request, mut dialect: Dialect, mut events: Events) -> Stream {
+    fn speak(mut self: Box<Self>, route: Route, mut request: Request, mut dialect: Dialect, mut events: Events) -> Stream {
         let most = self.targets.limits.tool_turns.get();
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);

@@ -34,7 +34,7 @@ impl Targets {
             let permit = match self.router.health().enter(target) {
                 Ok(permit) => permit,
                 Err(opens) => {
-                    tracing::debug!(gen_ai.provider.name = %target.provider, "`{target}` is left out for now");
+                    tracing::debug!(gen_ai.provider.name = %target.provider(), "`{target}` is left out for now");
                     if soonest.is_none_or(|(soonest, _)| opens < soonest) {
                         soonest = Some((opens, target));
                     }
@@ -45,7 +45,7 @@ impl Targets {
                 Ok(reply) => return Ok((target.clone(), reply, start.elapsed())),
                 Err(error) if error.may_fall_back() => {
                     if at + 1 < route.targets.len() {
-                        counter!("portolan_fallbacks_total", "gen_ai_provider_name" => target.provider.clone()).increment(1);
+                        counter!("portolan_fallbacks_total", "gen_ai_provider_name" => target.provider().to_owned()).increment(1);
                     }
                     last = Some(error);
                 }
@@ -55,7 +55,7 @@ impl Targets {
         if let (None, Some((_, target))) = (&last, soonest) {
             // Nobody was asked. One attempt is better than none, and tells whether it answers again.
             let permit = self.router.health().force(target);
-            let reply = ask.often(target, permit, 0).await.map_err(Error::Provider)?;
+            let reply = Box::pin(ask.often(target, permit, 0)).await.map_err(Error::Provider)?;
             return Ok((target.clone(), reply, start.elapsed()));
         }
         Err(Error::Provider(last.unwrap_or(llm::Error::Unreachable)))
@@ -75,13 +75,13 @@ impl Ask<'_> {
     /// Asks one target, and again as far as patience, budget and breaker let it.
     async fn often(&self, target: &Target, mut permit: Permit, retries: u32) -> Result<Reply, llm::Error> {
         let router = &self.targets.router;
-        router.budgets().asked(&target.provider);
+        router.budgets().asked(target.provider());
         for attempt in 1.. {
             let error = match self.once(target, permit).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            tracing::warn!(gen_ai.provider.name = %target.provider, "`{target}` did not answer: {error}");
+            tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}");
             if attempt > retries || !error.may_retry() {
                 return Err(error);
             }
@@ -90,9 +90,10 @@ impl Ask<'_> {
                 return Err(error);
             }
             let retry = |outcome: &'static str| {
-                counter!("portolan_retries_total", "gen_ai_provider_name" => target.provider.clone(), "outcome" => outcome).increment(1);
+                counter!("portolan_retries_total", "gen_ai_provider_name" => target.provider().to_owned(), "outcome" => outcome)
+                    .increment(1);
             };
-            if !router.budgets().take(&target.provider) {
+            if !router.budgets().take(target.provider()) {
                 retry("over_budget");
                 return Err(error);
             }

@@ -48,6 +48,10 @@ pub(super) struct After {
 }
 
 impl After {
+    fn remembers(&self) -> bool {
+        self.turn.is_some() || self.keeping.is_some()
+    }
+
     /// Remembers what was done before the answer, and the answer where the client may go on from it.
     /// `said` is what the client saw, `last` are the parts of the last turn alone, and `shown` says that the
     /// client was told of the calls that the gateway ran.
@@ -70,7 +74,7 @@ impl After {
 
 impl Loop {
     /// Runs to the answer, or to the beginning of its stream.
-    pub(super) async fn run(self, route: Route, mut request: Request) -> Result<Answer, Error> {
+    pub(super) async fn run(self: Box<Self>, route: Route, mut request: Request) -> Result<Answer, Error> {
         let limit = self.targets.limits.completion.0;
         let deadline = tokio::time::Instant::from_std(self.deadline);
         let late = |_| Error::Deadline(limit);
@@ -78,16 +82,17 @@ impl Loop {
             return Err(Error::invalid("with tools of the gateway joined in, `n` must be 1", "n"));
         }
         if request.stream() {
-            return self.begin_stream(route, request).await;
+            return Box::pin(self.begin_stream(route, request)).await;
         }
-        let whole =
-            async { if self.tools.is_empty() { self.relay(&route, &request).await } else { self.turns(route, &mut request).await } };
-        tokio::time::timeout_at(deadline, whole).await.map_err(late)?
+        if self.tools.is_empty() {
+            return tokio::time::timeout_at(deadline, self.relay(&route, &request)).await.map_err(late)?;
+        }
+        tokio::time::timeout_at(deadline, Box::pin(self.turns(route, &mut request))).await.map_err(late)?
     }
 
     pub(super) fn meta(&self, target: &Target, reply: &Reply, provider: Duration) -> Meta {
         Meta {
-            model: target.to_string(),
+            model: target.name().clone(),
             context: self.report.header(),
             memo: self.report.memo(),
             dropped: reply.lost.join(", "),
@@ -96,7 +101,7 @@ impl Loop {
     }
 
     /// One turn; nobody opens its answer where the client speaks the provider's dialect.
-    async fn relay(self, route: &Route, request: &Request) -> Result<Answer, Error> {
+    async fn relay(self: Box<Self>, route: &Route, request: &Request) -> Result<Answer, Error> {
         let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Completion, request).await?;
         let meta = self.meta(&target, &reply, provider);
         let turn = Turn::of(reply)?;
@@ -115,13 +120,15 @@ impl Loop {
                     body.set("portolan", raw(&report));
                 }
                 let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
-                self.after.remember(request, &said, &said.parts, false, response).await;
+                if self.after.remembers() {
+                    Box::pin(self.after.remember(request, &said, &said.parts, false, response)).await;
+                }
                 Ok(Answer::Json(meta, bytes(&body), usage))
             }
         }
     }
 
-    async fn turns(mut self, mut route: Route, request: &mut Request) -> Result<Answer, Error> {
+    async fn turns(mut self: Box<Self>, mut route: Route, request: &mut Request) -> Result<Answer, Error> {
         let dialect = request.dialect();
         let most = self.targets.limits.tool_turns.get();
         let mut total = Usage::default();

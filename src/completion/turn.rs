@@ -49,8 +49,7 @@ impl Turn {
 
     /// What it cost, found at its end without reading what stands before it.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let text = std::str::from_utf8(&self.body).ok()?;
-        last_usage(text).or_else(|| RawObject::parse(text).ok()?.read("usage"))
+        last_usage(&self.body).or_else(|| self.members().ok()?.read("usage"))
     }
 }
 
@@ -64,9 +63,9 @@ pub(super) fn stream(reply: Reply) -> Result<(Dialect, Events), Error> {
 }
 
 /// The last usage object in a text; most pieces of a stream have none.
-pub(super) fn last_usage(text: &str) -> Option<Usage> {
+pub(super) fn last_usage(text: &[u8]) -> Option<Usage> {
     static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"usage\""));
-    let at = USAGE.rfind(text.as_bytes())?;
-    let value = text.get(at + 7..)?.trim_start().strip_prefix(':')?.trim_start();
-    if value.starts_with('{') { serde_json::Deserializer::from_str(value).into_iter::<Usage>().next()?.ok() } else { None }
+    let at = USAGE.rfind(text)?;
+    let value = text.get(at + 7..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    if value.starts_with(b"{") { serde_json::Deserializer::from_slice(value).into_iter::<Usage>().next()?.ok() } else { None }
 }

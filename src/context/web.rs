@@ -15,32 +15,28 @@ const MAX_ANSWER: usize = 4 << 20;
 
 /// Asks, and takes from the answer what the source selects.
 pub(super) async fn read(net: &Net, source: &Source, url: Url, body: Option<&Value>) -> Result<Read, String> {
-    let client = net.client(&url, Reach::Operator).map_err(told)?;
+    let destination = net.to(url, Reach::Operator).map_err(told)?;
     let method = match source.method {
         Some(Method::Post) => reqwest::Method::POST,
         None if body.is_some() => reqwest::Method::POST,
         Some(Method::Get) | None => reqwest::Method::GET,
     };
-    let mut request = client.request(method, url).headers(headers(source, body.is_some()));
-    if let Some(body) = body {
-        request = request.body(body.to_string());
+    let sent = body.map(|body| body.to_string().into()).unwrap_or_default();
+    let reply = destination.send(method, &headers(source, body.is_some()), sent).await.map_err(told)?;
+    if !reply.status.is_success() {
+        return Err(format!("it answered with status {}", reply.status.as_u16()));
     }
-    let response = request.send().await.map_err(|error| told(error.into()))?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(format!("it answered with status {}", status.as_u16()));
-    }
-    let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    let packed = reply.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
     if packed {
         return Err("its answer is compressed, which was not asked for".to_owned());
     }
-    let bytes = net::read(response, MAX_ANSWER).await.map_err(told)?;
+    let bytes = reply.whole(MAX_ANSWER).await.map_err(told)?;
     let text = match source.select.as_deref() {
         Some(pointer) => {
             let value: Value = serde_json::from_slice(&bytes).map_err(|_| "its answer is not JSON, so nothing can be selected")?;
             select(&value, pointer)?
         }
-        None => String::from_utf8(bytes).map_err(|_| "its answer is not UTF-8 text")?,
+        None => String::from_utf8(bytes.into()).map_err(|_| "its answer is not UTF-8 text")?,
     };
     if text.trim().is_empty() { Err("its answer is empty".to_owned()) } else { Ok(Read::plain(text)) }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::error::ApiError;
 use super::state::State;
@@ -59,9 +59,17 @@ fn denied(reason: Denied) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
 }
 
+/// Where clients put their credential, the first that is there being meant.
+const CREDENTIALS: [HeaderName; 4] = [
+    HeaderName::from_static("x-portolan-key"),
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
 /// The one credential of a request, from the first of the headers that clients use for it.
 fn credential(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    for name in ["x-portolan-key", header::AUTHORIZATION.as_str(), "x-api-key", "x-goog-api-key"] {
+    for name in &CREDENTIALS {
         let mut values = headers.get_all(name).iter();
         let Some(value) = values.next() else { continue };
         let bad = |why: &str| ApiError::new(StatusCode::BAD_REQUEST, "invalid_credential", format!("the header `{name}` {why}"));
@@ -70,7 +78,7 @@ fn credential(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
         }
         let text = value.to_str().map_err(|_| bad("holds characters that no key has"))?;
         let text = match name {
-            "authorization" => text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key),
+            &header::AUTHORIZATION => text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key),
             _ => Some(text),
         };
         let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { continue };

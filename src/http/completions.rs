@@ -5,14 +5,14 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt as _;
 
 use super::body::read_json;
 use super::caller::ModelCaller;
 use super::error::{ApiError, Shape};
-use super::layers::Elsewhere;
+use super::every::Elsewhere;
 use super::meters::Meter;
 use super::sse;
 use super::state::State;
@@ -78,12 +78,17 @@ async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, bod
     Ok(respond(answer, operation, shape, start))
 }
 
+const TAGS: HeaderName = HeaderName::from_static("x-portolan-tags");
+const TOOLS: HeaderName = HeaderName::from_static("x-portolan-tools");
+/// Both what is asked for and what was joined in.
+const CONTEXT: HeaderName = HeaderName::from_static("x-portolan-context");
+
 /// What the headers ask of the gateway itself.
 pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let names = |name: &str| text(name).map(split_names).unwrap_or_default();
-    let tags = text("x-portolan-tags").map(split_tags).transpose()?.unwrap_or_default();
-    Ok(Asked { context: names("x-portolan-context"), tools: names("x-portolan-tools"), tags, ..Asked::default() })
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = |name: &HeaderName| text(name).map(split_names).unwrap_or_default();
+    let tags = text(&TAGS).map(split_tags).transpose()?.unwrap_or_default();
+    Ok(Asked { context: names(&CONTEXT), tools: names(&TOOLS), tags, ..Asked::default() })
 }
 
 /// Headers of Anthropic's clients that go to Anthropic as they are.
@@ -117,12 +122,18 @@ fn pass_headers(request: &mut Request, headers: &HeaderMap) -> Result<(), ApiErr
     Ok(())
 }
 
+const MODEL: HeaderName = HeaderName::from_static("x-portolan-model");
+const CACHE: HeaderName = HeaderName::from_static("x-portolan-cache");
+const DROPPED: HeaderName = HeaderName::from_static("x-portolan-dropped");
+
 /// An answer with the headers that say where it came from.
 pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant) -> Response {
     let (meta, mut response) = match answer {
         Answer::Json(meta, body, usage) => {
             Meter::of(operation, &meta.model).note(start.elapsed(), usage);
-            (meta, ([(header::CONTENT_TYPE, "application/json")], body).into_response())
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            (meta, response)
         }
         Answer::Stream(meta, mut events) => {
             let mut model = meta.model.clone();
@@ -152,14 +163,14 @@ pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, sta
     };
     response.extensions_mut().insert(Elsewhere(meta.provider));
     let headers = response.headers_mut();
-    let mut set = |name: &'static str, value: &str| {
+    let mut set = |name: HeaderName, value: &str| {
         if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     };
-    set("x-portolan-model", &meta.model);
-    set("x-portolan-context", &meta.context);
-    set("x-portolan-cache", meta.memo);
-    set("x-portolan-dropped", &meta.dropped);
+    set(MODEL, &meta.model);
+    set(CONTEXT, &meta.context);
+    set(CACHE, meta.memo);
+    set(DROPPED, &meta.dropped);
     response
 }

@@ -1,19 +1,20 @@
 //! Connections: accepted, bounded, and drained.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::every;
 use super::pace::{Pace, Paced, Phase};
 use super::state::State;
 
@@ -45,14 +46,14 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
                 let _ = stream.set_nodelay(true);
                 let phase = Phase::default();
                 let stream = TokioIo::new(Paced::new(stream, PACE, phase.clone()));
-                let router = TowerToHyperService::new(router.clone());
+                let (state, router) = (state.clone(), router.clone());
                 let service = service_fn(move |request| {
                     phase.step();
-                    let (answer, phase) = (router.call(request), phase.clone());
+                    let (state, router, phase) = (state.clone(), router.clone(), phase.clone());
                     async move {
-                        let answer = answer.await;
+                        let answer = every::answer(&state, router, request).await;
                         phase.step();
-                        answer
+                        Ok::<_, Infallible>(answer)
                     }
                 });
                 let connection = graceful.watch(http.serve_connection(stream, service));

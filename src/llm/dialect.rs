@@ -154,7 +154,7 @@ fn chat_verdict(event: &Event, data: &str) -> Verdict {
     if data.trim() == "[DONE]" {
         return Verdict::Done;
     }
-    match error_in(data) {
+    match error_in(data.as_bytes()) {
         Some(refusal) => Verdict::Failed(refusal),
         None if event.data.is_some() && finishes(data) => Verdict::Finished,
         None => Verdict::Goes,
@@ -175,15 +175,16 @@ fn typed_verdict(data: &str) -> Verdict {
     let kind = RawObject::parse(data).ok().and_then(|event| event.string("type"));
     match kind.as_deref() {
         Some("message_stop" | "response.completed" | "response.incomplete" | "response.failed") => Verdict::Ends,
-        Some("error") | None => error_in(data).map_or(Verdict::Goes, Verdict::Failed),
+        Some("error") | None => error_in(data.as_bytes()).map_or(Verdict::Goes, Verdict::Failed),
         Some(_) => Verdict::Goes,
     }
 }
 
 /// The error in an event, or in a body, that is one.
-pub(super) fn error_in(data: &str) -> Option<Refusal> {
+pub(super) fn error_in(data: &[u8]) -> Option<Refusal> {
     static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
-    ERROR.find(data.as_bytes())?;
+    ERROR.find(data)?;
+    let data = std::str::from_utf8(data).ok()?;
     let object = RawObject::parse(data).ok()?;
     let typed = object.string("type").as_deref() == Some("error");
     let error = match object.get("error").filter(|error| error.get() != "null") {

@@ -1,80 +1,55 @@
 //! The members of a request's body, over the body's own bytes: what is not touched is copied once, into what is sent.
 
-use std::ops::Range;
-
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use crate::domain::RawObject;
 
-/// An object as an ordered list of keys with their values' own text.
+/// An object as an ordered list of keys with their values' own text, each of them a part of the body where it came in one.
 #[derive(Clone)]
-pub(super) struct Members {
-    body: Bytes,
-    list: Vec<(String, Slot)>,
-}
-
-/// Where a value is.
-#[derive(Clone)]
-enum Slot {
-    /// In the body.
-    Here(Range<usize>),
-    /// Put in its place.
-    Own(Box<str>),
-}
+pub(super) struct Members(Vec<(ByteString, ByteString)>);
 
 impl Members {
     /// The members of an object that was read from this body.
-    pub(super) fn of(body: &Bytes, object: &RawObject<'_>) -> Self {
-        let start = body.as_ptr().addr();
-        let slot = |value: &RawValue| {
-            let text = value.get();
-            let at = text.as_ptr().addr().wrapping_sub(start);
-            let here = at..at.saturating_add(text.len());
-            if body.get(here.clone()) == Some(text.as_bytes()) { Slot::Here(here) } else { Slot::Own(text.into()) }
+    pub(super) fn of(body: &ByteString, object: &RawObject<'_>) -> Self {
+        let (start, length) = (body.as_ptr().addr(), body.len());
+        let part = |text: &str| {
+            let inside = text.as_ptr().addr().checked_sub(start).is_some_and(|at| at + text.len() <= length);
+            if inside && !text.is_empty() { body.slice_ref(text) } else { ByteString::from(text) }
         };
-        let list = object.iter().map(|(key, value)| (key.to_owned(), slot(value))).collect();
-        Self { body: body.clone(), list }
-    }
-
-    fn text<'m>(&'m self, slot: &'m Slot) -> &'m str {
-        match slot {
-            Slot::Here(range) => self.body.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("null"),
-            Slot::Own(text) => text,
-        }
+        Self(object.iter().map(|(key, value)| (part(key), part(value.get()))).collect())
     }
 
     /// A value's own text.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.list.iter().find(|(name, _)| name == key).map(|(_, slot)| self.text(slot))
+        self.0.iter().find(|(name, _)| name == key).map(|(_, text)| &**text)
     }
 
     /// Puts a value in place of the one of that name, or at the end.
-    pub(super) fn set(&mut self, key: &str, value: &RawValue) {
+    pub(super) fn set(&mut self, key: &'static str, value: &RawValue) {
         self.set_list(key, value.get().to_owned());
     }
 
     /// Puts a text that is JSON in place, as when a list was put together of items that are.
-    pub(super) fn set_list(&mut self, key: &str, text: String) {
-        let slot = Slot::Own(text.into_boxed_str());
-        match self.list.iter_mut().find(|(name, _)| name == key) {
-            Some((_, old)) => *old = slot,
-            None => self.list.push((key.to_owned(), slot)),
+    pub(super) fn set_list(&mut self, key: &'static str, text: String) {
+        match self.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = text.into(),
+            None => self.0.push((ByteString::from_static(key), text.into())),
         }
     }
 
     /// Takes a member out.
     pub(super) fn remove(&mut self, key: &str) -> Option<Box<RawValue>> {
-        let at = self.list.iter().position(|(name, _)| name == key)?;
-        let (_, slot) = self.list.remove(at);
-        crate::domain::raw_string(self.text(&slot).to_owned()).ok()
+        let at = self.0.iter().position(|(name, _)| name == key)?;
+        crate::domain::raw_string(self.0.remove(at).1.into()).ok()
     }
 
     /// All of them, to be read.
     pub(super) fn object(&self) -> RawObject<'_> {
         let mut object = RawObject::default();
-        for (key, slot) in &self.list {
-            if let Ok(value) = serde_json::from_str::<&RawValue>(self.text(slot)) {
+        for (key, text) in &self.0 {
+            if let Ok(value) = serde_json::from_str::<&RawValue>(text) {
                 object.lend(key, value);
             }
         }
@@ -83,8 +58,8 @@ impl Members {
 
     /// The whole object as text, with another value in one place.
     pub(super) fn with(&self, key: &str, value: &str) -> Bytes {
-        let length = |(key, slot): &(String, Slot)| key.len() + self.text(slot).len() + 4;
-        let mut out = Vec::with_capacity(self.list.iter().map(length).sum::<usize>() + key.len() + value.len() + 8);
+        let length = |(key, text): &(ByteString, ByteString)| key.len() + text.len() + 4;
+        let mut out = Vec::with_capacity(self.0.iter().map(length).sum::<usize>() + key.len() + value.len() + 8);
         let mut put = |name: &str, text: &str| {
             out.push(if out.is_empty() { b'{' } else { b',' });
             // Keys are plain but for those that somebody made strange.
@@ -99,10 +74,10 @@ impl Members {
             out.extend_from_slice(text.as_bytes());
         };
         let mut found = false;
-        for (name, slot) in &self.list {
+        for (name, text) in &self.0 {
             let here = name == key;
             found |= here;
-            put(name, if here { value } else { self.text(slot) });
+            put(name, if here { value } else { text });
         }
         if !found {
             put(key, value);
@@ -119,8 +94,8 @@ mod tests {
 
     #[test]
     fn what_is_not_touched_keeps_its_bytes() {
-        let body = Bytes::from_static(br#"{ "z":1.50, "model":"a", "n":18446744073709551616, "k\"":[ 1 ], "x":null }"#);
-        let mut members = Members::of(&body, &RawObject::parse(std::str::from_utf8(&body).unwrap()).unwrap());
+        let body = ByteString::from_static(r#"{ "z":1.50, "model":"a", "n":18446744073709551616, "k\"":[ 1 ], "x":null }"#);
+        let mut members = Members::of(&body, &RawObject::parse(&body).unwrap());
         members.remove("x");
         members.set("new", &raw(&true));
         assert_eq!(members.get("n"), Some("18446744073709551616"));

@@ -33,7 +33,7 @@ impl Providers {
         let mut all: BTreeMap<String, Box<dyn Provider>> = BTreeMap::new();
         all.insert(BUILT_IN.to_owned(), Box::new(echo::Echo));
         for (name, provider) in declared {
-            let remote = Remote::new(net.clone(), name, provider, idle);
+            let remote = Remote::new(net, name, provider, idle);
             let provider: Box<dyn Provider> = match provider.kind {
                 config::Kind::Openai => Box::new(openai::OpenAi { remote, itself: true }),
                 config::Kind::OpenaiCompatible => Box::new(openai::OpenAi { remote, itself: false }),
@@ -57,24 +57,24 @@ impl Providers {
 
     /// Sends a request to a target, in its dialect, and returns what it answers, or begins to answer.
     pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &Request) -> Result<Reply, Error> {
-        let provider = self.0.all.get(&target.provider).ok_or(Error::Unreachable)?;
+        let provider = self.0.all.get(target.provider()).ok_or(Error::Unreachable)?;
         let dialect = provider.speaks(request.dialect(), request.relayed());
         if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
-            let body = provider.send(&target.model, endpoint, request).await?;
+            let body = provider.send(target.model(), endpoint, request).await?;
             return Ok(Reply { dialect: request.dialect(), lost: Vec::new(), body });
         }
         if endpoint == Endpoint::CountTokens {
-            return Err(Error::NotOffered(target.provider.clone()));
+            return Err(Error::NotOffered(target.provider().to_owned()));
         }
         let manner = Manner { openai: provider.is_openai() };
-        let (translated, lost) = translate(request, dialect, &target.model, manner).map_err(Error::Unfit)?;
-        let body = provider.send(&target.model, endpoint, &translated).await?;
+        let (translated, lost) = translate(request, dialect, target.model(), manner).map_err(Error::Unfit)?;
+        let body = provider.send(target.model(), endpoint, &translated).await?;
         Ok(Reply { dialect, lost, body })
     }
 
     /// Whether a target takes and gives a dialect as it is.
     pub fn passes(&self, target: &Target, dialect: Dialect) -> bool {
-        self.0.all.get(&target.provider).is_some_and(|provider| provider.speaks(dialect, true) == dialect)
+        self.0.all.get(target.provider()).is_some_and(|provider| provider.speaks(dialect, true) == dialect)
     }
 
     /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.

@@ -1,6 +1,7 @@
 //! A request in the dialect it came in, opened only where it is touched: all other members keep their bytes.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -46,8 +47,8 @@ impl Request {
         if is_deep(body) {
             return Err(whole("the body is nested too deeply".to_owned()));
         }
-        let text = std::str::from_utf8(body).map_err(|_| whole("the body is not UTF-8".to_owned()))?;
-        let members = RawObject::parse(text).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
+        let body = ByteString::try_from(body.clone()).map_err(|_| whole("the body is not UTF-8".to_owned()))?;
+        let members = RawObject::parse(&body).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
         let model = members.string("model").filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| Wrong::at("model", "`model` must name a model"))?;
         if model.len() > MAX_MODEL {
@@ -59,12 +60,12 @@ impl Request {
             Some(_) => return Err(Wrong::at("stream", "`stream` must be true or false")),
         };
         check(&members)?;
-        Ok(Self { dialect, members: Members::of(body, &members), model, stream, headers: Vec::new(), relayed: true })
+        Ok(Self { dialect, members: Members::of(&body, &members), model, stream, headers: Vec::new(), relayed: true })
     }
 
     /// A request that was translated.
     pub(super) fn of(dialect: Dialect, members: &RawObject<'_>, model: String, stream: bool) -> Self {
-        let members = Members::of(&Bytes::new(), members);
+        let members = Members::of(&ByteString::new(), members);
         Self { dialect, members, model, stream, headers: Vec::new(), relayed: true }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
@@ -19,7 +19,7 @@ use super::request::Request;
 use super::routing::asked;
 use crate::config;
 use crate::domain::{Secret, clip, printable};
-use crate::net::{self, Net, Reach, Splitter};
+use crate::net::{self, Destination, Net, Reach, Reply, Splitter};
 
 /// Largest whole answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -34,17 +34,16 @@ const PATHS: [&str; 7] =
 
 /// A provider at the other end of a connection.
 pub(super) struct Remote {
-    net: Net,
     base: String,
     /// The addresses below it, read once.
-    urls: Vec<(&'static str, Url)>,
+    destinations: Vec<(&'static str, Destination)>,
     headers: HeaderMap,
     secrets: Arc<[Secret]>,
     idle: Duration,
 }
 
 impl Remote {
-    pub(super) fn new(net: Net, name: &str, provider: &config::Provider, idle: Duration) -> Self {
+    pub(super) fn new(net: &Net, name: &str, provider: &config::Provider, idle: Duration) -> Self {
         let mut headers = HeaderMap::new();
         let mut secrets = Vec::new();
         let mut add = |header: HeaderName, value: String, secret: &Secret| match HeaderValue::try_from(value) {
@@ -72,46 +71,41 @@ impl Remote {
         if anthropic {
             headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(provider.version().as_str()));
         }
-        // What is compressed arrives late; whoever compresses all the same is understood.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let base = provider.base().to_owned();
-        let urls = PATHS.iter().filter_map(|path| Some((*path, Url::parse(&format!("{base}{path}")).ok()?))).collect();
-        Self { net, base, urls, headers, secrets: secrets.into(), idle }
+        let to = |path: &str| net.to(Url::parse(&format!("{base}{path}")).ok()?, Reach::Operator).ok();
+        let destinations = PATHS.iter().filter_map(|path| Some((*path, to(path)?))).collect();
+        Self { base, destinations, headers, secrets: secrets.into(), idle }
     }
 
     async fn request(
         &self,
-        method: reqwest::Method,
+        method: Method,
         path: &'static str,
-        body: Option<(Bytes, &[(&'static str, String)])>,
+        (body, more): (Bytes, &[(&'static str, String)]),
         accept: &'static str,
-    ) -> Result<Response, Error> {
-        let url = self.urls.iter().find(|(known, _)| *known == path).map(|(_, url)| url.clone()).ok_or(Error::Unreachable)?;
-        let client = self.net.client(&url, Reach::Operator).map_err(|_| Error::Unreachable)?;
-        let mut request = reqwest::Request::new(method, url);
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
+    ) -> Result<Reply, Error> {
+        let destination = self.destinations.iter().find(|(known, _)| *known == path).map(|(_, to)| to).ok_or(Error::Unreachable)?;
+        let mut headers = self.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Some((body, more)) = body {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            for (name, value) in more {
-                // The operator's betas stay when a client asks for others.
-                let own = headers.get(*name).filter(|_| *name == "anthropic-beta").and_then(|own| own.to_str().ok());
-                let value = own.map_or_else(|| value.clone(), |own| format!("{own},{value}"));
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    headers.insert(HeaderName::from_static(name), value);
-                }
+        for (name, value) in more {
+            // The operator's betas stay when a client asks for others.
+            let own = headers.get(*name).filter(|_| *name == "anthropic-beta").and_then(|own| own.to_str().ok());
+            let value = own.map_or_else(|| value.clone(), |own| format!("{own},{value}"));
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(HeaderName::from_static(name), value);
             }
-            *request.body_mut() = Some(body.into());
         }
         let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
-        let sent = tokio::time::timeout(patience, client.execute(request)).await.map_err(|_| Error::Idle(patience))?;
-        let response = sent.map_err(|error| self.broke(error, Error::Unreachable))?;
-        self.accepted(response).await
+        let sent = tokio::time::timeout(patience, destination.send(method, &headers, body)).await.map_err(|_| Error::Idle(patience))?;
+        let reply = sent.map_err(|error| self.broke(&error, Error::Unreachable))?;
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
+        Err(Box::pin(self.refused(reply)).await)
     }
 
-    fn broke(&self, error: reqwest::Error, otherwise: Error) -> Error {
-        let error = net::Error::from(error);
+    fn broke(&self, error: &net::Error, otherwise: Error) -> Error {
         tracing::warn!(provider.base = %self.base, "the provider at {} failed: {error}", self.base);
         match error {
             net::Error::Timeout => Error::Idle(self.idle),
@@ -122,21 +116,19 @@ impl Remote {
         }
     }
 
-    async fn accepted(&self, response: Response) -> Result<Response, Error> {
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let retry_after = asked(response.headers());
+    /// Why there is no answer.
+    async fn refused(&self, reply: Reply) -> Error {
+        let status = reply.status;
+        let retry_after = asked(&reply.headers);
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Credential(status.as_u16())),
-            StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited { retry_after }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Credential(status.as_u16()),
+            StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { retry_after },
             status if status.is_client_error() => {
-                let body = net::read(response, 256 << 10).await.unwrap_or_default();
-                Err(Error::Refused(status.as_u16(), self.refusal(&body)))
+                let body = reply.whole(256 << 10).await.unwrap_or_default();
+                Error::Refused(status.as_u16(), self.refusal(&body))
             }
-            status if status.is_server_error() => Err(Error::Failed(status.as_u16(), retry_after)),
-            _ => Err(Error::Protocol("it answered with an unexpected status")),
+            status if status.is_server_error() => Error::Failed(status.as_u16(), retry_after),
+            _ => Error::Protocol("it answered with an unexpected status"),
         }
     }
 
@@ -152,24 +144,24 @@ impl Remote {
     pub(super) async fn ask(&self, path: &'static str, model: &str, request: &Request) -> Result<Body, Error> {
         let body = (request.for_model(model), request.headers());
         if request.stream() {
-            return self.stream(path, body, request.dialect()).await;
+            return Box::pin(self.stream(path, body, request.dialect())).await;
         }
-        let response = self.request(reqwest::Method::POST, path, Some(body), JSON).await?;
-        self.json(response).await.map(Body::Json)
+        let reply = self.request(Method::POST, path, body, JSON).await?;
+        self.json(reply).await.map(Body::Json)
     }
 
     /// A whole JSON answer to a plain GET.
     pub(super) async fn get(&self, path: &'static str) -> Result<Bytes, Error> {
-        let response = self.request(reqwest::Method::GET, path, None, JSON).await?;
-        self.json(response).await
+        let reply = self.request(Method::GET, path, (Bytes::new(), &[]), JSON).await?;
+        self.json(reply).await
     }
 
-    async fn json(&self, response: Response) -> Result<Bytes, Error> {
-        if !is(&response, JSON) {
+    async fn json(&self, reply: Reply) -> Result<Bytes, Error> {
+        if !is(&reply, JSON) {
             return Err(Error::Protocol("it is not JSON"));
         }
-        let body = tokio::time::timeout(PATIENCE, net::read(response, MAX_ANSWER)).await.map_err(|_| Error::Idle(PATIENCE))?;
-        let body = body.map_err(|error| match error {
+        let whole = tokio::time::timeout(PATIENCE, reply.whole(MAX_ANSWER)).await.map_err(|_| Error::Idle(PATIENCE))?;
+        let body = whole.map_err(|error| match error {
             net::Error::TooLarge(_) => Error::TooLarge,
             net::Error::Timeout => Error::Idle(PATIENCE),
             _ => Error::Truncated,
@@ -180,25 +172,26 @@ impl Remote {
             return Err(Error::Protocol("it is not a JSON object"));
         }
         // Some providers say in a good answer that they have none.
-        match std::str::from_utf8(&body).ok().filter(|text| text.len() < MAX_REFUSAL).and_then(error_in) {
+        match Some(&body).filter(|body| body.len() < MAX_REFUSAL).and_then(|body| error_in(body)) {
             Some(refusal) => Err(Error::InStream(cleaned(&self.secrets, &refusal))),
-            None => Ok(body.into()),
+            None => Ok(body),
         }
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.
     async fn stream(&self, path: &'static str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
-        let response = self.request(reqwest::Method::POST, path, Some(body), EVENT_STREAM).await?;
-        if is(&response, JSON) {
+        let reply = self.request(Method::POST, path, body, EVENT_STREAM).await?;
+        if is(&reply, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
-            let body = self.json(response).await?;
-            return Err(error_in(&String::from_utf8_lossy(&body))
-                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal))));
+            let body = self.json(reply).await?;
+            return Err(
+                error_in(&body).map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal)))
+            );
         }
-        if !is(&response, EVENT_STREAM) {
+        if !is(&reply, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
         }
-        let mut events = events(response, self.idle, self.secrets.clone(), dialect);
+        let mut events = events(reply, self.idle, self.secrets.clone(), dialect);
         loop {
             match events.next().await {
                 Some(Ok(first)) if first.iter().any(|event| event.data.is_some()) => return Ok(Body::Stream(first, events)),
@@ -228,14 +221,13 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-fn is(response: &Response, wanted: &str) -> bool {
-    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+fn is(reply: &Reply, wanted: &str) -> bool {
+    reply.media_type().eq_ignore_ascii_case(wanted)
 }
 
 /// Reads events to the end. The end is true when the dialect's last word came, or when the connection
 /// closed in order after the answer had; anything else is an answer that was cut off.
-fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialect: Dialect) -> Events {
+fn events(mut reply: Reply, idle: Duration, secrets: Arc<[Secret]>, dialect: Dialect) -> Events {
     Box::pin(async_stream::stream! {
         let mut splitter = Splitter::default();
         let mut finished = false;
@@ -245,7 +237,7 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
         loop {
             let chunk = tokio::select! {
                 biased;
-                chunk = response.chunk() => chunk,
+                chunk = reply.chunk() => chunk,
                 () = &mut alarm => {
                     if heard.elapsed() < idle {
                         alarm.as_mut().reset(heard + idle);

@@ -1,83 +1,63 @@
-//! The one outbound HTTP client. Whoever calls out says how far its address is trusted.
+//! The one outbound HTTP door. Whoever calls out says how far its address is trusted.
 //!
-//! A guarded client resolves names itself, refuses a name when any of its addresses is not allowed,
-//! and dials the very addresses it has checked; address literals never reach a resolver and are
-//! checked in the URL. Redirects are followed only within one origin, three times at most.
+//! An address that a stranger may have named goes through a guarded client: it resolves names itself,
+//! refuses a name when any of its addresses is not allowed, and dials the very addresses it has checked;
+//! address literals never reach a resolver and are checked in the URL. The operator's addresses, which most
+//! requests go to, take the lean client where no proxy of the environment stands before them. Redirects
+//! are followed only within one origin, three times at most.
 
+mod error;
 mod guard;
+mod lean;
+mod reply;
 mod sse;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::redirect;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::{Method, StatusCode, redirect};
 use url::{Host, Url};
 
+pub use error::Error;
 pub use guard::Reach;
+pub use reply::Reply;
 pub use sse::{Event, Splitter};
 
-/// Why a request could not be sent or answered.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not an address we may dial.
-    #[error("the address is not allowed: {0}")]
-    NotAllowed(String),
-    /// Nobody listens there.
-    #[error("the connection was refused")]
-    Refused,
-    /// The name has no address.
-    #[error("the host name could not be resolved")]
-    Unresolved,
-    /// No answer in time.
-    #[error("no answer in time")]
-    Timeout,
-    /// It answered with a redirect to another origin, or with too many.
-    #[error("it answered with a redirect that is not followed; register the final address instead")]
-    Redirect,
-    /// TLS or the protocol failed.
-    #[error("the connection failed: {0}")]
-    Failed(String),
-    /// More bytes than are taken.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-}
+use lean::{CONNECT, IDLE, KEEPALIVE, Lean, Place};
 
-impl From<reqwest::Error> for Error {
-    fn from(error: reqwest::Error) -> Self {
-        let chain = || std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        if let Some(refusal) = chain().find_map(|error| error.downcast_ref::<guard::Refusal>()) {
-            return Self::NotAllowed(refusal.to_string());
-        }
-        if error.is_redirect() {
-            return Self::Redirect;
-        }
-        if error.is_timeout() {
-            return Self::Timeout;
-        }
-        let kind = chain().find_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-        match kind {
-            Some(std::io::ErrorKind::ConnectionRefused) => Self::Refused,
-            Some(std::io::ErrorKind::TimedOut) => Self::Timeout,
-            _ if chain().any(|error| error.to_string().contains("dns error")) => Self::Unresolved,
-            _ => Self::Failed(chain().last().map(ToString::to_string).unwrap_or_default()),
-        }
-    }
-}
+/// What we are called by those whom we call.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION")));
+/// What is compressed arrives late; whoever compresses all the same is understood.
+const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 
 /// The outbound clients, one per degree of trust. Cheap to clone; pools are shared.
 #[derive(Clone)]
 pub struct Net {
+    lean: Lean,
+    proxies: Arc<Matcher>,
     direct: reqwest::Client,
     proxied: reqwest::Client,
     private: reqwest::Client,
     public: reqwest::Client,
 }
 
+/// An address that may be called, with the client that calls it. Cheap to clone.
+#[derive(Clone)]
+pub struct Destination {
+    url: Url,
+    lean: Option<(Lean, Place)>,
+    full: reqwest::Client,
+}
+
 impl Net {
     /// Builds the clients once.
     pub fn new() -> Result<Self, Error> {
         Ok(Self {
+            lean: Lean::new()?,
+            proxies: Arc::new(Matcher::from_system()),
             direct: client(Reach::Operator, false)?,
             proxied: client(Reach::Operator, true)?,
             private: client(Reach::Private, false)?,
@@ -85,7 +65,7 @@ impl Net {
         })
     }
 
-    /// The client for an address of this trust, once the address itself is found allowed.
+    /// The general client for an address of this trust, once the address itself is found allowed.
     pub fn client(&self, url: &Url, reach: Reach) -> Result<&reqwest::Client, Error> {
         guard::check(url, reach).map_err(|refusal| Error::NotAllowed(refusal.to_string()))?;
         Ok(match reach {
@@ -95,6 +75,55 @@ impl Net {
             Reach::Public => &self.public,
         })
     }
+
+    /// An address that is called again and again, once it is found allowed.
+    pub fn to(&self, url: Url, reach: Reach) -> Result<Destination, Error> {
+        let full = self.client(&url, reach)?.clone();
+        let proxies = Some(&*self.proxies).filter(|_| !is_local(&url));
+        let place = (reach == Reach::Operator).then(|| Place::of(&url, proxies)).flatten();
+        Ok(Destination { lean: place.map(|place| (self.lean.clone(), place)), full, url })
+    }
+}
+
+impl Destination {
+    /// Sends a request, and returns the head of its answer.
+    pub async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
+        let Some((lean, place)) = &self.lean else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
+        let mut request = hyper::Request::new(Full::new(body.clone()));
+        *request.method_mut() = method.clone();
+        *request.headers_mut() = dressed(headers);
+        let response = lean.send(place, request).await?;
+        let Some(location) = response.headers().get(LOCATION).filter(|_| response.status().is_redirection()) else {
+            return Ok(response.into());
+        };
+        // The others make a GET of a POST, which nobody who calls from here means.
+        let same = method != Method::POST || matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        let next = location.to_str().ok().and_then(|location| self.url.join(location).ok());
+        match next.filter(|next| same && next.origin() == self.url.origin()) {
+            Some(next) => Box::pin(self.full(next, method, headers, body)).await,
+            None => Err(Error::Redirect),
+        }
+    }
+
+    async fn full(&self, url: Url, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
+        let mut request = reqwest::Request::new(method, url);
+        *request.headers_mut() = dressed(headers);
+        if !body.is_empty() {
+            *request.body_mut() = Some(body.into());
+        }
+        Ok(self.full.execute(request).await?.into())
+    }
+}
+
+/// Headers with those that every request carries.
+fn dressed(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for (name, value) in [(USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
+    }
+    headers
 }
 
 /// Whether an environment proxy would be wrong: loopback and address literals.
@@ -107,14 +136,10 @@ fn is_local(url: &Url) -> bool {
 }
 
 fn client(reach: Reach, proxied: bool) -> Result<reqwest::Client, Error> {
-    // What is compressed arrives late; whoever compresses all the same is understood.
-    let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     let mut builder = reqwest::Client::builder()
-        .default_headers(plain)
-        .user_agent(concat!("portolan/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(5))
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_keepalive(Duration::from_secs(15))
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .tcp_keepalive(KEEPALIVE)
         .tcp_nodelay(true)
         .referer(false)
         .redirect(redirect::Policy::custom(|attempt| {
@@ -132,13 +157,6 @@ fn client(reach: Reach, proxied: bool) -> Result<reqwest::Client, Error> {
 }
 
 /// Reads a whole answer of at most `limit` bytes.
-pub async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0).min(limit));
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > limit {
-            return Err(Error::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+pub async fn read(response: reqwest::Response, limit: usize) -> Result<Bytes, Error> {
+    Reply::from(response).whole(limit).await
 }

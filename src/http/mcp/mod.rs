@@ -16,7 +16,7 @@ use axum::response::Response;
 use super::body::read_json;
 use super::caller::{Caller, missing};
 use super::error::ApiError;
-use super::layers::Elsewhere;
+use super::every::Elsewhere;
 use super::state::State;
 use crate::domain::Principal;
 use crate::federation::Waited;

@@ -108,11 +108,11 @@ impl Router {
         match self.find(principal, name).await {
             Some(Found::Named(model)) => self.explain_named(principal, name, model, facts),
             Some(Found::Written(target)) => {
-                let why = format!("`{}` is a provider, and the rest is its own name of the model", target.provider);
+                let why = format!("`{}` is a provider, and the rest is its own name of the model", target.provider());
                 self.explain_one(name, "provider/model", why, &target)
             }
             Some(Found::Listed(target)) => {
-                let why = format!("the provider `{}` is the first, by name, that lists this id", target.provider);
+                let why = format!("the provider `{}` is the first, by name, that lists this id", target.provider());
                 self.explain_one(name, "listed", why, &target)
             }
             None => {
@@ -144,7 +144,7 @@ impl Router {
     }
 
     fn explain_one(&self, name: &str, is: &'static str, why: String, target: &Target) -> Explanation {
-        let plain = config::Target::plain(&target.provider, &target.model);
+        let plain = config::Target::plain(target.provider(), target.model());
         let mut only = self.candidate(&plain, None, None);
         "it is the only one".clone_into(&mut only.why);
         let retries = self.retries();

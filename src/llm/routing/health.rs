@@ -3,6 +3,7 @@
 //! A target that fails is left out for a while, so that nobody waits for it and it is not asked to death. What
 //! is wrong with a request is never held against a target, or callers could close it for each other.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,10 @@ pub struct Health(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    /// By provider, and by `provider/model`.
-    breakers: Cache<String, Arc<Breaker>>,
+    /// Of the providers and targets of the configuration, by provider, and by `provider/model`.
+    known: HashMap<String, Arc<Breaker>>,
+    /// Of those that callers name.
+    others: Cache<String, Arc<Breaker>>,
 }
 
 /// How a target stands, for people.
@@ -39,15 +42,21 @@ pub enum Standing {
 }
 
 impl Health {
-    /// Breakers that open after so many failures in a row, at first for so long.
-    pub fn new(failures: u32, open: Duration) -> Self {
-        let breakers = Cache::builder().max_capacity(MOST).time_to_idle(Duration::from_secs(3_600)).build();
-        Self(Arc::new(Inner { settings: Settings { failures, open }, breakers }))
+    /// Breakers that open after so many failures in a row, at first for so long; `known` are the names of the configuration.
+    pub fn new(failures: u32, open: Duration, known: impl Iterator<Item = String>) -> Self {
+        let settings = Settings { failures, open };
+        let known = known.map(|name| (name, Arc::new(Breaker::new(settings, Instant::now())))).collect();
+        let others = Cache::builder().max_capacity(MOST).time_to_idle(Duration::from_secs(3_600)).build();
+        Self(Arc::new(Inner { settings, known, others }))
     }
 
     fn breaker(&self, name: &str) -> Arc<Breaker> {
         let make = || Arc::new(Breaker::new(self.0.settings, Instant::now()));
-        self.0.breakers.get(name).unwrap_or_else(|| self.0.breakers.get_with(name.to_owned(), make))
+        self.found(name).unwrap_or_else(|| self.0.others.get_with(name.to_owned(), make))
+    }
+
+    fn found(&self, name: &str) -> Option<Arc<Breaker>> {
+        self.0.known.get(name).cloned().or_else(|| self.0.others.get(name))
     }
 
     /// Asks to be let through to a target; the error is when it opens.
@@ -73,13 +82,13 @@ impl Health {
 
     fn permit(&self, target: &Target) -> Permit {
         let slot = |name: &str| Slot { breaker: self.breaker(name), probe: false, forced: false };
-        Permit { name: target.clone(), provider: slot(&target.provider), target: slot(&target.to_string()) }
+        Permit { name: target.clone(), provider: slot(target.provider()), target: slot(target.name()) }
     }
 
     /// How a target stands now.
     pub fn standing(&self, target: &Target) -> Standing {
         let now = Instant::now();
-        let phases = [&target.provider, &target.to_string()].map(|name| self.0.breakers.get(name).map(|breaker| breaker.phase()));
+        let phases = [target.provider(), target.name()].map(|name| self.found(name).map(|breaker| breaker.phase()));
         let standings = phases.into_iter().flatten().map(|phase| match phase {
             Phase::Closed => Standing::Closed,
             Phase::Open(until, _) if now < until => Standing::Open(until - now),
@@ -116,8 +125,8 @@ impl Permit {
         let tried = |slot: &Slot| slot.probe || slot.forced;
         let changes = [&self.target, &self.provider].map(|slot| slot.breaker.succeeded(now, tried(slot)));
         (self.target.probe, self.provider.probe) = (false, false);
-        tell(&self.name, &self.name.provider, changes[0], &"");
-        tell(&self.name.provider, &self.name.provider, changes[1], &"");
+        tell(&self.name, self.name.provider(), changes[0], &"");
+        tell(&self.name.provider(), self.name.provider(), changes[1], &"");
     }
 
     /// Tells how it failed.
@@ -127,12 +136,12 @@ impl Permit {
             Blame::Credential => {
                 let change = self.provider.breaker.trip(now);
                 self.provider.probe = false;
-                tell(&self.name.provider, &self.name.provider, change, &"it refuses the gateway's credential");
+                tell(&self.name.provider(), self.name.provider(), change, &"it refuses the gateway's credential");
             }
             Blame::Target(hold) => {
                 let change = self.target.breaker.failed(now, self.target.probe, hold);
                 self.target.probe = false;
-                tell(&self.name, &self.name.provider, change, error);
+                tell(&self.name, self.name.provider(), change, error);
             }
             // It answered, if not as one would like: that closes a breaker which only tries.
             Blame::Request if self.target.probe || self.provider.probe => self.answered(),
@@ -175,10 +184,10 @@ mod tests {
     #[test]
     fn a_refused_credential_closes_all_models_of_its_provider_and_an_answer_opens_them() {
         let (one, two) = targets();
-        let health = Health::new(2, LONG);
+        let health = Health::new(2, LONG, std::iter::empty());
         health.permit(&one).failed(&Error::Credential(401));
         assert!(health.enter(&two).is_err() && health.enter(&Target::new("b", "one")).is_ok());
-        let health = Health::new(2, Duration::ZERO);
+        let health = Health::new(2, Duration::ZERO, std::iter::empty());
         health.permit(&one).failed(&Error::Credential(401));
         assert_eq!(health.standing(&two), Standing::HalfOpen);
         health.enter(&two).unwrap_or_else(|_| panic!("one tries")).answered();
@@ -188,7 +197,7 @@ mod tests {
     #[test]
     fn a_failing_model_does_not_close_its_neighbour() {
         let (one, two) = targets();
-        let health = Health::new(2, LONG);
+        let health = Health::new(2, LONG, std::iter::empty());
         for _ in 0..2 {
             health.permit(&one).failed(&Error::Failed(500, None));
         }
@@ -199,7 +208,7 @@ mod tests {
     #[test]
     fn a_caller_who_leaves_while_trying_takes_nobodys_turn() {
         let (one, _) = targets();
-        let health = Health::new(1, Duration::ZERO);
+        let health = Health::new(1, Duration::ZERO, std::iter::empty());
         health.permit(&one).failed(&Error::Failed(500, None));
         let trying = health.enter(&one);
         assert!(trying.is_ok() && health.enter(&one).is_err());
@@ -211,7 +220,7 @@ mod tests {
     fn a_request_that_is_wrong_is_not_held_against_a_target_and_shows_that_it_is_there() {
         let (one, _) = targets();
         let refused = Error::Refused(400, crate::llm::error::Refusal::default());
-        let health = Health::new(1, Duration::ZERO);
+        let health = Health::new(1, Duration::ZERO, std::iter::empty());
         health.permit(&one).failed(&refused);
         assert_eq!(health.standing(&one), Standing::Closed);
         health.permit(&one).failed(&Error::Unreachable);

@@ -56,8 +56,10 @@ pub struct Router(Arc<Inner>);
 
 struct Inner {
     models: BTreeMap<String, Model>,
+    /// The targets of each named model in the order of the file: as they are called, and what their order is made of.
+    targets: BTreeMap<String, Vec<(Target, Standing)>>,
     providers: Providers,
-    sellers: BTreeMap<String, &'static str>,
+    sellers: Sellers,
     retries: u32,
     health: Health,
     budgets: Budgets,
@@ -90,11 +92,14 @@ impl Router {
         providers: Providers,
         limits: &config::Limits,
     ) -> Self {
-        let mut sellers: BTreeMap<String, &'static str> =
-            declared.filter_map(|(name, provider)| Some((name.clone(), prices::seller(provider)?))).collect();
+        let mut sellers: Sellers = declared.filter_map(|(name, provider)| Some((name.clone(), prices::seller(provider)?))).collect();
         sellers.insert(BUILT_IN.to_owned(), BUILT_IN);
-        let health = Health::new(limits.breaker_failures.get(), limits.breaker_open.0);
-        Self(Arc::new(Inner { models, providers, sellers, retries: limits.retries, health, budgets: Budgets::default() }))
+        let made = |target: &config::Target| (own(target), standing(&sellers, target));
+        let targets: BTreeMap<String, Vec<(Target, Standing)>> =
+            models.iter().map(|(name, model)| (name.clone(), model.targets.iter().map(made).collect())).collect();
+        let known = providers.names().map(str::to_owned).chain(targets.values().flatten().map(|(target, _)| target.to_string()));
+        let health = Health::new(limits.breaker_failures.get(), limits.breaker_open.0, known);
+        Self(Arc::new(Inner { models, targets, providers, sellers, retries: limits.retries, health, budgets: Budgets::default() }))
     }
 
     /// The providers behind the routes.
@@ -133,7 +138,7 @@ impl Router {
         };
         match route {
             Some(route) => Ok(route),
-            None => Err(self.unknown(principal, model).await),
+            None => Err(Box::pin(self.unknown(principal, model)).await),
         }
     }
 
@@ -143,7 +148,7 @@ impl Router {
             Some(Found::Named(named)) if shows(principal, model, named) => {
                 Ok(named.targets.first().map_or_else(|| BUILT_IN.to_owned(), |target| target.provider.to_string()))
             }
-            Some(Found::Written(target) | Found::Listed(target)) => Ok(target.provider),
+            Some(Found::Written(target) | Found::Listed(target)) => Ok(target.provider().to_owned()),
             Some(Found::Named(_)) | None => Err(self.unknown(principal, model).await),
         }
     }
@@ -162,9 +167,15 @@ impl Router {
         if let Some((provider, rest)) = model.split_once('/').filter(|(provider, _)| self.0.providers.has(provider)) {
             return Some(Found::Written(Target::new(provider, rest)));
         }
+        // In a box: named models, which most are, need no room for what is asked of providers.
+        Box::pin(self.listed(model)).await.map(Found::Listed)
+    }
+
+    /// The first provider, by name, that lists a model.
+    async fn listed(&self, model: &str) -> Option<Target> {
         for provider in self.0.providers.names() {
             if self.0.providers.models(provider).await.iter().any(|id| id == model) {
-                return Some(Found::Listed(Target::new(provider, model)));
+                return Some(Target::new(provider, model));
             }
         }
         None
@@ -181,19 +192,16 @@ impl Router {
         if !holds(&model.when, &|| format!("models.{name}.when")) {
             return None;
         }
-        let all = model.targets.iter().enumerate();
-        let fit: Vec<&config::Target> = all
-            .filter(|(at, target)| holds(&target.when, &|| format!("models.{name}.targets[{at}].when")))
-            .map(|(_, target)| target)
-            .collect();
-        let standings: Vec<Standing> = fit.iter().map(|target| self.standing(target)).collect();
+        let all = model.targets.iter().zip(self.0.targets.get(name)?).enumerate();
+        let fit = all.filter(|(at, (target, _))| holds(&target.when, &|| format!("models.{name}.targets[{at}].when")));
+        let (fit, standings): (Vec<&Target>, Vec<Standing>) = fit.map(|(_, (_, (target, standing)))| (target, *standing)).unzip();
         // A conversation stays where it began, for its beginning lies in that provider's prompt cache.
         let chance = |below: u64| match facts.request.and_then(Request::first_human_text) {
             Some(text) => hash(&(principal.id(), name, text)) % below.max(1),
             None => rand::random_range(0..below),
         };
         let places = balance::order(model.strategy, &standings, chance);
-        let targets: Vec<Target> = places.into_iter().filter_map(|at| fit.get(at)).map(|target| own(target)).collect();
+        let targets: Vec<Target> = places.into_iter().filter_map(|at| fit.get(at).copied().cloned()).collect();
         (!targets.is_empty()).then(|| Route {
             targets,
             retries: model.retries.unwrap_or(self.0.retries),
@@ -204,13 +212,12 @@ impl Router {
 
     /// What a target costs, as far as anyone knows.
     pub(super) fn price(&self, target: &config::Target) -> Option<Price> {
-        let known = || prices::of(self.0.sellers.get(&*target.provider)?, &target.model);
-        target.price.or_else(known)
+        price(&self.0.sellers, target)
     }
 
     /// What the order of a target is made of.
     pub(super) fn standing(&self, target: &config::Target) -> Standing {
-        Standing { weight: target.weight, cost: self.price(target).map(|price| price.input + price.output) }
+        standing(&self.0.sellers, target)
     }
 
     /// Once models are named, keys see only those; processes on this machine and the owner see all.
@@ -256,7 +263,21 @@ fn shows(principal: &Principal, name: &str, model: &Model) -> bool {
 
 /// A target of the configuration, as it is called.
 pub(super) fn own(target: &config::Target) -> Target {
-    Target { timeout: target.timeout.map(|timeout| timeout.0), ..Target::new(&target.provider, &target.model) }
+    let mut own = Target::new(&target.provider, &target.model);
+    own.timeout = target.timeout.map(|timeout| timeout.0);
+    own
+}
+
+/// Who sells what a provider offers, by the provider's name.
+type Sellers = BTreeMap<String, &'static str>;
+
+fn price(sellers: &Sellers, target: &config::Target) -> Option<Price> {
+    let known = || prices::of(sellers.get(&*target.provider)?, &target.model);
+    target.price.or_else(known)
+}
+
+fn standing(sellers: &Sellers, target: &config::Target) -> Standing {
+    Standing { weight: target.weight, cost: price(sellers, target).map(|price| price.input + price.output) }
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use url::Url;
 
 use super::pending::{Arrival, Pending, cancelled, every_change};
 use crate::domain::clip;
-use crate::net::{self, Net, Reach, Splitter};
+use crate::net::{self, Destination, Net, Reach, Reply, Splitter};
 use crate::protocol::{
     Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Params, Revision, RpcError, encoded,
     named_by,
@@ -31,8 +32,7 @@ pub(in crate::upstream) struct Http {
 }
 
 struct Shared {
-    client: reqwest::Client,
-    url: Url,
+    destination: Destination,
     headers: HeaderMap,
     era: Mutex<Era>,
     session: Mutex<Option<String>>,
@@ -50,7 +50,7 @@ impl Http {
         reach: Reach,
     ) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|error| Error::Net(net::Error::NotAllowed(format!("not a URL: {error}"))))?;
-        let client = net.client(&url, reach)?.clone();
+        let destination = net.to(url, reach)?;
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let parsed = (HeaderName::try_from(name.as_str()).ok(), HeaderValue::try_from(value.as_str()).ok());
@@ -61,8 +61,7 @@ impl Http {
             map.append(name, value);
         }
         let shared = Shared {
-            client,
-            url,
+            destination,
             headers: map,
             era: Mutex::new(Era::Modern),
             session: Mutex::default(),
@@ -107,56 +106,54 @@ impl Shared {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn bare(&self, method: reqwest::Method) -> RequestBuilder {
-        self.client.request(method, self.url.clone()).headers(self.headers.clone())
-    }
-
-    /// A request with the headers that every request of this era carries.
-    fn request(&self, method: reqwest::Method) -> RequestBuilder {
-        let mut request = self.bare(method);
+    /// The headers that every request of this era carries.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
         let era = self.era();
         // The header came with 2025-06-18; older servers may choke on a value they do not know.
         if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
-            request = request.header(HEADER_VERSION, era.as_str());
+            headers.insert(HEADER_VERSION, HeaderValue::from_static(era.as_str()));
         }
         if let Some(session) = self.session() {
-            request = request.header(HEADER_SESSION, session);
+            put(&mut headers, HEADER_SESSION, &session);
         }
-        request
+        headers
     }
 
-    fn post(&self, body: String) -> RequestBuilder {
-        Self::json(self.request(reqwest::Method::POST), body)
+    async fn post(&self, mut headers: HeaderMap, body: String) -> Result<Reply, net::Error> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        self.destination.send(Method::POST, &headers, body.into()).await
     }
 
-    fn json(request: RequestBuilder, body: String) -> RequestBuilder {
-        request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, text/event-stream").body(body)
+    /// Sends what is not a call, within a time.
+    async fn tell(&self, body: String, within: Duration) -> Result<Reply, net::Error> {
+        tokio::time::timeout(within, self.post(self.headers(), body)).await.unwrap_or(Err(net::Error::Timeout))
     }
 
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let body = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
         // Nothing is agreed on yet when a session is asked for.
-        let mut request = if call.method == "initialize" { Self::json(self.bare(reqwest::Method::POST), body) } else { self.post(body) };
+        let mut headers = if call.method == "initialize" { self.headers.clone() } else { self.headers() };
         if era == Era::Modern {
-            request = request.header(HEADER_METHOD, call.method);
+            put(&mut headers, HEADER_METHOD, call.method);
             let name = named_by(call.method).and_then(|key| call.params.string(key));
             if let Some(name) = name {
-                request = request.header(HEADER_NAME, encoded(&name));
+                put(&mut headers, HEADER_NAME, &encoded(&name));
             }
             for (name, value) in &call.headers {
-                request = request.header(format!("{HEADER_PARAM}{name}"), encoded(value));
+                put(&mut headers, &format!("{HEADER_PARAM}{name}"), &encoded(value));
             }
         }
-        let response = request.send().await.map_err(net::Error::from)?;
-        let response = self.accepted(response).await?;
+        let reply = self.accepted(self.post(headers, body).await?).await?;
         if call.method == "initialize"
-            && let Some(session) = response.headers().get(HEADER_SESSION).and_then(|value| value.to_str().ok())
+            && let Some(session) = reply.headers.get(HEADER_SESSION).and_then(|value| value.to_str().ok())
         {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.to_owned());
         }
-        match media_type(&response) {
+        match media_type(&reply) {
             "application/json" => {
-                let body = net::read(response, MAX_ANSWER).await?;
+                let body = reply.whole(MAX_ANSWER).await?;
                 match Incoming::parse(&body) {
                     Ok(Incoming::Response { outcome, .. }) => outcome.map_err(Error::Rpc),
                     Ok(_) => Err(Error::NotMcp("it answered with something else than an answer".into())),
@@ -166,7 +163,7 @@ impl Shared {
             "text/event-stream" => {
                 let pending = Pending::default();
                 let mut answer = pending.add(id, call.listener);
-                let found = self.events(response, &pending, &|_| {}, &mut || answer.try_recv().ok()).await?;
+                let found = self.events(reply, &pending, &|_| {}, &mut || answer.try_recv().ok()).await?;
                 found.unwrap_or_else(|| Err(Error::Net(net::Error::Failed("the stream ended before the answer".into()))))
             }
             other => Err(Error::NotMcp(format!("it answered with `{}` instead of JSON", clip(other, 60)))),
@@ -174,17 +171,17 @@ impl Shared {
     }
 
     /// Turns refusals into errors; an error that a stateless server put into words is taken as such.
-    async fn accepted(&self, response: Response) -> Result<Response, Error> {
-        let status = response.status();
+    async fn accepted(&self, reply: Reply) -> Result<Reply, Error> {
+        let status = reply.status;
         if status.is_success() {
-            return Ok(response);
+            return Ok(reply);
         }
         if status == StatusCode::NOT_FOUND && self.session().is_some() {
             self.lost.store(true, Ordering::Relaxed);
             return Err(Error::SessionLost);
         }
-        let json = media_type(&response) == "application/json";
-        let body = if json { net::read(response, 64 << 10).await.unwrap_or_default() } else { Vec::new() };
+        let json = media_type(&reply) == "application/json";
+        let body = if json { reply.whole(64 << 10).await.unwrap_or_default() } else { Bytes::new() };
         let parsed = Incoming::parse(&body);
         // Some servers do not say 404 of a session they forgot, but that the request is wrong.
         let forgotten = match &parsed {
@@ -207,14 +204,14 @@ impl Shared {
     /// Reads events until `done` has something, or the stream ends.
     async fn events<T>(
         &self,
-        mut response: Response,
+        mut reply: Reply,
         pending: &Pending,
         changed: &(dyn Fn(Change) + Sync),
         done: &mut (dyn FnMut() -> Option<T> + Send),
     ) -> Result<Option<T>, Error> {
         let mut splitter = Splitter::default();
         loop {
-            let chunk = response.chunk().await.map_err(net::Error::from)?;
+            let chunk = reply.chunk().await?;
             let ended = chunk.is_none();
             if let Some(chunk) = chunk {
                 splitter.push(&chunk).map_err(|_| Error::TooLarge)?;
@@ -224,7 +221,7 @@ impl Shared {
                 match Incoming::parse(data.as_bytes()).map(|message| pending.arrive(message)) {
                     Ok(Arrival::Changed(change)) => changed(change),
                     Ok(Arrival::Reply(reply)) => {
-                        let _ = self.post(reply).timeout(Duration::from_secs(10)).send().await;
+                        let _ = self.tell(reply, Duration::from_secs(10)).await;
                     }
                     Ok(Arrival::Done) | Err(_) => {}
                 }
@@ -240,16 +237,18 @@ impl Shared {
 
     /// One stream of notices; false when the server offers none.
     async fn listen_once(&self, again: bool, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
-        let response = if self.era() == Era::Modern {
+        let mut headers = self.headers();
+        let reply = if self.era() == Era::Modern {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
-            self.post(body).header(HEADER_METHOD, "subscriptions/listen").send().await
+            put(&mut headers, HEADER_METHOD, "subscriptions/listen");
+            self.post(headers, body).await?
         } else {
-            self.request(reqwest::Method::GET).header(ACCEPT, "text/event-stream").send().await
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            self.destination.send(Method::GET, &headers, Bytes::new()).await?
         };
-        let response = response.map_err(net::Error::from)?;
-        match response.status() {
-            status if status.is_success() && media_type(&response) == "text/event-stream" => {}
+        match reply.status {
+            status if status.is_success() && media_type(&reply) == "text/event-stream" => {}
             StatusCode::NOT_FOUND if self.session().is_some() => {
                 self.lost.store(true, Ordering::Relaxed);
                 return Err(Error::SessionLost);
@@ -263,7 +262,7 @@ impl Shared {
             changed(Change::Definitions);
             changed(Change::Resources);
         }
-        self.events::<()>(response, &Pending::default(), changed, &mut || None).await?;
+        self.events::<()>(reply, &Pending::default(), changed, &mut || None).await?;
         Ok(true)
     }
 }
@@ -288,9 +287,8 @@ impl Wire for Http {
     }
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
-        let request = self.shared.post(Outgoing::notification(method, &Params::default())).timeout(Duration::from_secs(10));
-        let response = request.send().await.map_err(net::Error::from)?;
-        self.shared.accepted(response).await.map(drop)
+        let reply = self.shared.tell(Outgoing::notification(method, &Params::default()), Duration::from_secs(10)).await?;
+        self.shared.accepted(reply).await.map(drop)
     }
 
     fn broken(&self) -> Option<Error> {
@@ -316,8 +314,9 @@ impl Wire for Http {
             listener.abort();
         }
         if self.shared.session().is_some() {
-            let end = self.shared.request(reqwest::Method::DELETE).timeout(Duration::from_secs(1));
-            let _ = end.send().await;
+            let headers = self.shared.headers();
+            let end = self.shared.destination.send(Method::DELETE, &headers, Bytes::new());
+            let _ = tokio::time::timeout(Duration::from_secs(1), end).await;
         }
     }
 }
@@ -340,16 +339,22 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let Some(id) = self.id.filter(|_| self.shared.era() != Era::Modern) else { return };
         let body = Outgoing::notification("notifications/cancelled", &cancelled(id));
-        let request = self.shared.post(body).timeout(Duration::from_secs(5));
+        let shared = self.shared.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { request.send().await });
+            runtime.spawn(async move { shared.tell(body, Duration::from_secs(5)).await.map(drop) });
         }
     }
 }
 
-fn media_type(response: &Response) -> &'static str {
-    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match value.split(';').next().unwrap_or_default().trim() {
+/// Puts a header in place; one that cannot be sent is left out.
+fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        headers.insert(name, value);
+    }
+}
+
+fn media_type(reply: &Reply) -> &'static str {
+    match reply.media_type() {
         "application/json" => "application/json",
         "text/event-stream" => "text/event-stream",
         "text/html" => "text/html",

@@ -1,18 +1,26 @@
-//! What every request passes, whatever its path: id, Host, Origin, time, and the body of an error.
+//! What every request passes, whatever its path: id, Host, Origin, time, panics, and the body of an error.
+//!
+//! It stands around the router and not inside it: a layer of the router costs each request a boxed service
+//! and a boxed future, and this is on the way of all of them.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State as Shared};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
+use hyper::body::Incoming;
 use metrics::{Counter, counter};
+use tower::Service as _;
 use tracing::Instrument as _;
 
-use super::error::ApiError;
+use super::error::{ApiError, panicked};
+use super::paths;
 use super::state::{Settings, State};
 use crate::domain::clip;
 
@@ -23,72 +31,79 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 #[derive(Clone, Copy)]
 pub(super) struct Elsewhere(pub(super) Duration);
 
-/// The outermost layer.
-pub(super) async fn every_request(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
+/// Answers a request.
+pub(super) async fn answer(state: &State, mut router: Router, request: Request<Incoming>) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
-    let path = request.uri().path().to_owned();
-    let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
-    let span = tracing::info_span!("request", request.id = %id, http.method = %method, http.route = %route);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (path, route) = (uri.path(), paths::route(uri.path()));
+    let span = tracing::info_span!("request", request.id = id.to_str().unwrap_or_default(), http.method = %method, http.route = route);
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let wished = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let settings = state.settings.load_full();
-    let probe = path == "/livez" || path == "/readyz";
-    let guarded = if probe { Ok(()) } else { guard(request.headers(), request.uri().host(), &settings, state.is_open()) };
+    let wished = origin.as_ref().and_then(|_| request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned());
+    let probe = matches!(path, paths::LIVE | paths::READY);
+    let guarded = if probe { Ok(()) } else { guard(request.headers(), uri.host(), &state.settings.load(), state.is_open()) };
     let mut response = match guarded {
         Err(error) => error.into_response(),
         Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Ok(()) => {
+            // A handler that panics fails its own request and no other; what others could see half done is behind locks.
+            let handled = AssertUnwindSafe(router.call(request)).catch_unwind().instrument(span.clone()).await;
+            handled.map_or_else(panicked, |answered| answered.unwrap_or_else(|never| match never {}))
+        }
     };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        response = error.render(&path);
+        response = error.render(path);
     }
     let took = start.elapsed();
     let elsewhere = response.extensions().get::<Elsewhere>().map_or(Duration::ZERO, |elsewhere| elsewhere.0);
     let status = response.status();
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, HeaderValue::try_from(&id).unwrap_or(HeaderValue::from_static("-")));
-    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    let timing = format!("gateway;dur={:.3}, upstream;dur={:.3}", millis(took.saturating_sub(elsewhere)), millis(elsewhere));
-    if let Ok(value) = HeaderValue::try_from(timing) {
-        headers.insert(SERVER_TIMING, value);
-    }
+    headers.insert(REQUEST_ID, id);
+    headers.insert(SERVER_TIMING, timing(took.saturating_sub(elsewhere), elsewhere));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = origin.filter(|_| status != StatusCode::FORBIDDEN) {
         allow(headers, origin, wished);
     }
     count(route, status);
-    let entered = span.enter();
+    let _entered = span.enter();
     if status.is_server_error() {
-        tracing::warn!("{method} {} answered {status} in {took:?}", clip(&path, 200));
+        tracing::warn!("{method} {} answered {status} in {took:?}", clip(path, 200));
     } else {
-        tracing::debug!("{method} {} answered {status} in {took:?}", clip(&path, 200));
+        tracing::debug!("{method} {} answered {status} in {took:?}", clip(path, 200));
     }
-    drop(entered);
     response
 }
 
+/// How long we took, and how long others did, in milliseconds (W3C Server Timing).
+fn timing(here: Duration, elsewhere: Duration) -> HeaderValue {
+    let mut text = String::with_capacity(64);
+    for (name, time) in [("gateway", here), (", upstream", elsewhere)] {
+        let micros = time.as_micros();
+        let _ = write!(text, "{name};dur={}.{:03}", micros / 1_000, micros % 1_000);
+    }
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
 /// Counts an answer. Handles are made once: routes and statuses are few, and looking one up by its labels is not free.
-fn count(route: &str, status: StatusCode) {
-    type Counted = HashMap<String, HashMap<StatusCode, Counter>>;
+fn count(route: &'static str, status: StatusCode) {
+    type Counted = HashMap<(&'static str, StatusCode), Counter>;
     static COUNTED: LazyLock<Mutex<Counted>> = LazyLock::new(Mutex::default);
     let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(counter) = counted.get(route).and_then(|by_status| by_status.get(&status)) {
-        return counter.increment(1);
-    }
-    let counter = counter!("portolan_http_requests_total", "route" => route.to_owned(), "status" => status.as_u16().to_string());
-    counter.increment(1);
-    counted.entry(route.to_owned()).or_default().insert(status, counter);
+    let counter = || counter!("portolan_http_requests_total", "route" => route, "status" => status.as_u16().to_string());
+    counted.entry((route, status)).or_insert_with(counter).increment(1);
 }
 
 /// The caller's own id where it is fit to be written into logs, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let fit =
-        |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-    given.filter(fit).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let fit = |id: &&HeaderValue| {
+        let id = id.as_bytes();
+        !id.is_empty() && id.len() <= 128 && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+    };
+    let new = || {
+        let mut text = uuid::Uuid::encode_buffer();
+        HeaderValue::from_str(uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("-"))
+    };
+    headers.get(&REQUEST_ID).filter(fit).cloned().unwrap_or_else(new)
 }
 
 /// Refuses what a web page on another site could send (DNS rebinding, cross-site requests).

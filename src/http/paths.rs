@@ -1,0 +1,23 @@
+//! The paths of the gateway.
+
+pub(super) const AGGREGATE: &str = "/mcp";
+pub(super) const TARGET: &str = "/mcp/{target}";
+pub(super) const CHAT: &str = "/v1/chat/completions";
+pub(super) const RESPONSES: &str = "/v1/responses";
+pub(super) const EMBEDDINGS: &str = "/v1/embeddings";
+pub(super) const MODELS: &str = "/v1/models";
+pub(super) const MODEL: &str = "/v1/models/{*id}";
+pub(super) const MESSAGES: &str = "/v1/messages";
+pub(super) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
+pub(super) const LIVE: &str = "/livez";
+pub(super) const READY: &str = "/readyz";
+pub(super) const METRICS: &str = "/metrics";
+pub(super) const HOME: &str = "/";
+
+/// The route that a path takes, by the name it has in metrics and logs.
+pub(super) fn route(path: &str) -> &'static str {
+    const WHOLE: [&str; 11] = [CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, LIVE, READY, METRICS, HOME];
+    const BELOW: [(&str, &str); 2] = [("/mcp/", TARGET), ("/v1/models/", MODEL)];
+    let whole = WHOLE.into_iter().find(|whole| *whole == path);
+    whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
+}
