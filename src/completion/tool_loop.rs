@@ -270,6 +270,5 @@ fn shown(answer: llm::Answer, ran: Vec<Ran>) -> Vec<Part> {
 }
 
 fn bytes(body: &RawObject<'_>) -> Bytes {
-    let raw: Box<RawValue> = body.to_raw();
-    raw.get().to_owned().into()
+    body.to_text().into()
 }

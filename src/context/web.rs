@@ -22,7 +22,7 @@ pub(super) async fn read(net: &Net, source: &Source, url: Url, body: Option<&Val
         Some(Method::Get) | None => reqwest::Method::GET,
     };
     let sent = body.map(|body| body.to_string().into()).unwrap_or_default();
-    let reply = destination.send(method, &headers(source, body.is_some()), sent).await.map_err(told)?;
+    let reply = destination.send(method, &net::dressed(&headers(source, body.is_some())), sent).await.map_err(told)?;
     if !reply.status.is_success() {
         return Err(format!("it answered with status {}", reply.status.as_u16()));
     }

@@ -15,7 +15,7 @@ pub use digest::Digest;
 pub use grants::{Globs, Grants};
 pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
 pub use principal::Principal;
-pub use raw::{RawObject, is_deep, raw, raw_string};
+pub use raw::{RawObject, is_deep, push_member, raw, raw_string};
 pub use secret::Secret;
 pub use server::{Isolation, Pin, ServerSpec, Transport};
 pub use text::{clip, nearest, one_line, printable};

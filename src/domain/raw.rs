@@ -82,6 +82,20 @@ impl<'a> RawObject<'a> {
         RawObject { members: self.members.into_iter().map(own).collect() }
     }
 
+    /// The whole object as text.
+    pub fn to_text(&self) -> String {
+        let length: usize = self.members.iter().map(|(key, value)| key.len() + value.get().len() + 4).sum();
+        let mut out = String::with_capacity(length + 2);
+        for (key, value) in &self.members {
+            push_member(&mut out, key, value.get());
+        }
+        if out.is_empty() {
+            out.push('{');
+        }
+        out.push('}');
+        out
+    }
+
     /// The whole object as one raw value.
     pub fn to_raw(&self) -> Box<RawValue> {
         raw(self)
@@ -159,8 +173,23 @@ impl Serialize for RawObject<'_> {
 
 impl fmt::Display for RawObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_raw().get())
+        f.write_str(&self.to_text())
     }
+}
+
+/// Writes a member behind those that are there, and opens the object with the first.
+pub fn push_member(out: &mut String, key: &str, value: &str) {
+    out.push(if out.is_empty() { '{' } else { ',' });
+    // Keys are plain but for those that somebody made strange.
+    if key.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(key);
+        out.push('"');
+    } else {
+        out.push_str(raw(key).get());
+    }
+    out.push(':');
+    out.push_str(value);
 }
 
 /// Any serialisable value as raw JSON. Values that JSON cannot hold become `null`.

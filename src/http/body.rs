@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::BodyDataStream;
+use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
@@ -16,8 +17,10 @@ const DISCARDING: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(500);
 const MOST_DISCARDED: u64 = 256 << 20;
 
-/// Reads a JSON body of at most `limit` bytes.
-pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Reads a JSON body of at most `limit` bytes; with it come the headers.
+pub(super) async fn read_json(request: Request, limit: usize) -> Result<(HeaderMap, Bytes), ApiError> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let message = "the body must be JSON, and `Content-Type` must say `application/json`";
@@ -38,7 +41,7 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, limit: usize) -> 
         return Err(too_large());
     }
     match tokio::time::timeout(ARRIVAL, gather(&mut body, limit)).await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(Some(bytes))) => Ok((headers, bytes)),
         Ok(Ok(None)) => {
             discard(body).await;
             Err(too_large())

@@ -1,9 +1,9 @@
-//! Completions: one handler for each dialect that clients speak, one way through.
+//! Completions and embeddings: one handler for each dialect that clients speak, one way through.
 
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::State as Shared;
+use axum::extract::{Request as Post, State as Shared};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -21,55 +21,60 @@ use crate::domain::Principal;
 use crate::llm::{Dialect, Request};
 
 /// `POST /v1/chat/completions`.
-pub(super) async fn chat(
-    Shared(state): Shared<State>,
-    ModelCaller(principal): ModelCaller,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    complete(&state, &principal, &headers, body, Dialect::Chat).await
+pub(super) async fn chat(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, request: Post) -> Result<Response, ApiError> {
+    complete(&state, &principal, request, Dialect::Chat).await
 }
 
 /// `POST /v1/messages`.
 pub(super) async fn messages(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    headers: HeaderMap,
-    body: Body,
+    request: Post,
 ) -> Result<Response, ApiError> {
-    complete(&state, &principal, &headers, body, Dialect::Messages).await
+    complete(&state, &principal, request, Dialect::Messages).await
 }
 
 /// `POST /v1/responses`.
 pub(super) async fn responses(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    headers: HeaderMap,
-    body: Body,
+    request: Post,
 ) -> Result<Response, ApiError> {
-    complete(&state, &principal, &headers, body, Dialect::Responses).await
+    complete(&state, &principal, request, Dialect::Responses).await
 }
 
 /// `POST /v1/messages/count_tokens`.
 pub(super) async fn count_tokens(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    headers: HeaderMap,
-    body: Body,
+    request: Post,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let body = read_json(&headers, body, state.settings.load().body).await?;
+    let (headers, body) = read_json(request, state.settings.load().body).await?;
     let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
     pass_headers(&mut request, &headers)?;
     let completions = state.completions.load_full();
     Ok(respond(completions.count(&principal, request, asked(&headers)?).await?, "count_tokens", Shape::Messages, start))
 }
 
-async fn complete(state: &State, principal: &Principal, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Response, ApiError> {
+/// `POST /v1/embeddings`.
+pub(super) async fn embed(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, request: Post) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let request = read(state, headers, body, dialect).await?;
+    let (headers, body) = read_json(request, state.settings.load().body).await?;
+    let request = Request::parse_embeddings(&body).map_err(crate::completion::Error::from)?;
     let completions = state.completions.load_full();
-    let answer = completions.complete(principal, request, asked(headers)?).await?;
+    Ok(respond(completions.embed(&principal, request, asked(&headers)?).await?, "embeddings", Shape::Chat, start))
+}
+
+async fn complete(state: &State, principal: &Principal, request: Post, dialect: Dialect) -> Result<Response, ApiError> {
+    let start = Instant::now();
+    let (headers, body) = read_json(request, state.settings.load().body).await?;
+    let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
+    if dialect == Dialect::Messages {
+        pass_headers(&mut request, &headers)?;
+    }
+    let completions = state.completions.load_full();
+    let answer = completions.complete(principal, request, asked(&headers)?).await?;
     let (operation, shape) = match dialect {
         Dialect::Chat => ("chat", Shape::Chat),
         Dialect::Messages => ("messages", Shape::Messages),
@@ -84,7 +89,7 @@ const TOOLS: HeaderName = HeaderName::from_static("x-portolan-tools");
 const CONTEXT: HeaderName = HeaderName::from_static("x-portolan-context");
 
 /// What the headers ask of the gateway itself.
-pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
+fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let names = |name: &HeaderName| text(name).map(split_names).unwrap_or_default();
     let tags = text(&TAGS).map(split_tags).transpose()?.unwrap_or_default();
@@ -95,17 +100,6 @@ pub(super) fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
 const PASSED: [&str; 2] = ["anthropic-version", "anthropic-beta"];
 /// Longest of them, in bytes.
 const MAX_PASSED: usize = 2_048;
-
-/// Reads a request.
-async fn read(state: &State, headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<Request, ApiError> {
-    let limit = state.settings.load().body;
-    let body = read_json(headers, body, limit).await?;
-    let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
-    if dialect == Dialect::Messages {
-        pass_headers(&mut request, headers)?;
-    }
-    Ok(request)
-}
 
 fn pass_headers(request: &mut Request, headers: &HeaderMap) -> Result<(), ApiError> {
     for name in PASSED {
@@ -127,7 +121,7 @@ const CACHE: HeaderName = HeaderName::from_static("x-portolan-cache");
 const DROPPED: HeaderName = HeaderName::from_static("x-portolan-dropped");
 
 /// An answer with the headers that say where it came from.
-pub(super) fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant) -> Response {
+fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant) -> Response {
     let (meta, mut response) = match answer {
         Answer::Json(meta, body, usage) => {
             Meter::of(operation, &meta.model).note(start.elapsed(), usage);

@@ -4,7 +4,6 @@
 //! and a boxed future, and this is on the way of all of them.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -77,9 +76,13 @@ pub(super) async fn answer(state: &State, mut router: Router, request: Request<I
 /// How long we took, and how long others did, in milliseconds (W3C Server Timing).
 fn timing(here: Duration, elsewhere: Duration) -> HeaderValue {
     let mut text = String::with_capacity(64);
-    for (name, time) in [("gateway", here), (", upstream", elsewhere)] {
-        let micros = time.as_micros();
-        let _ = write!(text, "{name};dur={}.{:03}", micros / 1_000, micros % 1_000);
+    for (name, time) in [("gateway;dur=", here), (", upstream;dur=", elsewhere)] {
+        let mut number = itoa::Buffer::new();
+        text.push_str(name);
+        text.push_str(number.format(time.as_millis()));
+        // A thousand in front keeps the zeroes behind the point.
+        text.push('.');
+        text.push_str(number.format(1_000 + time.subsec_micros() % 1_000).get(1..).unwrap_or_default());
     }
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
@@ -158,4 +161,16 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValu
              x-portolan-dropped, server-timing",
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_milliseconds_with_three_digits() {
+        let told = |here, elsewhere| timing(Duration::from_micros(here), Duration::from_micros(elsewhere));
+        assert_eq!(told(1_007, 0), "gateway;dur=1.007, upstream;dur=0.000");
+        assert_eq!(told(90, 61_000_250), "gateway;dur=0.090, upstream;dur=61000.250");
+    }
 }

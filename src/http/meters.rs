@@ -1,4 +1,5 @@
-//! The metrics of answers, by the names of the OpenTelemetry conventions for GenAI. Made once per model.
+//! The metrics of answers, by the names of the OpenTelemetry conventions for GenAI and MCP. Handles are made once:
+//! to look one up by its labels costs more than to count.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -68,6 +69,22 @@ impl Meter {
             _ => self.without_usage.increment(1),
         }
     }
+}
+
+/// The count of MCP messages of an era; made once.
+pub(super) fn message_of(era: &'static str) -> Counter {
+    static MADE: LazyLock<Mutex<HashMap<&'static str, Counter>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry(era).or_insert_with(|| counter!("portolan_mcp_messages_total", "era" => era)).clone()
+}
+
+/// The durations of an MCP method that came to an answer, or to an error; made once.
+pub(super) fn operation_of(method: &'static str, failed: bool) -> Histogram {
+    type Made = HashMap<(&'static str, bool), Histogram>;
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
+    let error = if failed { "true" } else { "false" };
+    let make = || histogram!("mcp_server_operation_duration_seconds", "mcp_method_name" => method, "error" => error);
+    MADE.lock().unwrap_or_else(PoisonError::into_inner).entry((method, failed)).or_insert_with(make).clone()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 mod body;
 mod caller;
 mod completions;
-mod embeddings;
 mod error;
 mod every;
 mod health;
@@ -32,7 +31,7 @@ pub fn router(state: State) -> Router {
         // OpenAI-compatible.
         .route(paths::CHAT, post(completions::chat))
         .route(paths::RESPONSES, post(completions::responses))
-        .route(paths::EMBEDDINGS, post(embeddings::embed))
+        .route(paths::EMBEDDINGS, post(completions::embed))
         .route(paths::MODELS, get(models::list))
         .route(paths::MODEL, get(models::show))
         // Anthropic-compatible.

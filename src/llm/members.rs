@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-use crate::domain::RawObject;
+use crate::domain::{RawObject, push_member};
 
 /// An object as an ordered list of keys with their values' own text, each of them a part of the body where it came in one.
 #[derive(Clone)]
@@ -59,30 +59,17 @@ impl Members {
     /// The whole object as text, with another value in one place.
     pub(super) fn with(&self, key: &str, value: &str) -> Bytes {
         let length = |(key, text): &(ByteString, ByteString)| key.len() + text.len() + 4;
-        let mut out = Vec::with_capacity(self.0.iter().map(length).sum::<usize>() + key.len() + value.len() + 8);
-        let mut put = |name: &str, text: &str| {
-            out.push(if out.is_empty() { b'{' } else { b',' });
-            // Keys are plain but for those that somebody made strange.
-            if name.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-                out.push(b'"');
-                out.extend_from_slice(name.as_bytes());
-                out.push(b'"');
-            } else {
-                out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
-            }
-            out.push(b':');
-            out.extend_from_slice(text.as_bytes());
-        };
+        let mut out = String::with_capacity(self.0.iter().map(length).sum::<usize>() + key.len() + value.len() + 8);
         let mut found = false;
         for (name, text) in &self.0 {
             let here = name == key;
             found |= here;
-            put(name, if here { value } else { text });
+            push_member(&mut out, name, if here { value } else { text });
         }
         if !found {
-            put(key, value);
+            push_member(&mut out, key, value);
         }
-        out.push(b'}');
+        out.push('}');
         Bytes::from(out)
     }
 }

@@ -1,5 +1,6 @@
 //! The one sender: credential, time, size, and streams that tell the truth about their end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,9 @@ pub(super) struct Remote {
     base: String,
     /// The addresses below it, read once.
     destinations: Vec<(&'static str, Destination)>,
-    headers: HeaderMap,
+    /// What goes with a request for a whole answer, and for a stream.
+    whole: HeaderMap,
+    stream: HeaderMap,
     secrets: Arc<[Secret]>,
     idle: Duration,
 }
@@ -72,10 +75,16 @@ impl Remote {
             headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(provider.version().as_str()));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        let accepting = |media_type| {
+            let mut headers = net::dressed(&headers);
+            headers.insert(ACCEPT, HeaderValue::from_static(media_type));
+            headers
+        };
+        let (whole, stream) = (accepting(JSON), accepting(EVENT_STREAM));
         let base = provider.base().to_owned();
         let to = |path: &str| net.to(Url::parse(&format!("{base}{path}")).ok()?, Reach::Operator).ok();
         let destinations = PATHS.iter().filter_map(|path| Some((*path, to(path)?))).collect();
-        Self { base, destinations, headers, secrets: secrets.into(), idle }
+        Self { base, destinations, whole, stream, secrets: secrets.into(), idle }
     }
 
     async fn request(
@@ -83,20 +92,19 @@ impl Remote {
         method: Method,
         path: &'static str,
         (body, more): (Bytes, &[(&'static str, String)]),
-        accept: &'static str,
+        streams: bool,
     ) -> Result<Reply, Error> {
         let destination = self.destinations.iter().find(|(known, _)| *known == path).map(|(_, to)| to).ok_or(Error::Unreachable)?;
-        let mut headers = self.headers.clone();
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        let mut headers = Cow::Borrowed(if streams { &self.stream } else { &self.whole });
         for (name, value) in more {
             // The operator's betas stay when a client asks for others.
             let own = headers.get(*name).filter(|_| *name == "anthropic-beta").and_then(|own| own.to_str().ok());
             let value = own.map_or_else(|| value.clone(), |own| format!("{own},{value}"));
             if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
+                headers.to_mut().insert(HeaderName::from_static(name), value);
             }
         }
-        let patience = if accept == EVENT_STREAM { self.idle } else { PATIENCE };
+        let patience = if streams { self.idle } else { PATIENCE };
         let sent = tokio::time::timeout(patience, destination.send(method, &headers, body)).await.map_err(|_| Error::Idle(patience))?;
         let reply = sent.map_err(|error| self.broke(&error, Error::Unreachable))?;
         if reply.status.is_success() {
@@ -146,13 +154,13 @@ impl Remote {
         if request.stream() {
             return Box::pin(self.stream(path, body, request.dialect())).await;
         }
-        let reply = self.request(Method::POST, path, body, JSON).await?;
+        let reply = self.request(Method::POST, path, body, false).await?;
         self.json(reply).await.map(Body::Json)
     }
 
     /// A whole JSON answer to a plain GET.
     pub(super) async fn get(&self, path: &'static str) -> Result<Bytes, Error> {
-        let reply = self.request(Method::GET, path, (Bytes::new(), &[]), JSON).await?;
+        let reply = self.request(Method::GET, path, (Bytes::new(), &[]), false).await?;
         self.json(reply).await
     }
 
@@ -180,7 +188,7 @@ impl Remote {
 
     /// A stream, held until its first event has come: until then another target can still answer.
     async fn stream(&self, path: &'static str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
-        let reply = self.request(Method::POST, path, body, EVENT_STREAM).await?;
+        let reply = self.request(Method::POST, path, body, true).await?;
         if is(&reply, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(reply).await?;

@@ -86,12 +86,12 @@ impl Net {
 }
 
 impl Destination {
-    /// Sends a request, and returns the head of its answer.
+    /// Sends a request with headers that are [`dressed`], and returns the head of its answer.
     pub async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         let Some((lean, place)) = &self.lean else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
         let mut request = hyper::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
-        *request.headers_mut() = dressed(headers);
+        *request.headers_mut() = headers.clone();
         let response = lean.send(place, request).await?;
         let Some(location) = response.headers().get(LOCATION).filter(|_| response.status().is_redirection()) else {
             return Ok(response.into());
@@ -107,7 +107,7 @@ impl Destination {
 
     async fn full(&self, url: Url, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         let mut request = reqwest::Request::new(method, url);
-        *request.headers_mut() = dressed(headers);
+        *request.headers_mut() = headers.clone();
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
@@ -116,7 +116,7 @@ impl Destination {
 }
 
 /// Headers with those that every request carries.
-fn dressed(headers: &HeaderMap) -> HeaderMap {
+pub fn dressed(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     for (name, value) in [(USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)] {
         if !headers.contains_key(&name) {

@@ -18,7 +18,7 @@ impl Dialect for Legacy {
         }
         let Ok(mut object) = RawObject::parse(result.get()) else { return result.get().into() };
         let stripped = ["resultType", "ttlMs", "cacheScope"].map(|key| object.remove(key).is_some());
-        if stripped.contains(&true) { object.to_string().into() } else { result.get().into() }
+        if stripped.contains(&true) { object.to_text().into() } else { result.get().into() }
     }
 
     fn error(&self, error: RpcError) -> RpcError {

@@ -49,7 +49,7 @@ impl Dialect for Modern {
         for (key, value) in missing {
             object.set(key, raw_string(value.to_owned()).unwrap_or_else(|_| raw(&())));
         }
-        object.to_string().into()
+        object.to_text().into()
     }
 
     fn error(&self, mut error: RpcError) -> RpcError {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::control::Control;
 use crate::domain::Principal;
 use crate::federation::{Caller, Scope, Sight};
+use crate::http::meters::operation_of;
 use crate::http::state::State;
 use crate::protocol::{Params, RpcError};
 
@@ -113,9 +114,7 @@ impl Endpoint {
         };
         // What is not a method of ours is counted together: callers must not be able to make up labels.
         let known = METHODS.iter().find(|known| **known == method).copied().unwrap_or("other");
-        let error = if outcome.is_err() { "true" } else { "false" };
-        metrics::histogram!("mcp_server_operation_duration_seconds", "mcp_method_name" => known, "error" => error)
-            .record(start.elapsed().as_secs_f64());
+        operation_of(known, outcome.is_err()).record(start.elapsed().as_secs_f64());
         outcome
     }
 

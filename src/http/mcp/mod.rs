@@ -8,22 +8,22 @@ mod session;
 mod stateless;
 mod visit;
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State as Shared};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::body::read_json;
 use super::caller::{Caller, missing};
 use super::error::ApiError;
 use super::every::Elsewhere;
+use super::meters::message_of;
 use super::state::State;
 use crate::domain::Principal;
 use crate::federation::Waited;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use endpoint::Endpoint;
 use reply::{id_of, json};
-use visit::Visit;
+use visit::{Visit, accepts};
 
 /// Largest message from a client, in bytes.
 const MAX_BODY: usize = 4 << 20;
@@ -52,10 +52,13 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
         _ => {}
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
-    let (parts, body) = request.into_parts();
-    let visit = Visit { state, principal, endpoint, headers: parts.headers, waited: Waited::default() };
+    let mut visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default() };
+    if request.method() == Method::POST {
+        return post(visit, request).await;
+    }
+    let (parts, _) = request.into_parts();
+    visit.headers = parts.headers;
     match parts.method {
-        Method::POST => post(visit, body).await,
         Method::GET if !visit.is_modern() => session::listen(&visit),
         Method::DELETE if !visit.is_modern() => session::end(&visit),
         method => Err(super::error::no_such_method(method, parts.uri).await),
@@ -74,23 +77,24 @@ fn admin_needed(state: &State, principal: &Principal) -> ApiError {
 }
 
 /// Answers one message.
-async fn post(visit: Visit, body: Body) -> Result<Response, ApiError> {
-    if !visit.accepts("application/json") {
+async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> {
+    if !accepts(request.headers(), "application/json") {
         let message = "`Accept` must list `application/json` and `text/event-stream`";
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message));
     }
     let limit = visit.state.settings.load().body.min(MAX_BODY);
-    let bytes = read_json(&visit.headers, body, limit).await?;
+    let (headers, bytes) = read_json(request, limit).await?;
+    visit.headers = headers;
     let message = match Incoming::parse_shallow(&bytes) {
         Ok(message) => message,
         Err(unreadable) => return Ok(json(400, Outgoing::error(unreadable.id.as_ref(), &unreadable.error))),
     };
     let opening = classify(&|name| visit.header(name), &message);
-    metrics::counter!("portolan_mcp_messages_total", "era" => match &opening {
+    let era = match &opening {
         Ok(Opening::Modern) | Err(_) => Era::MODERN,
         Ok(Opening::Initialize | Opening::Session) => "session",
-    })
-    .increment(1);
+    };
+    message_of(era).increment(1);
     let waited = visit.waited.clone();
     let mut response = match opening {
         Ok(Opening::Modern) => stateless::answer(visit, message).await,

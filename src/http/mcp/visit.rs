@@ -35,10 +35,16 @@ impl Visit {
     }
 
     pub(super) fn accepts(&self, media_type: &str) -> bool {
-        let Some(accept) = self.header(header::ACCEPT.as_str()) else { return true };
-        let family = media_type.split('/').next().unwrap_or_default();
-        accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim()).any(|part| {
-            part.eq_ignore_ascii_case(media_type) || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == family)
-        })
+        accepts(&self.headers, media_type)
     }
+}
+
+/// Whether a client takes a media type.
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return true };
+    let family = media_type.split('/').next().unwrap_or_default();
+    accept
+        .split(',')
+        .map(|part| part.split(';').next().unwrap_or_default().trim())
+        .any(|part| part.eq_ignore_ascii_case(media_type) || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == family))
 }

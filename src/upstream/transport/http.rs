@@ -62,7 +62,7 @@ impl Http {
         }
         let shared = Shared {
             destination,
-            headers: map,
+            headers: net::dressed(&map),
             era: Mutex::new(Era::Modern),
             session: Mutex::default(),
             lost: AtomicBool::new(false),
@@ -114,8 +114,8 @@ impl Shared {
         if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
             headers.insert(HEADER_VERSION, HeaderValue::from_static(era.as_str()));
         }
-        if let Some(session) = self.session() {
-            put(&mut headers, HEADER_SESSION, &session);
+        if let Some(session) = self.session().and_then(|session| HeaderValue::try_from(session).ok()) {
+            headers.insert(HEADER_SESSION, session);
         }
         headers
     }
