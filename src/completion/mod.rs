@@ -73,9 +73,9 @@ impl Completions {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
         let writer = request.writer();
         asked.take_from(&mut request)?;
-        request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
         let keeping = self.resume(principal, &route, &mut request).await?;
+        request.unfold(&public_name)?;
         let mut turn = None;
         let named = !route.context.is_empty() || !asked.context.is_empty();
         // A history is looked through only where something could have been put into it.

@@ -258,8 +258,19 @@ fn shown(answer: llm::Answer, ran: Vec<Ran>) -> Vec<Part> {
     if !ran.iter().any(|ran| ran.shown) {
         return Vec::new();
     }
-    let said = answer.parts.into_iter().filter(|part| matches!(part, Part::Text(..) | Part::Thinking(..) | Part::Redacted(_)));
-    said.chain(ran.into_iter().map(|ran| Part::Ran(Box::new(ran)))).collect()
+    let said = |part: &Part| matches!(part, Part::Text(..) | Part::Thinking(..) | Part::Redacted(_) | Part::Native(..));
+    let mut told: Vec<Part> = answer.parts.into_iter().filter(said).collect();
+    // First all calls, then what came of them, as the model made and was given them.
+    let begun = |ran: &Ran| Ran {
+        outcome: Ok(String::new()),
+        call: ran.call.clone(),
+        server: ran.server.clone(),
+        tool: ran.tool.clone(),
+        shown: ran.shown,
+    };
+    told.extend(ran.iter().map(|ran| Part::Runs(Box::new(begun(ran)))));
+    told.extend(ran.into_iter().map(|ran| Part::Ran(Box::new(ran))));
+    told
 }
 
 fn bytes(body: &RawObject<'_>) -> Bytes {

@@ -24,6 +24,7 @@ mod providers;
 mod request;
 mod responses;
 mod routing;
+mod seals;
 mod send;
 mod target;
 mod translate;

@@ -142,7 +142,6 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
     let item = object(item, path)?;
     let fields = Fields::at(&item, path);
     let kind = fields.text("type")?.unwrap_or_else(|| "message".to_owned());
-    let answered = |call: String, parts: Vec<Part>, failed: bool| vec![Part::Result { call, parts, failed, cache: None }];
     match kind.as_str() {
         "message" => {
             let parts = parts(&fields, "content", path)?;
@@ -166,18 +165,7 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
         }
         "function_call_output" | "custom_tool_call_output" => {
             let parts = parts(&fields, "output", path)?;
-            conversation.say(Role::User, answered(fields.need("call_id")?, parts, false));
-        }
-        "mcp_call" => {
-            // What the gateway ran in an earlier answer is a call and its result to every provider.
-            let id = fields.need("id")?;
-            let name = format!("{}__{}", fields.need("server_label")?, fields.need("name")?);
-            let call = Call { id: id.clone(), name, arguments: fields.text("arguments")?.unwrap_or_default() };
-            conversation.say(Role::Assistant, vec![Part::Call(call)]);
-            let failed = fields.some("error").is_some();
-            let output =
-                fields.text("output")?.unwrap_or_else(|| fields.some("error").map(|error| error.get().to_owned()).unwrap_or_default());
-            conversation.say(Role::User, answered(id, vec![Part::text(output)], failed));
+            conversation.say(Role::User, vec![Part::Result { call: fields.need("call_id")?, parts, failed: false, cache: None }]);
         }
         "reasoning" => {
             let thought = fields.text("encrypted_content")?.as_deref().and_then(unseal);
@@ -185,7 +173,6 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
                 conversation.say(Role::Assistant, vec![thought]);
             }
         }
-        "mcp_list_tools" => {}
         "item_reference" => return Err(Wrong::at(path, format!("`{path}`: items are not kept here; send the item itself"))),
         other => return Err(Wrong::at(path, format!("`{path}`: this model cannot be given an item of type `{}`", clip(other, 40)))),
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::output::{Frame, custom_input, item_as, item_of, output_text, status};
+use super::unfold::{id_of, new_turn};
 use crate::domain::{Usage, raw};
 use crate::llm::answer::{Answer, Piece};
 use crate::llm::conversation::{Part, Ran};
@@ -23,6 +24,8 @@ pub struct Writer {
     next: usize,
     /// Calls that the gateway runs: their place in the output, by the call's id.
     running: HashMap<String, (usize, String)>,
+    /// The turn that they are of.
+    turn: String,
     /// Where each call stands in the output.
     calls: Vec<usize>,
 }
@@ -35,7 +38,18 @@ struct Open {
 impl Writer {
     pub(in crate::llm) fn new(frame: Frame) -> Self {
         let (answer, open, done) = (Answer::default(), BTreeMap::new(), BTreeMap::new());
-        Self { frame, begun: false, sequence: 0, answer, open, done, next: 0, running: HashMap::new(), calls: Vec::new() }
+        Self {
+            frame,
+            begun: false,
+            sequence: 0,
+            answer,
+            open,
+            done,
+            next: 0,
+            running: HashMap::new(),
+            turn: String::new(),
+            calls: Vec::new(),
+        }
     }
 
     /// The number of the next event.
@@ -241,7 +255,11 @@ impl Writer {
     fn runs(&mut self, ran: &Ran, out: &mut String) {
         self.close(true, out);
         let part = Part::Ran(Box::new(ran.clone()));
-        let Some((id, item)) = item_of(&self.frame, &part, "in_progress") else { return };
+        if self.running.is_empty() {
+            self.turn = new_turn();
+        }
+        let id = id_of(&self.turn, &ran.call.id);
+        let item = item_as(&self.frame, &part, &id, "in_progress");
         let at = self.next;
         self.next += 1;
         self.running.insert(ran.call.id.clone(), (at, id.clone()));
