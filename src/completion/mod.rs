@@ -111,10 +111,9 @@ impl Completions {
         if request.dialect() != Dialect::Responses {
             return Ok(None);
         }
-        let (found, keeping) = self.0.memory.responses.resume(principal, request).await?;
-        // A provider that speaks Responses keeps its own.
+        let (elsewhere, keeping) = self.0.memory.responses.resume(principal, request).await?;
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
-        if !found && !route.targets.first().is_some_and(native) {
+        if elsewhere && !route.targets.first().is_some_and(native) {
             let id = request.field::<String>("previous_response_id").unwrap_or_default();
             return Err(Error::Previous(clip(&id, 80)));
         }
@@ -130,8 +129,10 @@ impl Completions {
 
     /// `POST /v1/messages/count_tokens`.
     pub async fn count(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
-        asked.take_field(&mut request)?;
+        asked.take_from(&mut request)?;
+        request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
+        Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
             let meta = Meta { model: target.to_string(), ..Meta::default() };

@@ -66,6 +66,13 @@ impl After {
             self.memory.responses.keep(keeping, id, &output).await;
         }
     }
+
+    /// Remembers whose a response is that its provider keeps.
+    pub(super) async fn note(&mut self, id: &str) {
+        if let Some(keeping) = self.keeping.take() {
+            self.memory.responses.note(keeping, id).await;
+        }
+    }
 }
 
 impl Loop {
@@ -96,11 +103,15 @@ impl Loop {
     }
 
     /// One turn; nobody opens its answer where the client speaks the provider's dialect.
-    async fn relay(self, route: &Route, request: &Request) -> Result<Answer, Error> {
+    async fn relay(mut self, route: &Route, request: &Request) -> Result<Answer, Error> {
         let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Completion, request).await?;
         let meta = self.meta(&target, &reply, provider);
         let turn = Turn::of(reply)?;
         let usage = turn.usage();
+        if request.dialect() == Dialect::Responses && turn.as_it_is(Dialect::Responses).is_some() {
+            let id = turn.members().ok().and_then(|body| body.string("id"));
+            self.after.note(&id.unwrap_or_default()).await;
+        }
         match (turn.as_it_is(request.dialect()), self.report.body()) {
             (Some(body), None) => Ok(Answer::Json(meta, body.clone(), usage)),
             (Some(_), Some(report)) => {
