@@ -181,7 +181,7 @@ impl Remote {
         }
         // Some providers say in a good answer that they have none.
         match std::str::from_utf8(&body).ok().filter(|text| text.len() < MAX_REFUSAL).and_then(error_in) {
-            Some(refusal) => Err(Error::InStream(cleaned(&self.secrets, &refusal))),
+            Some(refusal) => Err(Error::said(cleaned(&self.secrets, &refusal))),
             None => Ok(body.into()),
         }
     }
@@ -193,7 +193,7 @@ impl Remote {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(response).await?;
             return Err(error_in(&String::from_utf8_lossy(&body))
-                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal))));
+                .map_or(Error::Protocol("it is not a stream"), |refusal| Error::said(cleaned(&self.secrets, &refusal))));
         }
         if !is(&response, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
@@ -277,7 +277,7 @@ fn events(mut response: Response, idle: Duration, secrets: Arc<[Secret]>, dialec
                     break;
                 }
                 if let Verdict::Failed(error) = &said {
-                    verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
+                    verdict = Some(Err(Error::said(cleaned(&secrets, error))));
                     break;
                 }
                 // Its two ends tell a whole object from half a one; who reads it finds out the rest.

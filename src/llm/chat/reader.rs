@@ -126,7 +126,7 @@ impl Reader {
             }
             out.push(Piece::Native(Dialect::Chat, extra.to_raw()));
         }
-        if let Some(native) = &choice.finish_reason {
+        if let Some(native) = choice.finish_reason.as_ref().filter(|native| !native.is_empty()) {
             self.tell(self.calls.len(), out);
             out.push(ended(finish(native)?, !self.calls.is_empty()));
         }

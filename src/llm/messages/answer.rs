@@ -37,8 +37,8 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
     if let Some(usage) = body.read::<Usage>("usage") {
         pieces.push(Piece::Usage(usage));
     }
-    let native = body.string("stop_reason").unwrap_or_default();
-    pieces.push(Piece::Finish(finish(&native), native));
+    let native = body.string("stop_reason").ok_or(Error::Protocol("the answer does not say why it ended"))?;
+    pieces.push(Piece::Finish(finish(&native)?, native));
     Ok(pieces)
 }
 
@@ -52,21 +52,22 @@ fn cited(citation: &RawValue) -> Piece {
     Piece::Native(Dialect::Messages, grown.to_raw())
 }
 
-/// Why an answer ended.
-pub(super) fn finish(native: &str) -> Finish {
-    match native {
+/// Why an answer ended. A reason that is not known is none: it might mean a failure.
+pub(super) fn finish(native: &str) -> Result<Finish, Error> {
+    Ok(match native {
+        "end_turn" => Finish::Stop,
         "stop_sequence" => Finish::Sequence,
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "tool_use" => Finish::Calls,
         "refusal" => Finish::Refusal,
-        "pause_turn" => Finish::Pause,
-        _ => Finish::Stop,
-    }
+        "pause_turn" | "compaction" => Finish::Pause,
+        _ => return Err(Error::Protocol("it ended the answer for a reason that is not known")),
+    })
 }
 
 /// The word for an answer's end; the provider's own where it is one of this dialect's.
 pub(super) fn reason(finish: Finish, native: &str) -> &str {
-    if self::finish(native) == finish && (finish != Finish::Stop || native == "end_turn") {
+    if self::finish(native).is_ok_and(|own| own == finish) {
         return native;
     }
     match finish {

@@ -97,6 +97,11 @@ impl Frame {
         response
     }
 
+    /// A function's name as the client gave it, within its namespace.
+    pub(super) fn own_name<'n>(&'n self, name: &'n str) -> &'n str {
+        self.spaced.get(name).map_or(name, |(_, own)| own)
+    }
+
     /// Whether a tool takes any text.
     pub(super) fn is_custom(&self, name: &str) -> bool {
         self.custom.contains(name)
@@ -179,7 +184,7 @@ pub(super) fn item_as(frame: &Frame, part: &Part, id: &str, status: &str) -> Box
         ),
         Part::Call(call) => {
             let arguments = if call.arguments.is_empty() && status == "completed" { "{}" } else { &call.arguments };
-            let (space, name) = frame.spaced.get(&call.name).map_or((None, &call.name), |(space, own)| (Some(space), own));
+            let (space, name) = (frame.spaced.get(&call.name).map(|(space, _)| space), frame.own_name(&call.name));
             let mut item =
                 json!({ "id": id, "type": "function_call", "status": status, "call_id": call.id, "name": name, "arguments": arguments });
             if let (Some(space), Some(object)) = (space, item.as_object_mut()) {

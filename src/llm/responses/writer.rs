@@ -126,10 +126,12 @@ impl Writer {
     /// The part at a place begins a new item.
     fn start(&mut self, part: usize, out: &mut String) {
         let Some(said) = self.answer.parts.get(part) else { return };
+        // One that is sealed as a whole has no words.
+        let in_words = matches!(said, Part::Thinking(text, _) if !text.is_empty());
         let empty = match said {
             Part::Text(..) => Part::text(""),
             Part::Refusal(_) => Part::Refusal(String::new()),
-            Part::Thinking(..) | Part::Redacted(_) => Part::Thinking(String::new(), None),
+            Part::Thinking(..) => Part::Thinking(String::new(), None),
             other => other.clone(),
         };
         let Some((id, item)) = item_of(&self.frame, &empty, "in_progress") else { return };
@@ -152,7 +154,7 @@ impl Writer {
                 let part = raw(&json!({ "type": "refusal", "refusal": "" }));
                 self.about("response.content_part.added", at, &[("content_index", raw(&0)), ("part", part)], out);
             }
-            Part::Thinking(..) => {
+            Part::Thinking(..) if in_words => {
                 let part = raw(&json!({ "type": "summary_text", "text": "" }));
                 self.about("response.reasoning_summary_part.added", at, &[("summary_index", raw(&0)), ("part", part)], out);
             }
@@ -213,7 +215,7 @@ impl Writer {
                 let part = raw(&json!({ "type": "refusal", "refusal": text }));
                 self.about("response.content_part.done", at, &[index, ("part", part)], out);
             }
-            Part::Thinking(text, _) => {
+            Part::Thinking(text, _) if !text.is_empty() => {
                 let summary = ("summary_index", raw(&0));
                 self.about("response.reasoning_summary_text.done", at, &[summary.clone(), ("text", raw(text))], out);
                 let part = raw(&json!({ "type": "summary_text", "text": text }));
@@ -226,7 +228,7 @@ impl Writer {
             }
             Part::Call(call) => {
                 let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-                let done = [("name", raw(&call.name)), ("arguments", raw(arguments))];
+                let done = [("name", raw(self.frame.own_name(&call.name))), ("arguments", raw(arguments))];
                 self.about("response.function_call_arguments.done", at, &done, out);
             }
             _ => {}
