@@ -28,16 +28,14 @@ pub(super) fn without(request: &Request) -> Result<Option<Request>, Wrong> {
         return Ok(None);
     }
     let mut changed = false;
-    let mut items = request.items()?;
-    items = items
-        .into_iter()
-        .filter_map(|item| {
-            strip(&item).map_or(Some(item), |other| {
-                changed = true;
-                other
-            })
-        })
-        .collect();
+    let keep = |item: Box<RawValue>| match strip(&item) {
+        None => Some(item),
+        Some(other) => {
+            changed = true;
+            other
+        }
+    };
+    let items: Vec<_> = request.items()?.into_iter().filter_map(keep).collect();
     if !changed {
         return Ok(None);
     }

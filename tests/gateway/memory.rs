@@ -376,3 +376,24 @@ async fn a_response_that_its_provider_keeps_is_gone_on_from_by_its_caller_alone_
         assert_eq!(provider.received().last().unwrap().body()["previous_response_id"], first);
     }
 }
+
+#[tokio::test]
+async fn half_a_conversation_is_not_gone_on_with() {
+    let (gateway, provider) = harbour().await;
+    let ask = async |text: &str, from: Option<&str>| {
+        let body = json!({ "model": "plain-claude", "input": text, "previous_response_id": from });
+        Door::Responses.send(&gateway, &body).await
+    };
+    let id = |answer: &Answer| answer.body["id"].as_str().unwrap().to_owned();
+    let first = id(&ask("one", None).await);
+    let second = id(&ask("two", Some(&first)).await);
+    let third = id(&ask("three", Some(&second)).await);
+    let sent = provider.received().len();
+    let database = format!("sqlite://{}", gateway.data_dir().join("portolan.db").display());
+    let pool = sqlx::SqlitePool::connect(&database).await.unwrap();
+    assert_eq!(sqlx::query("DELETE FROM responses WHERE id = $1").bind(&first).execute(&pool).await.unwrap().rows_affected(), 1);
+    let answer = ask("four", Some(&third)).await;
+    assert_eq!((answer.status, answer.word()), (400, "previous_response_not_found"), "{}", answer.text);
+    assert!(answer.message().contains(&first), "it says which is missing: {}", answer.text);
+    assert_eq!(provider.received().len(), sent, "nothing is sent");
+}

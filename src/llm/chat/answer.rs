@@ -45,7 +45,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
     if let Some(usage) = body.read::<Usage>("usage") {
         pieces.push(Piece::Usage(usage));
     }
-    let native = choice.string("finish_reason").filter(|native| !native.is_empty());
+    let native = choice.string("finish_reason").filter(|native| is_reason(native));
     let native = native.ok_or(Error::Protocol("the answer does not say why it ended"))?;
     pieces.push(ended(finish(&native)?, called));
     Ok(pieces)
@@ -54,6 +54,11 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
 /// An id where a provider gave none: results must be able to name their call.
 pub(super) fn id_or_new(id: String) -> String {
     if id.is_empty() { format!("call_{}", uuid::Uuid::new_v4().simple()) } else { id }
+}
+
+/// Whether a reason for the end is one: some write a text where there is none yet.
+pub(super) fn is_reason(native: &str) -> bool {
+    !matches!(native, "" | "null")
 }
 
 /// Why an answer ended, in the words of OpenAI and of those who speak like it; some of them say it in their own words, in

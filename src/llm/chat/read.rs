@@ -70,8 +70,9 @@ fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {
     match content.get().as_bytes().first() {
         Some(b'"') => Ok(()),
         Some(b'[') => {
-            // Only an answer may say nothing.
-            let parts = if role == "assistant" { fields.list("content")?.unwrap_or_default() } else { fields.filled("content")? };
+            // Answers and tools may say nothing.
+            let speaks = matches!(role.as_str(), "system" | "developer" | "user");
+            let parts = if speaks { fields.filled("content")? } else { fields.list("content")?.unwrap_or_default() };
             for (at, part) in parts.into_iter().enumerate() {
                 let path = format!("{path}.content[{at}]");
                 let part = object(part, &path)?;

@@ -167,6 +167,13 @@ async fn an_end_that_is_a_failure_is_never_taken_for_one_that_is_not() {
             assert!(stream.error.is_some() && !stream.is_whole(), "{door:?}: {native}: {stream:?}");
         }
     }
+    for door in [Door::Chat, Door::Responses] {
+        let said = Said::claude(&[json!({ "type": "text", "text": "half an ans" })], "a_word_of_tomorrow");
+        let (gateway, _provider) = harbour([said.whole.clone(), said.stream.clone()]).await;
+        assert_eq!(door.send(&gateway, &door.ask(said.model, "x")).await.status, 502, "{door:?}");
+        let stream = Seen::read(door, &door.send(&gateway, &door.ask_streamed(said.model, "x")).await);
+        assert!(stream.error.is_some() && !stream.is_whole(), "{door:?}: {stream:?}");
+    }
 }
 
 #[tokio::test]
