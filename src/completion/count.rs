@@ -54,6 +54,6 @@ fn add(part: &Part, text: &mut String, frame: &mut usize) {
         }
         Part::Image(_) | Part::File(..) => *frame += IMAGE,
         Part::Native(_, raw) => text.push_str(raw.get()),
-        Part::Redacted(_) | Part::Ran(_) | Part::Listed(_) => {}
+        Part::Redacted(_) | Part::Runs(_) | Part::Ran(_) | Part::Listed(_) => {}
     }
 }

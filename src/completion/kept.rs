@@ -18,6 +18,8 @@ const MOST: u32 = 1_000;
 const MAX_CHAIN: u32 = 20 << 20;
 /// Largest response that is kept, in bytes.
 const MAX_ITEMS: usize = 8 << 20;
+/// Longest id of one, in bytes.
+const MAX_ID: usize = 128;
 /// Most responses that are kept, whosever they are.
 const MOST_KEPT: u32 = 100_000;
 /// After so many new ones, the old ones are looked through.
@@ -44,23 +46,27 @@ impl Responses {
     }
 
     /// Puts what was said before in front of a request that goes on from a response, and says what is to
-    /// be kept of this one. False when the response is not one of ours.
+    /// be kept of this one. True when a provider keeps the response that it goes on from; nobody goes on from what is
+    /// not theirs, or from half a conversation.
     pub(super) async fn resume(&self, principal: &Principal, request: &mut Request) -> Result<(bool, Option<Keeping>), Error> {
         let wanted = request.get("store").is_none_or(|store| store == "true") && !self.age.is_zero();
         let input = request.items()?;
         let previous = request.field::<String>("previous_response_id");
         let keeping = Keeping { caller: principal.id().to_owned(), previous: previous.clone(), input: input.clone() };
         if let Some(id) = &previous {
-            let chain = self.store.responses(principal.id(), &clip(id, 128), MOST, MAX_CHAIN).await.map_err(Error::Store)?;
-            if chain.len() >= MOST as usize || chain.iter().map(String::len).sum::<usize>() > MAX_CHAIN as usize {
+            let chain = self.store.responses(principal.id(), &clip(id, MAX_ID), MOST, MAX_CHAIN).await.map_err(Error::Store)?;
+            if chain.items.len() >= MOST as usize || chain.items.iter().map(String::len).sum::<usize>() > MAX_CHAIN as usize {
                 let why = format!("the responses before this one are more than {MOST}, or larger than {MAX_CHAIN} bytes; begin anew");
                 return Err(Error::invalid(why, "previous_response_id"));
             }
-            if chain.is_empty() {
-                return Ok((false, None));
+            match (chain.items.last(), &chain.before) {
+                (None, _) => return Err(Error::Previous(clip(id, 80))),
+                (Some(last), _) if last.is_empty() => return Ok((true, wanted.then_some(keeping))),
+                (Some(_), Some(forgotten)) => return Err(Error::Previous(clip(forgotten, 80))),
+                (Some(_), None) => {}
             }
             let mut items: Vec<Box<RawValue>> = Vec::new();
-            for one in chain {
+            for one in chain.items {
                 let said: Vec<Box<RawValue>> = serde_json::from_str(&one).unwrap_or_default();
                 items.extend(said);
             }
@@ -68,7 +74,14 @@ impl Responses {
             request.remove("previous_response_id");
             request.set_items(&items);
         }
-        Ok((true, wanted.then_some(keeping)))
+        Ok((false, wanted.then_some(keeping)))
+    }
+
+    /// Notes whose a response is that its provider keeps.
+    pub(super) async fn note(&self, keeping: Keeping, id: &str) {
+        if !id.is_empty() && id.len() <= MAX_ID {
+            self.add(keeping.caller, keeping.previous, id, String::new()).await;
+        }
     }
 
     /// Keeps a response that is complete. What cannot be kept is told in the log: the answer is good all the same.
@@ -80,8 +93,12 @@ impl Responses {
             tracing::warn!("the response `{id}` is larger than {MAX_ITEMS} bytes and is not kept");
             return;
         }
+        self.add(keeping.caller, keeping.previous, id, items).await;
+    }
+
+    async fn add(&self, caller: String, previous: Option<String>, id: &str, items: String) {
         let created_ms = now_ms();
-        let row = ResponseRow { id: id.to_owned(), caller: keeping.caller, previous: keeping.previous, items, created_ms };
+        let row = ResponseRow { id: id.to_owned(), caller, previous, items, created_ms };
         if let Err(error) = self.store.add_response(&row).await {
             tracing::error!("the response `{id}` could not be kept: {error}");
         }

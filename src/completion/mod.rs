@@ -73,13 +73,13 @@ impl Completions {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
         let writer = request.writer();
         asked.take_from(&mut request)?;
-        request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
         // What most requests do not need lies in boxes, or each would carry the room for it from step to step.
         let keeping = match request.dialect() {
             Dialect::Responses => Box::pin(self.resume(principal, &route, &mut request)).await?,
             Dialect::Chat | Dialect::Messages => None,
         };
+        request.unfold(&public_name)?;
         let named = !route.context.is_empty() || !asked.context.is_empty();
         let with_tools = asked.joins() || route.tools.is_some();
         // A history is looked through only where something could have been put into it.
@@ -117,10 +117,9 @@ impl Completions {
 
     /// Puts the response that a request goes on from in front of it.
     async fn resume(&self, principal: &Principal, route: &Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
-        let (found, keeping) = self.0.memory.responses.resume(principal, request).await?;
-        // A provider that speaks Responses keeps its own.
+        let (elsewhere, keeping) = self.0.memory.responses.resume(principal, request).await?;
         let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
-        if !found && !route.targets.first().is_some_and(native) {
+        if elsewhere && !route.targets.first().is_some_and(native) {
             let id = request.field::<String>("previous_response_id").unwrap_or_default();
             return Err(Error::Previous(clip(&id, 80)));
         }
@@ -136,8 +135,10 @@ impl Completions {
 
     /// `POST /v1/messages/count_tokens`.
     pub async fn count(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
-        asked.take_field(&mut request)?;
+        asked.take_from(&mut request)?;
+        request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
+        Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
         let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
             let meta = Meta { model: target.name().clone(), ..Meta::default() };

@@ -76,7 +76,7 @@ impl Loop {
     }
 
     /// Passes events on as they came; only an end that never came is added.
-    fn pass(self: Box<Self>, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
+    fn pass(mut self: Box<Self>, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
@@ -101,6 +101,10 @@ impl Loop {
                 };
                 if dialect == Dialect::Responses {
                     numbers.see(&batch);
+                    // Before the last event, so that whoever has it can go on from it.
+                    if let Some(id) = numbers.ended() {
+                        self.after.note(&id).await;
+                    }
                 }
                 let mut out = BytesMut::new();
                 for event in &batch {
@@ -186,9 +190,12 @@ impl Loop {
                     }
                 }
                 total += answer.usage.unwrap_or_default();
+                let Some((finish, native)) = answer.finish.take() else {
+                    yield Err(Error::Provider(llm::Error::Protocol("the answer does not say why it ended")));
+                    return;
+                };
                 let calls: Vec<Call> = answer.calls().cloned().collect();
                 if !self.all_ours(&calls) {
-                    let (finish, native) = answer.finish.unwrap_or_default();
                     self.writer.piece(Piece::Finish(finish, native), &mut out);
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
@@ -257,10 +264,19 @@ impl Numbers {
 
     /// The response's id, and the number of the event that would come next.
     fn place(&self) -> Option<(String, u64)> {
-        let first: Value = serde_json::from_str(self.first.as_ref()?.data.as_deref()?).ok()?;
         let last: Value = serde_json::from_str(self.last.as_ref()?.data.as_deref()?).ok()?;
-        let id = first.pointer("/response/id").and_then(Value::as_str).unwrap_or_default();
-        Some((id.to_owned(), last.get("sequence_number")?.as_u64()?.saturating_add(1)))
+        Some((self.id()?, last.get("sequence_number")?.as_u64()?.saturating_add(1)))
+    }
+
+    fn id(&self) -> Option<String> {
+        let first: Value = serde_json::from_str(self.first.as_ref()?.data.as_deref()?).ok()?;
+        Some(first.pointer("/response/id").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// The response's id, when it has come to its end.
+    fn ended(&self) -> Option<String> {
+        let last = self.last.as_ref()?.data.as_deref()?;
+        if last.contains("response.completed") || last.contains("response.incomplete") { self.id() } else { None }
     }
 }
 

@@ -70,6 +70,13 @@ impl After {
             self.memory.responses.keep(keeping, id, &output).await;
         }
     }
+
+    /// Remembers whose a response is that its provider keeps.
+    pub(super) async fn note(&mut self, id: &str) {
+        if let Some(keeping) = self.keeping.take() {
+            self.memory.responses.note(keeping, id).await;
+        }
+    }
 }
 
 impl Loop {
@@ -101,11 +108,15 @@ impl Loop {
     }
 
     /// One turn; nobody opens its answer where the client speaks the provider's dialect.
-    async fn relay(self: Box<Self>, route: &Route, request: &Request) -> Result<Answer, Error> {
+    async fn relay(mut self: Box<Self>, route: &Route, request: &Request) -> Result<Answer, Error> {
         let (target, reply, provider) = self.targets.first_answer(route, Endpoint::Completion, request).await?;
         let meta = self.meta(&target, &reply, provider);
         let turn = Turn::of(reply)?;
         let usage = turn.usage();
+        if request.dialect() == Dialect::Responses && turn.as_it_is(Dialect::Responses).is_some() {
+            let id = turn.members().ok().and_then(|body| body.string("id"));
+            Box::pin(self.after.note(&id.unwrap_or_default())).await;
+        }
         match (turn.as_it_is(request.dialect()), self.report.body()) {
             (Some(body), None) => Ok(Answer::Json(meta, body.clone(), usage)),
             (Some(_), Some(report)) => {
@@ -265,8 +276,19 @@ fn shown(answer: llm::Answer, ran: Vec<Ran>) -> Vec<Part> {
     if !ran.iter().any(|ran| ran.shown) {
         return Vec::new();
     }
-    let said = answer.parts.into_iter().filter(|part| matches!(part, Part::Text(..) | Part::Thinking(..) | Part::Redacted(_)));
-    said.chain(ran.into_iter().map(|ran| Part::Ran(Box::new(ran)))).collect()
+    let said = |part: &Part| matches!(part, Part::Text(..) | Part::Thinking(..) | Part::Redacted(_) | Part::Native(..));
+    let mut told: Vec<Part> = answer.parts.into_iter().filter(said).collect();
+    // First all calls, then what came of them, as the model made and was given them.
+    let begun = |ran: &Ran| Ran {
+        outcome: Ok(String::new()),
+        call: ran.call.clone(),
+        server: ran.server.clone(),
+        tool: ran.tool.clone(),
+        shown: ran.shown,
+    };
+    told.extend(ran.iter().map(|ran| Part::Runs(Box::new(begun(ran)))));
+    told.extend(ran.into_iter().map(|ran| Part::Ran(Box::new(ran))));
+    told
 }
 
 fn bytes(body: &RawObject<'_>) -> Bytes {

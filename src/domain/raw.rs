@@ -50,6 +50,14 @@ impl<'a> RawObject<'a> {
         }
     }
 
+    /// The same for a key that is only known at run time.
+    pub fn put(&mut self, key: &str, value: Box<RawValue>) {
+        match self.members.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = Cow::Owned(value),
+            None => self.members.push((Cow::Owned(key.to_owned()), Cow::Owned(value))),
+        }
+    }
+
     /// Adds a member whose value is somebody else's.
     pub fn lend(&mut self, key: &'a str, value: &'a RawValue) {
         self.members.push((Cow::Borrowed(key), Cow::Borrowed(value)));

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::conversation::{Call, Listed, Part, Ran};
 use super::dialect::Dialect;
+use super::messages;
 use crate::domain::Usage;
 
 /// What an answer grows by.
@@ -87,6 +88,8 @@ pub struct Answer {
     /// What it cost.
     pub usage: Option<Usage>,
     broken: bool,
+    /// Arguments of the newest part, where it is a call of the provider's own that is still being written.
+    arguments: String,
 }
 
 impl Answer {
@@ -101,6 +104,15 @@ impl Answer {
 
     /// Grows by a piece.
     pub fn take(&mut self, piece: &Piece) {
+        if let Piece::Native(Dialect::Messages, native) = piece
+            && let Some(more) = messages::piece(native)
+        {
+            messages::grow(&mut self.parts, std::mem::take(&mut self.broken), &mut self.arguments, &more);
+            return;
+        }
+        if let (false, Some(Part::Native(_, block))) = (self.arguments.is_empty(), self.parts.last_mut()) {
+            *block = messages::with_input(block, &std::mem::take(&mut self.arguments));
+        }
         let broken = std::mem::take(&mut self.broken);
         let last = self.parts.last_mut().filter(|_| !broken);
         match (piece, last) {

@@ -92,7 +92,9 @@ pub enum Part {
     Redacted(String),
     /// That it will not answer.
     Refusal(String),
-    /// A call that the gateway ran itself, and what came of it.
+    /// A call that the gateway runs itself, where it begins.
+    Runs(Box<Ran>),
+    /// The same, and what came of it.
     Ran(Box<Ran>),
     /// The tools of a server that the client named.
     Listed(Box<Listed>),

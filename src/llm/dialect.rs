@@ -192,7 +192,8 @@ pub(super) fn error_in(data: &[u8]) -> Option<Refusal> {
         None if typed => return Some(refusal(&serde_json::from_str(data).ok()?)),
         None => return None,
     };
-    if object.has("choices") || object.has("output") {
+    // A response that failed is passed on as it is. An answer of another dialect with an error is none.
+    if object.has("output") || matches!(error.get(), "{}" | "\"\"" | "false") {
         return None;
     }
     Some(refusal(&serde_json::from_str(error.get()).ok()?))
@@ -201,7 +202,8 @@ pub(super) fn error_in(data: &[u8]) -> Option<Refusal> {
 fn refusal(error: &serde_json::Value) -> Refusal {
     let text = |key: &str| error.get(key).and_then(|value| value.as_str()).map(|text| clip(text, 500));
     let message = text("message").or_else(|| error.as_str().map(str::to_owned)).unwrap_or_else(|| "it gave no reason".to_owned());
-    Refusal { message, code: text("code").or_else(|| text("type")), param: None }
+    let number = error.get("code").filter(|code| code.is_u64()).map(ToString::to_string);
+    Refusal { message, code: text("code").or(number).or_else(|| text("type")), param: None }
 }
 
 /// Whether a chunk gives a reason for the answer's end.

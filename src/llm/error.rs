@@ -81,6 +81,15 @@ impl Refusal {
 }
 
 impl Error {
+    /// What a provider said in an answer that it had begun, or sent with a good status. Some write the status there.
+    pub(super) fn said(refusal: Refusal) -> Self {
+        match refusal.code.as_deref().and_then(|code| code.parse().ok()) {
+            Some(429) => Self::RateLimited { retry_after: None },
+            Some(status @ 500..=599) => Self::Failed(status, None),
+            _ => Self::InStream(refusal),
+        }
+    }
+
     /// Whether another target may answer what this one did not.
     pub fn may_fall_back(&self) -> bool {
         match self {

@@ -23,7 +23,8 @@ impl<'f, 'a> Fields<'f, 'a> {
         Self { object, path }
     }
 
-    fn wrong(&self, key: &str, must: &str) -> Wrong {
+    /// A member that is not what it must be.
+    pub(super) fn wrong(&self, key: &str, must: &str) -> Wrong {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         Wrong::at(path.clone(), format!("`{path}` must be {must}"))
     }

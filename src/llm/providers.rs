@@ -14,7 +14,7 @@ use super::request::Request;
 use super::send::Remote;
 use super::target::Target;
 use super::translate::translate;
-use super::{anthropic, echo, openai};
+use super::{anthropic, echo, openai, seals};
 use crate::config::{self, BUILT_IN};
 use crate::net::Net;
 
@@ -60,7 +60,8 @@ impl Providers {
         let provider = self.0.all.get(target.provider()).ok_or(Error::Unreachable)?;
         let dialect = provider.speaks(request.dialect(), request.relayed());
         if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
-            let body = provider.send(target.model(), endpoint, request).await?;
+            let bare = seals::without(request).map_err(Error::Unfit)?;
+            let body = provider.send(target.model(), endpoint, bare.as_ref().unwrap_or(request)).await?;
             return Ok(Reply { dialect: request.dialect(), lost: Vec::new(), body });
         }
         if endpoint == Endpoint::CountTokens {

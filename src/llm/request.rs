@@ -158,13 +158,16 @@ impl Request {
         self.members.set_list(self.dialect.list(), text);
     }
 
-    /// Makes calls and results of the blocks that told the client of calls the gateway ran; `name` is a
+    /// Makes calls and results of the blocks and items that told the client of calls the gateway ran; `name` is a
     /// tool's name as models are told it, by server and tool.
     pub fn unfold(&mut self, name: &dyn Fn(&str, &str) -> String) -> Result<(), Wrong> {
-        if self.dialect == Dialect::Messages && self.get("messages").is_some_and(|list| list.contains("\"mcp_tool_")) {
-            let items = super::messages::unfold(self.items()?, name);
-            self.set_items(&items);
-        }
+        let holds = |list: &str, mark: &str| self.get(list).is_some_and(|list| list.contains(mark));
+        let items = match self.dialect {
+            Dialect::Messages if holds("messages", "\"mcp_tool_") => super::messages::unfold(self.items()?, name),
+            Dialect::Responses if holds("input", "\"mcp_") => super::responses::unfold(self.items()?, name),
+            _ => return Ok(()),
+        };
+        self.set_items(&items);
         Ok(())
     }
 

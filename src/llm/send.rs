@@ -181,7 +181,7 @@ impl Remote {
         }
         // Some providers say in a good answer that they have none.
         match Some(&body).filter(|body| body.len() < MAX_REFUSAL).and_then(|body| error_in(body)) {
-            Some(refusal) => Err(Error::InStream(cleaned(&self.secrets, &refusal))),
+            Some(refusal) => Err(Error::said(cleaned(&self.secrets, &refusal))),
             None => Ok(body),
         }
     }
@@ -192,9 +192,7 @@ impl Remote {
         if is(&reply, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(reply).await?;
-            return Err(
-                error_in(&body).map_or(Error::Protocol("it is not a stream"), |refusal| Error::InStream(cleaned(&self.secrets, &refusal)))
-            );
+            return Err(error_in(&body).map_or(Error::Protocol("it is not a stream"), |refusal| Error::said(cleaned(&self.secrets, &refusal))));
         }
         if !is(&reply, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));
@@ -277,7 +275,7 @@ fn events(mut reply: Reply, idle: Duration, secrets: Arc<[Secret]>, dialect: Dia
                     break;
                 }
                 if let Verdict::Failed(error) = &said {
-                    verdict = Some(Err(Error::InStream(cleaned(&secrets, error))));
+                    verdict = Some(Err(Error::said(cleaned(&secrets, error))));
                     break;
                 }
                 // Its two ends tell a whole object from half a one; who reads it finds out the rest.

@@ -87,10 +87,19 @@ pub struct ResponseRow {
     pub caller: String,
     /// The response it went on from.
     pub previous: Option<String>,
-    /// The items it added, what was asked and what was said, as a JSON list.
+    /// The items it added, what was asked and what was said, as a JSON list; empty where a provider keeps them.
     pub items: String,
     /// When it was made, in milliseconds since the epoch.
     pub created_ms: i64,
+}
+
+/// A response, with those that it went on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The items of each, the oldest first.
+    pub items: Vec<String>,
+    /// What the oldest of them went on from, where that is not here.
+    pub before: Option<String>,
 }
 
 /// A storage engine.
@@ -129,8 +138,8 @@ pub trait Contract: Send + Sync {
     async fn add_response(&self, row: &ResponseRow) -> Result<(), Error>;
     /// The items of a caller's response and of those it went on from, at most `most` of them and no more once
     /// they have more than so many `bytes`, the oldest first; nothing when the response is not there.
-    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Vec<String>, Error>;
-    /// Forgets responses made before a time, in milliseconds since the epoch, and the oldest of more than
-    /// `most`; how many there were.
+    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error>;
+    /// Forgets responses made before a time, in milliseconds since the epoch, that none made later goes on from, and
+    /// the oldest of more than `most`; how many there were.
     async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error>;
 }

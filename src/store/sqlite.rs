@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, query};
 
-use super::contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+use super::contract::{Chain, Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 
 /// One database file.
 pub struct Sqlite {
@@ -188,22 +188,28 @@ impl Contract for Sqlite {
         Ok(())
     }
 
-    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Vec<String>, Error> {
+    async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error> {
         let rows = query(
             "WITH RECURSIVE chain (id, previous, items, depth, size) AS (
                 SELECT id, previous, items, 0, length(items) FROM responses WHERE id = $1 AND caller = $2
                 UNION ALL
                 SELECT r.id, r.previous, r.items, chain.depth + 1, chain.size + length(r.items) FROM responses r
                 JOIN chain ON r.id = chain.previous AND r.caller = $2 WHERE chain.depth + 1 < $3 AND chain.size <= $4
-            ) SELECT items FROM chain ORDER BY depth DESC",
+            ) SELECT items, previous FROM chain ORDER BY depth DESC",
         );
         let rows = rows.bind(id).bind(caller).bind(i64::from(most)).bind(i64::from(bytes)).fetch_all(&self.readers).await?;
-        rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let before = rows.first().map(|oldest| oldest.try_get(1)).transpose()?.flatten();
+        let items = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        Ok(Chain { items, before })
     }
 
     async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error> {
         let gone = query(
-            "DELETE FROM responses WHERE created_ms < $1 OR created_ms <= (
+            "WITH RECURSIVE needed (id) AS (
+                SELECT previous FROM responses WHERE created_ms >= $1 AND previous IS NOT NULL
+                UNION
+                SELECT r.previous FROM responses r JOIN needed ON r.id = needed.id WHERE r.previous IS NOT NULL
+            ) DELETE FROM responses WHERE created_ms < $1 AND id NOT IN (SELECT id FROM needed) OR created_ms <= (
                 SELECT created_ms FROM responses ORDER BY created_ms DESC LIMIT 1 OFFSET $2
             )",
         );
@@ -279,11 +285,18 @@ mod tests {
         for row in [row("1", None), row("2", Some("1")), row("3", Some("2"))] {
             store.add_response(&row).await.unwrap();
         }
-        assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), ["[\"1\"]", "[\"2\"]", "[\"3\"]"]);
-        assert_eq!(store.responses("key:a", "3", 2, 999).await.unwrap(), ["[\"2\"]", "[\"3\"]"]);
-        assert!(store.responses("key:b", "3", 9, 999).await.unwrap().is_empty());
-        assert_eq!(store.forget_responses(5, 9).await.unwrap(), 1, "what is too old");
-        assert_eq!(store.forget_responses(5, 1).await.unwrap(), 2, "what is too much, and all of the same time");
+        let chain = |items: &[&str], before: Option<&str>| Chain {
+            items: items.iter().map(|item| (*item).to_owned()).collect(),
+            before: before.map(Into::into),
+        };
+        assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), chain(&["[\"1\"]", "[\"2\"]", "[\"3\"]"], None));
+        assert_eq!(store.responses("key:a", "3", 2, 999).await.unwrap(), chain(&["[\"2\"]", "[\"3\"]"], Some("1")));
+        assert_eq!(store.responses("key:b", "3", 9, 999).await.unwrap(), Chain::default());
+        store.add_response(&row("1b", None)).await.unwrap();
+        store.add_response(&ResponseRow { created_ms: 1, ..row("old", None) }).await.unwrap();
+        assert_eq!(store.forget_responses(5, 9).await.unwrap(), 1, "what is too old, but for what something newer goes on from");
+        assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap().before, None);
+        assert_eq!(store.forget_responses(5, 2).await.unwrap(), 4, "what is too much, and all of the same time");
     }
 
     #[tokio::test]

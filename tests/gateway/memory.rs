@@ -338,3 +338,62 @@ async fn what_was_put_in_for_one_person_is_not_put_in_for_another_with_the_same_
     let told = provider.received().last().unwrap().text.clone();
     assert!(told.contains("This is bob.") && !told.contains("alice"), "{told}");
 }
+
+#[tokio::test]
+async fn a_response_that_its_provider_keeps_is_gone_on_from_by_its_caller_alone_and_there_alone() {
+    let provider = StubProvider::start([]).await;
+    let gateway = TestGateway::with_config(&format!(
+        "{}  openai: {{ kind: openai, base_url: '{}', api_key: sk-CANARY-7f3a9c }}\nmodels:\n  native: {{ targets: [{{ provider: openai, model: gpt-5-mini }}] }}\n  \
+         other: {{ targets: [{{ provider: stub, model: stub-1 }}] }}\n",
+        provider.section(),
+        provider.base()
+    ))
+    .await;
+    let (ada, _) = gateway.key(json!({ "name": "ada", "grants": ["models"] })).await;
+    let (bob, _) = gateway.key(json!({ "name": "bob", "grants": ["models"] })).await;
+    let response = |id: &str| json!({ "id": id, "object": "response", "status": "completed", "output": [], "usage": null });
+    let event = |number: usize, kind: &str, id: &str| {
+        format!("event: {kind}\ndata: {}\n\n", json!({ "type": kind, "sequence_number": number, "response": response(id) }))
+    };
+    let stream = |id: &str| Reply::stream(&(event(0, "response.created", id) + &event(1, "response.completed", id)));
+    let ask = |model: &str, from: Option<&str>, streamed: bool| json!({ "model": model, "input": "x", "previous_response_id": from, "stream": streamed });
+    for streamed in [false, true] {
+        let reply = |id: &str| if streamed { stream(id) } else { Reply::json(&response(id).to_string()) };
+        let (first, second) = if streamed { ("resp_s1", "resp_s2") } else { ("resp_1", "resp_2") };
+        provider.then([reply(first)]);
+        assert_eq!(post_as(&gateway, Door::Responses, &ada, &ask("native", None, streamed)).await.status, 200);
+        let sent = provider.received().len();
+        for (key, model, from) in
+            [(&bob, "native", first), (&ada, "native", "resp_unknown"), (&ada, "other", first), (&bob, "other", first)]
+        {
+            let answer = post_as(&gateway, Door::Responses, key, &ask(model, Some(from), streamed)).await;
+            assert_eq!((answer.status, answer.word()), (400, "previous_response_not_found"), "{model} {from}: {}", answer.text);
+        }
+        assert_eq!(provider.received().len(), sent, "nothing is sent");
+        provider.then([reply(second)]);
+        let answer = post_as(&gateway, Door::Responses, &ada, &ask("native", Some(first), streamed)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(provider.received().last().unwrap().body()["previous_response_id"], first);
+    }
+}
+
+#[tokio::test]
+async fn half_a_conversation_is_not_gone_on_with() {
+    let (gateway, provider) = harbour().await;
+    let ask = async |text: &str, from: Option<&str>| {
+        let body = json!({ "model": "plain-claude", "input": text, "previous_response_id": from });
+        Door::Responses.send(&gateway, &body).await
+    };
+    let id = |answer: &Answer| answer.body["id"].as_str().unwrap().to_owned();
+    let first = id(&ask("one", None).await);
+    let second = id(&ask("two", Some(&first)).await);
+    let third = id(&ask("three", Some(&second)).await);
+    let sent = provider.received().len();
+    let database = format!("sqlite://{}", gateway.data_dir().join("portolan.db").display());
+    let pool = sqlx::SqlitePool::connect(&database).await.unwrap();
+    assert_eq!(sqlx::query("DELETE FROM responses WHERE id = $1").bind(&first).execute(&pool).await.unwrap().rows_affected(), 1);
+    let answer = ask("four", Some(&third)).await;
+    assert_eq!((answer.status, answer.word()), (400, "previous_response_not_found"), "{}", answer.text);
+    assert!(answer.message().contains(&first), "it says which is missing: {}", answer.text);
+    assert_eq!(provider.received().len(), sent, "nothing is sent");
+}

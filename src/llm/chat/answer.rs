@@ -45,7 +45,8 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
     if let Some(usage) = body.read::<Usage>("usage") {
         pieces.push(Piece::Usage(usage));
     }
-    let native = choice.string("finish_reason").unwrap_or_default();
+    let native = choice.string("finish_reason").filter(|native| is_reason(native));
+    let native = native.ok_or(Error::Protocol("the answer does not say why it ended"))?;
     pieces.push(ended(finish(&native)?, called));
     Ok(pieces)
 }
@@ -55,16 +56,49 @@ pub(super) fn id_or_new(id: String) -> String {
     if id.is_empty() { format!("call_{}", uuid::Uuid::new_v4().simple()) } else { id }
 }
 
-/// Why an answer ended. A reason that means a failure is one, and never taken for an end.
+/// Whether a reason for the end is one: some write a text where there is none yet.
+pub(super) fn is_reason(native: &str) -> bool {
+    !matches!(native, "" | "null")
+}
+
+/// Why an answer ended, in the words of OpenAI and of those who speak like it; some of them say it in their own words, in
+/// capitals or behind OpenAI's (`content_filter: SAFETY`). A reason that means a failure is one, and never taken for an end;
+/// and one that nobody knows might mean one.
 pub(super) fn finish(native: &str) -> Result<Piece, Error> {
-    let finish = match native {
-        "length" | "model_length" => Finish::Length,
-        "tool_calls" | "function_call" => Finish::Calls,
-        "content_filter" | "sensitive" => Finish::Filter,
-        "error" | "network_error" | "insufficient_system_resource" | "OTHER" | "FINISH_REASON_UNSPECIFIED" => {
+    let word = native.rsplit(':').next().unwrap_or(native).trim().to_ascii_lowercase();
+    let finish = match word.as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" => Finish::Stop,
+        "length" | "model_length" | "max_tokens" | "max_output_tokens" | "model_context_window_exceeded" => Finish::Length,
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" => Finish::Calls,
+        "content_filter"
+        | "content_filtered"
+        | "guardrail_intervened"
+        | "sensitive"
+        | "refusal"
+        | "safety"
+        | "recitation"
+        | "blocklist"
+        | "prohibited_content"
+        | "spii"
+        | "language"
+        | "model_armor"
+        | "image_safety"
+        | "image_prohibited_content"
+        | "image_recitation" => Finish::Filter,
+        "error"
+        | "abort"
+        | "network_error"
+        | "insufficient_system_resource"
+        | "other"
+        | "finish_reason_unspecified"
+        | "no_image"
+        | "image_other"
+        | "malformed_function_call"
+        | "unexpected_tool_call"
+        | "too_many_tool_calls" => {
             return Err(Error::Protocol("it ended the answer for a failure of its own"));
         }
-        _ => Finish::Stop,
+        _ => return Err(Error::Protocol("it ended the answer for a reason that is not known")),
     };
     Ok(Piece::Finish(finish, native.to_owned()))
 }

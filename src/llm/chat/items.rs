@@ -14,7 +14,7 @@ pub(in crate::llm) fn items(turns: &[Turn]) -> Vec<Box<RawValue>> {
         match turn.role {
             Role::System => messages.push(raw(&json!({ "role": "system", "content": content(&turn.parts) }))),
             Role::User => user(&turn.parts, &mut messages),
-            Role::Assistant => messages.push(assistant(&turn.parts)),
+            Role::Assistant => messages.extend(assistant(&turn.parts)),
         }
     }
     messages
@@ -39,7 +39,8 @@ fn user(parts: &[Part], messages: &mut Vec<Box<RawValue>>) {
     }
 }
 
-fn assistant(parts: &[Part]) -> Box<RawValue> {
+/// What the model said; none where nothing is left of it, which would be refused.
+fn assistant(parts: &[Part]) -> Option<Box<RawValue>> {
     let mut message = Map::new();
     message.insert("role".to_owned(), "assistant".into());
     let texts: String = parts.iter().map(|part| if let Part::Text(text, _) = part { text.as_str() } else { "" }).collect();
@@ -70,7 +71,8 @@ fn assistant(parts: &[Part]) -> Box<RawValue> {
     if !blocks.is_empty() {
         message.insert("thinking_blocks".to_owned(), blocks.into());
     }
-    raw(&message)
+    let says = message.iter().any(|(key, value)| key != "role" && !value.is_null());
+    says.then(|| raw(&message))
 }
 
 /// A thought as it is sent back; without a seal nobody could read it again.

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{RawObject, clip};
-use crate::llm::conversation::{Call, Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
+use crate::llm::conversation::{Call, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
 use crate::llm::dialect::Dialect;
 use crate::llm::fields::{Fields, no_twins, object};
+use crate::llm::{declared, media};
 
 /// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed.
 pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
@@ -69,7 +70,10 @@ fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {
     match content.get().as_bytes().first() {
         Some(b'"') => Ok(()),
         Some(b'[') => {
-            for (at, part) in fields.list("content")?.unwrap_or_default().into_iter().enumerate() {
+            // Answers and tools may say nothing.
+            let speaks = matches!(role.as_str(), "system" | "developer" | "user");
+            let parts = if speaks { fields.filled("content")? } else { fields.list("content")?.unwrap_or_default() };
+            for (at, part) in parts.into_iter().enumerate() {
                 let path = format!("{path}.content[{at}]");
                 let part = object(part, &path)?;
                 let fields = Fields::at(&part, &path);
@@ -94,8 +98,8 @@ fn function_name(tool: &RawValue, at: usize) -> Result<Option<String>, Wrong> {
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 8] =
-    ["model", "stream", "stream_options", "store", "metadata", "prompt_cache_retention", "safety_identifier", "prediction"];
+const WITHOUT_MEANING: [&str; 7] =
+    ["model", "stream_options", "store", "metadata", "prompt_cache_retention", "safety_identifier", "prediction"];
 
 /// Reads a request that another dialect shall carry. What it cannot hold is listed; what would change
 /// the answer's meaning is refused.
@@ -106,20 +110,13 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
         match key {
             "messages" => {}
             "max_completion_tokens" | "max_tokens" => conversation.max_tokens = conversation.max_tokens.max(fields.count(key)?),
-            "temperature" => conversation.temperature = Some(value.to_owned()),
-            "top_p" => conversation.top_p = Some(value.to_owned()),
-            "top_k" => conversation.top_k = Some(value.to_owned()),
             "stop" => conversation.stop = fields.texts("stop")?,
-            "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
-            "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
-            "user" => conversation.user = fields.text("user")?,
-            "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
             "reasoning_effort" => {
                 let effort = fields.text(key)?.unwrap_or_default();
                 conversation.thinking = Some(if effort == "none" { Thinking::Off } else { Thinking::Effort(effort) });
             }
             "tools" => conversation.functions = functions(&fields)?,
-            "tool_choice" => conversation.choice = Some(choice(value)?),
+            "tool_choice" => conversation.choice = Some(declared::choice(value, named)?),
             "response_format" => conversation.format = format(&fields)?,
             "n" if value.get() == "1" => {}
             "n" => return Err(Wrong::at("n", "this model gives one answer at a time; `n` must be 1")),
@@ -127,6 +124,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "functions" | "function_call" => {
                 return Err(Wrong::at(key, format!("`{key}` is not carried to this model; use `tools` and `tool_choice`")));
             }
+            key if declared::field(&mut conversation, &fields, key, value)? => {}
             key if WITHOUT_MEANING.contains(&key) => {}
             key => conversation.lost.push(key.to_owned()),
         }
@@ -140,7 +138,7 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
 fn read_message(conversation: &mut Conversation, message: &RawValue, path: &str) -> Result<(), Wrong> {
     let message = object(message, path)?;
     let fields = Fields::at(&message, path);
-    let mut parts = content(&fields, path)?;
+    let mut parts = content(&fields, path, &mut conversation.lost)?;
     let named = "messages (their `name`)";
     if fields.some("name").is_some()
         && fields.text("role")?.as_deref() != Some("tool")
@@ -197,16 +195,16 @@ pub(super) fn read_call(call: &RawValue, path: &str) -> Result<Call, Wrong> {
     Ok(Call { id: call.string("id").unwrap_or_default(), name: fields.need("name")?, arguments: arguments.unwrap_or_default() })
 }
 
-fn content(fields: &Fields<'_, '_>, path: &str) -> Result<Vec<Part>, Wrong> {
+fn content(fields: &Fields<'_, '_>, path: &str, lost: &mut Vec<String>) -> Result<Vec<Part>, Wrong> {
     let Some(content) = fields.some("content") else { return Ok(Vec::new()) };
     if content.get().starts_with('"') {
         return Ok(fields.text("content")?.map(Part::text).into_iter().collect());
     }
     let parts = fields.list("content")?.unwrap_or_default();
-    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.content[{at}]"))).collect()
+    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.content[{at}]"), lost)).collect()
 }
 
-fn read_part(part: &RawValue, path: &str) -> Result<Part, Wrong> {
+fn read_part(part: &RawValue, path: &str, lost: &mut Vec<String>) -> Result<Part, Wrong> {
     let object = object(part, path)?;
     let fields = Fields::at(&object, path);
     let kind = fields.need("type")?;
@@ -216,29 +214,25 @@ fn read_part(part: &RawValue, path: &str) -> Result<Part, Wrong> {
         "image_url" => {
             let url = match fields.some("image_url") {
                 Some(url) if url.get().starts_with('"') => fields.need("image_url")?,
-                _ => Fields::at(&fields.object("image_url")?.unwrap_or_default(), path).need("url")?,
+                _ => {
+                    let image = fields.object("image_url")?.unwrap_or_default();
+                    let image = Fields::at(&image, path);
+                    media::detail(&image, lost);
+                    image.need("url")?
+                }
             };
-            Ok(Part::Image(source(url)))
+            Ok(Part::Image(media::source(url, path)?))
         }
         "file" => {
             let file = fields.object("file")?.unwrap_or_default();
             let name = file.string("filename");
             match (file.string("file_data"), file.string("file_id")) {
-                (Some(data), _) => Ok(Part::File(source(data), name)),
+                (Some(data), _) => Ok(Part::File(media::file(data, name.as_deref(), path)?, name)),
                 (None, Some(id)) => Ok(Part::File(Source::Id(id), name)),
                 (None, None) => Err(Wrong::at(path, format!("`{path}.file` needs `file_data` or `file_id`"))),
             }
         }
         _ => Ok(Part::Native(Dialect::Chat, part.to_owned())),
-    }
-}
-
-/// An address, or the bytes in a `data:` URL.
-pub(in crate::llm) fn source(url: String) -> Source {
-    let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    match data {
-        Some((media_type, data)) => Source::Data(media_type.to_owned(), data.to_owned()),
-        None => Source::Url(url),
     }
 }
 
@@ -251,47 +245,22 @@ fn functions(fields: &Fields<'_, '_>) -> Result<Vec<Function>, Wrong> {
             return Err(Wrong::at(&path, format!("`{path}`: this model has no tool of type `{}`", clip(&kind, 40))));
         }
         let function = Fields::at(&tool, &path).object("function")?.unwrap_or_default();
-        let read = Fields::at(&function, &path);
-        functions.push(Function {
-            name: read.need("name")?,
-            description: read.text("description")?,
-            schema: read.some("parameters").map(ToOwned::to_owned),
-            strict: read.flag("strict")?,
-            cache: tool.get("cache_control").or(function.get("cache_control")).map(ToOwned::to_owned),
-        });
+        let mut read = declared::function(&Fields::at(&function, &path), "parameters")?;
+        read.cache = tool.get("cache_control").map(ToOwned::to_owned).or(read.cache);
+        functions.push(read);
     }
     Ok(functions)
 }
 
-fn choice(value: &RawValue) -> Result<Choice, Wrong> {
-    let wrong = || Wrong::at("tool_choice", "`tool_choice` must be none, auto, required, or a function of `tools`");
-    match value.get() {
-        "\"auto\"" => Ok(Choice::Auto),
-        "\"none\"" => Ok(Choice::None),
-        "\"required\"" => Ok(Choice::Required),
-        text => {
-            let choice = RawObject::parse(text).map_err(|_| wrong())?;
-            let function = choice.get("function").and_then(|function| RawObject::parse(function.get()).ok());
-            function.and_then(|function| function.string("name")).map(Choice::Function).ok_or_else(wrong)
-        }
-    }
+/// The name in a choice of a function.
+fn named(choice: &str) -> Option<String> {
+    let choice = RawObject::parse(choice).ok()?;
+    RawObject::parse(choice.get("function")?.get()).ok()?.string("name")
 }
 
 fn format(fields: &Fields<'_, '_>) -> Result<Option<Format>, Wrong> {
     let Some(format) = fields.object("response_format")? else { return Ok(None) };
-    match format.string("type").as_deref() {
-        Some("text") => Ok(None),
-        Some("json_object") => Ok(Some(Format::Object)),
-        Some("json_schema") => {
-            let schema = Fields::at(&format, "response_format").object("json_schema")?.unwrap_or_default();
-            let fields = Fields::at(&schema, "response_format.json_schema");
-            let name = fields.text("name")?.unwrap_or_else(|| "answer".to_owned());
-            let strict = fields.flag("strict")?;
-            let schema = fields.some("schema").map(ToOwned::to_owned);
-            let schema =
-                schema.ok_or_else(|| Wrong::at("response_format.json_schema.schema", "`response_format.json_schema.schema` is missing"))?;
-            Ok(Some(Format::Schema { name, schema, strict }))
-        }
-        _ => Err(Wrong::at("response_format.type", "`response_format.type` must be text, json_object or json_schema")),
-    }
+    let own = Fields::at(&format, "response_format");
+    let schema = own.object("json_schema")?.unwrap_or_default();
+    declared::format(&own.need("type")?, "response_format.type", &Fields::at(&schema, "response_format.json_schema"))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{ended, finish, id_or_new};
+use super::answer::{ended, finish, id_or_new, is_reason};
 use crate::domain::{RawObject, Usage};
 use crate::llm::answer::Piece;
 use crate::llm::dialect::Dialect;
@@ -126,7 +126,7 @@ impl Reader {
             }
             out.push(Piece::Native(Dialect::Chat, extra.to_raw()));
         }
-        if let Some(native) = &choice.finish_reason {
+        if let Some(native) = choice.finish_reason.as_ref().filter(|native| is_reason(native)) {
             self.tell(self.calls.len(), out);
             out.push(ended(finish(native)?, !self.calls.is_empty()));
         }

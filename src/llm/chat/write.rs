@@ -1,7 +1,7 @@
 //! A conversation as a request of Chat Completions.
 
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, json};
 
 use super::items::items;
 use crate::domain::{RawObject, raw};
@@ -15,6 +15,9 @@ pub(in crate::llm) struct Manner {
     pub(in crate::llm) openai: bool,
 }
 
+/// OpenAI's words for an effort.
+const EFFORTS: [&str; 5] = ["minimal", "low", "medium", "high", "xhigh"];
+
 /// The thoughts that a budget of tokens stands for.
 const LOW: u64 = 4_096;
 const MEDIUM: u64 = 16_384;
@@ -26,11 +29,14 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
     body.set("model", raw(model));
     let mut turns = Vec::new();
     if !conversation.system.is_empty() {
-        turns.push(Turn { role: Role::System, parts: flat(&conversation.system, manner) });
+        turns.push(Turn { role: Role::System, parts: flat(Role::System, &conversation.system) });
     }
-    let without = |turn: &Turn| Turn { role: turn.role, parts: flat(&turn.parts, manner) };
-    turns.extend(conversation.turns.iter().map(without));
-    body.set("messages", raw(&items(&turns)));
+    turns.extend(conversation.turns.iter().map(|turn| Turn { role: turn.role, parts: flat(turn.role, &turn.parts) }));
+    let messages = items(&turns);
+    if messages.is_empty() {
+        return Err(Wrong::at("messages", "nothing is said in `messages`; a model needs something to answer"));
+    }
+    body.set("messages", raw(&messages));
     if let Some(most) = conversation.max_tokens {
         body.set(if manner.openai { "max_completion_tokens" } else { "max_tokens" }, raw(&most));
     }
@@ -58,7 +64,7 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
         body.set("prompt_cache_key", raw(key));
     }
     if !conversation.functions.is_empty() {
-        body.set("tools", raw(&conversation.functions.iter().map(function).collect::<Vec<_>>()));
+        body.set("tools", raw(&conversation.functions.iter().map(tool).collect::<Vec<_>>()));
         if let Some(choice) = &conversation.choice {
             body.set("tool_choice", self::choice(choice));
         }
@@ -69,14 +75,23 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str, manner
     match &conversation.format {
         Some(Format::Object) => body.set("response_format", raw(&json!({ "type": "json_object" }))),
         Some(Format::Schema { name, schema, strict }) => {
-            let schema = json!({ "name": name, "schema": schema, "strict": strict.unwrap_or(true) });
-            body.set("response_format", raw(&json!({ "type": "json_schema", "json_schema": schema })));
+            // Its numbers keep their spelling.
+            let (mut format, mut named) = (RawObject::default(), RawObject::default());
+            named.set("name", raw(name));
+            named.lend("schema", schema);
+            named.set("strict", raw(&strict.unwrap_or(true)));
+            format.set("type", raw("json_schema"));
+            format.set("json_schema", named.to_raw());
+            body.set("response_format", format.to_raw());
         }
         None => {}
     }
     match effort(conversation.thinking.as_ref()) {
         Some(effort) if reasons(model) || !manner.openai && matches!(conversation.thinking, Some(Thinking::Effort(_))) => {
             body.set("reasoning_effort", raw(effort));
+            if matches!(&conversation.thinking, Some(Thinking::Effort(wish)) if wish != effort) {
+                conversation.lost.push(format!("effort (told as {effort})"));
+            }
         }
         Some(_) => conversation.lost.push("thinking".to_owned()),
         None => {}
@@ -102,39 +117,30 @@ fn fit(conversation: &Conversation) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Parts as this provider takes them: markers for a cache that works by itself are left out.
-fn flat(parts: &[Part], manner: Manner) -> Vec<Part> {
-    let bare = |part: &Part| match part {
-        Part::Text(text, _) => Part::text(text.as_str()),
-        Part::Thinking(..) | Part::Redacted(_) => Part::text(""),
-        other => other.clone(),
-    };
+/// Parts as these providers take them: without thoughts, which only who sealed them can read, and without markers for a
+/// cache that works by itself. Many take nothing but one text where there is nothing but texts.
+fn flat(role: Role, parts: &[Part]) -> Vec<Part> {
     let kept = parts.iter().filter(|part| !matches!(part, Part::Thinking(..) | Part::Redacted(_)));
-    // Only OpenAI itself refuses what it does not know; but few others know the markers either.
-    let all: Vec<Part> = kept.map(bare).collect();
-    let text_alone = manner.openai || all.iter().all(|part| matches!(part, Part::Text(..)));
-    if text_alone && all.len() > 1 && all.iter().all(|part| matches!(part, Part::Text(..))) {
-        return vec![Part::text(Part::texts(&all))];
-    }
-    all
+    let all: Vec<Part> = kept.map(|part| if let Part::Text(text, _) = part { Part::text(text.as_str()) } else { part.clone() }).collect();
+    let texts = role != Role::Assistant && all.iter().all(|part| matches!(part, Part::Text(..)));
+    if texts && all.len() > 1 { vec![Part::text(Part::texts(&all))] } else { all }
 }
 
-fn function(function: &Function) -> Box<RawValue> {
-    let mut own = Map::new();
-    own.insert("name".to_owned(), function.name.as_str().into());
+/// A function as a tool of a request.
+pub(in crate::llm) fn tool(function: &Function) -> Box<RawValue> {
+    let mut own = RawObject::default();
+    own.set("name", raw(&function.name));
     if let Some(description) = &function.description {
-        own.insert("description".to_owned(), description.as_str().into());
+        own.set("description", raw(description));
     }
-    let mut object = RawObject::default();
-    let own = raw(&own);
-    let mut own = RawObject::parse(own.get()).unwrap_or_default().into_owned();
     own.set("parameters", function.schema.clone().unwrap_or_else(|| raw(&json!({ "type": "object", "properties": {} }))));
     if let Some(strict) = function.strict {
         own.set("strict", raw(&strict));
     }
-    object.set("type", raw("function"));
-    object.set("function", own.to_raw());
-    object.to_raw()
+    let mut tool = RawObject::default();
+    tool.set("type", raw("function"));
+    tool.set("function", own.to_raw());
+    tool.to_raw()
 }
 
 fn choice(choice: &Choice) -> Box<RawValue> {
@@ -146,15 +152,11 @@ fn choice(choice: &Choice) -> Box<RawValue> {
     }
 }
 
-/// A function as a tool of a request.
-pub(in crate::llm) fn tool(own: &Function) -> Box<RawValue> {
-    function(own)
-}
-
-fn effort(thinking: Option<&Thinking>) -> Option<&str> {
+/// An effort in OpenAI's words.
+fn effort(thinking: Option<&Thinking>) -> Option<&'static str> {
     match thinking? {
         Thinking::Off => None,
-        Thinking::Effort(effort) => Some(effort),
+        Thinking::Effort(effort) => Some(EFFORTS.iter().find(|word| *word == effort).unwrap_or(&"high")),
         Thinking::Budget(tokens) if *tokens <= LOW => Some("low"),
         Thinking::Budget(tokens) if *tokens <= MEDIUM => Some("medium"),
         Thinking::Budget(_) => Some("high"),

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::grown::blocks;
 use super::items::{call, input};
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::answer::{Answer, Finish, Piece};
@@ -19,7 +20,10 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
         let object = RawObject::parse(block.get()).map_err(|_| wrong())?;
         let text = |key: &str| object.string(key).unwrap_or_default();
         match object.string("type").as_deref() {
-            Some("text") => pieces.extend([Piece::Break, Piece::Text(text("text"))]),
+            Some("text") => {
+                pieces.extend([Piece::Break, Piece::Text(text("text"))]);
+                pieces.extend(object.read_raw("citations").into_iter().flatten().map(cited));
+            }
             Some("thinking") => pieces.extend([Piece::Break, Piece::Thinking(text("thinking")), Piece::Signature(text("signature"))]),
             Some("redacted_thinking") => pieces.push(Piece::Redacted(text("data"))),
             Some("tool_use") => {
@@ -33,26 +37,37 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Vec<Piece>, Error> {
     if let Some(usage) = body.read::<Usage>("usage") {
         pieces.push(Piece::Usage(usage));
     }
-    let native = body.string("stop_reason").unwrap_or_default();
-    pieces.push(Piece::Finish(finish(&native), native));
+    let native = body.string("stop_reason").ok_or(Error::Protocol("the answer does not say why it ended"))?;
+    pieces.push(Piece::Finish(finish(&native)?, native));
     Ok(pieces)
 }
 
-/// Why an answer ended.
-pub(super) fn finish(native: &str) -> Finish {
-    match native {
+/// What a text rests on, as a stream tells it.
+fn cited(citation: &RawValue) -> Piece {
+    let mut delta = RawObject::default();
+    delta.set("type", raw("citations_delta"));
+    delta.lend("citation", citation);
+    let mut grown = RawObject::default();
+    grown.set("delta", delta.to_raw());
+    Piece::Native(Dialect::Messages, grown.to_raw())
+}
+
+/// Why an answer ended. A reason that is not known is none: it might mean a failure.
+pub(super) fn finish(native: &str) -> Result<Finish, Error> {
+    Ok(match native {
+        "end_turn" => Finish::Stop,
         "stop_sequence" => Finish::Sequence,
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "tool_use" => Finish::Calls,
         "refusal" => Finish::Refusal,
-        "pause_turn" => Finish::Pause,
-        _ => Finish::Stop,
-    }
+        "pause_turn" | "compaction" => Finish::Pause,
+        _ => return Err(Error::Protocol("it ended the answer for a reason that is not known")),
+    })
 }
 
 /// The word for an answer's end; the provider's own where it is one of this dialect's.
 pub(super) fn reason(finish: Finish, native: &str) -> &str {
-    if self::finish(native) == finish && (finish != Finish::Stop || native == "end_turn") {
+    if self::finish(native).is_ok_and(|own| own == finish) {
         return native;
     }
     match finish {
@@ -75,21 +90,19 @@ pub(in crate::llm) fn usage(usage: &Usage) -> Value {
 
 /// Writes an answer.
 pub(in crate::llm) fn whole(answer: &Answer) -> RawObject<'static> {
-    let mut blocks: Vec<Box<RawValue>> = Vec::new();
-    for part in &answer.parts {
-        match part {
-            Part::Text(text, _) | Part::Refusal(text) if text.is_empty() => {}
-            Part::Text(text, _) | Part::Refusal(text) => blocks.push(raw(&json!({ "type": "text", "text": text }))),
-            Part::Thinking(text, seal) => {
-                blocks.push(raw(&json!({ "type": "thinking", "thinking": text, "signature": seal.as_deref().unwrap_or_default() })));
-            }
-            Part::Redacted(data) => blocks.push(raw(&json!({ "type": "redacted_thinking", "data": data }))),
-            Part::Call(own) => blocks.push(call(own)),
-            Part::Native(Dialect::Messages, block) => blocks.push(block.clone()),
-            Part::Ran(ran) if ran.shown => blocks.extend([use_block(ran), result_block(ran)]),
-            _ => {}
+    let blocks = blocks(answer.parts.iter(), |part| match part {
+        Part::Text(text, _) | Part::Refusal(text) if text.is_empty() => None,
+        Part::Text(text, _) | Part::Refusal(text) => Some(raw(&json!({ "type": "text", "text": text }))),
+        Part::Thinking(text, seal) => {
+            Some(raw(&json!({ "type": "thinking", "thinking": text, "signature": seal.as_deref().unwrap_or_default() })))
         }
-    }
+        Part::Redacted(data) => Some(raw(&json!({ "type": "redacted_thinking", "data": data }))),
+        Part::Call(own) => Some(call(own)),
+        Part::Native(Dialect::Messages, block) => Some(block.clone()),
+        Part::Runs(ran) if ran.shown => Some(use_block(ran)),
+        Part::Ran(ran) if ran.shown => Some(result_block(ran)),
+        _ => None,
+    });
     let (finish, native) = answer.finish.clone().unwrap_or_default();
     let mut body = RawObject::default();
     body.set("id", raw(&id(&answer.id)));

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::grown::blocks;
 use crate::domain::{RawObject, raw};
 use crate::llm::conversation::{Call, Part, Role, Source, Turn};
 use crate::llm::dialect::Dialect;
@@ -16,7 +17,7 @@ pub(in crate::llm) fn items(turns: &[Turn]) -> Vec<Box<RawValue>> {
         let role = if turn.role == Role::Assistant { "assistant" } else { "user" };
         let first = turn.parts.iter().filter(|part| matches!(part, Part::Result { .. }));
         let then = turn.parts.iter().filter(|part| !matches!(part, Part::Result { .. }));
-        let blocks: Vec<_> = first.chain(then).filter_map(block).collect();
+        let blocks = blocks(first.chain(then), block);
         match messages.last_mut() {
             _ if blocks.is_empty() => {}
             Some((last, all)) if *last == role => all.extend(blocks),
@@ -62,7 +63,7 @@ pub(super) fn block(part: &Part) -> Option<Box<RawValue>> {
         Part::Redacted(data) => Some(raw(&json!({ "type": "redacted_thinking", "data": data }))),
         Part::Native(Dialect::Messages, raw) => Some(raw.clone()),
         // A thought without a seal, and what only others have, cannot be told.
-        Part::Thinking(..) | Part::Ran(_) | Part::Listed(_) | Part::Native(..) => None,
+        Part::Thinking(..) | Part::Runs(_) | Part::Ran(_) | Part::Listed(_) | Part::Native(..) => None,
     }
 }
 

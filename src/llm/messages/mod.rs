@@ -4,6 +4,7 @@
 
 mod answer;
 mod cache;
+mod grown;
 mod items;
 mod read;
 mod reader;
@@ -13,6 +14,7 @@ mod write;
 mod writer;
 
 pub(super) use answer::{read as read_answer, usage, whole};
+pub(super) use grown::{grow, piece, with_input};
 pub(super) use items::items;
 pub(super) use read::{check, read};
 pub(super) use reader::Reader;

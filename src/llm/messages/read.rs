@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::{RawObject, clip};
 use crate::llm::conversation::{Call, Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
+use crate::llm::declared;
 use crate::llm::dialect::Dialect;
 use crate::llm::fields::{Fields, no_twins, object};
 
@@ -32,6 +33,9 @@ pub(in crate::llm) fn check(body: &RawObject<'_>, counts_only: bool) -> Result<(
         }
         if fields.some("content").is_none() {
             return Err(Wrong::at(format!("{path}.content"), format!("`{path}.content` must be there: a text or a list of blocks")));
+        }
+        if role == "user" && fields.list("content").is_ok_and(|list| list.is_some_and(|list| list.is_empty())) {
+            return Err(fields.wrong("content", "a text, or a list with at least one block"));
         }
         for block in blocks(&fields, "content", &format!("{path}.content"))? {
             let fields = Fields::at(&block, &path);
@@ -71,7 +75,7 @@ fn blocks<'f>(fields: &Fields<'f, '_>, key: &str, path: &str) -> Result<Vec<RawO
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 6] = ["model", "stream", "cache_control", "container", "inference_geo", "speed"];
+const WITHOUT_MEANING: [&str; 5] = ["model", "cache_control", "container", "inference_geo", "speed"];
 
 /// Reads a request that another dialect shall carry. What it cannot hold is listed; what would change
 /// the answer's meaning is refused.
@@ -83,16 +87,13 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "messages" => {}
             "system" => conversation.system = parts(&fields, "system", "system")?,
             "max_tokens" => conversation.max_tokens = fields.count(key)?,
-            "temperature" => conversation.temperature = Some(value.to_owned()),
-            "top_p" => conversation.top_p = Some(value.to_owned()),
-            "top_k" => conversation.top_k = Some(value.to_owned()),
             "stop_sequences" => conversation.stop = fields.texts(key)?,
-            "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
             "metadata" => conversation.user = fields.object(key)?.and_then(|metadata| metadata.string("user_id")),
             "thinking" => thinking(&fields, &mut conversation)?,
             "output_config" => output(&fields, &mut conversation)?,
             "tools" => conversation.functions = functions(&fields)?,
             "tool_choice" => choice(&fields, &mut conversation)?,
+            key if declared::field(&mut conversation, &fields, key, value)? => {}
             key if WITHOUT_MEANING.contains(&key) => {}
             key => conversation.lost.push(key.to_owned()),
         }
@@ -153,13 +154,7 @@ fn functions(fields: &Fields<'_, '_>) -> Result<Vec<Function>, Wrong> {
         if empty && fields.flag("defer_loading")? == Some(true) {
             continue;
         }
-        functions.push(Function {
-            name: fields.need("name")?,
-            description: fields.text("description")?,
-            schema: fields.some("input_schema").map(ToOwned::to_owned),
-            strict: fields.flag("strict")?,
-            cache: tool.get("cache_control").map(ToOwned::to_owned),
-        });
+        functions.push(declared::function(&fields, "input_schema")?);
     }
     Ok(functions)
 }

@@ -71,7 +71,7 @@ impl Reader {
                 self.count(event.usage, out);
                 let delta = event.delta.and_then(|delta| serde_json::from_str::<Delta>(delta.get()).ok());
                 if let Some(native) = delta.and_then(|delta| delta.stop_reason) {
-                    out.push(Piece::Finish(finish(&native), native));
+                    out.push(Piece::Finish(finish(&native)?, native));
                 }
             }
             _ => out.push(Piece::Beat),

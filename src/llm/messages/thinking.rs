@@ -17,7 +17,7 @@ pub(super) struct Said {
     /// The field `thinking`.
     pub(super) thinking: Option<Box<RawValue>>,
     /// The effort, for `output_config`.
-    pub(super) effort: Option<String>,
+    pub(super) effort: Option<&'static str>,
     /// Most tokens of the answer, those of thinking included.
     pub(super) max_tokens: u64,
 }
@@ -44,7 +44,13 @@ pub(super) fn say(conversation: &mut Conversation, model: &str) -> Said {
     }
     if !takes_budget(model) {
         let effort = match wish {
-            Thinking::Effort(effort) => Some(if effort == "minimal" { "low".to_owned() } else { effort }),
+            Thinking::Effort(effort) => {
+                let word = word(&effort, model);
+                if word != effort {
+                    conversation.lost.push(format!("reasoning_effort (told as {word})"));
+                }
+                Some(word)
+            }
             _ => None,
         };
         return Said { thinking: Some(raw(&json!({ "type": "adaptive" }))), effort, max_tokens };
@@ -59,15 +65,29 @@ pub(super) fn say(conversation: &mut Conversation, model: &str) -> Said {
         },
         Thinking::Adaptive | Thinking::Off => 8 * LEAST,
     };
-    // A budget lies below all tokens. Where nobody said how many those are, there is room for both.
-    let max_tokens = if conversation.max_tokens.is_none() { DEFAULT_MAX.saturating_add(budget) } else { max_tokens };
-    let budget = budget.max(LEAST).min(max_tokens.saturating_sub(1));
+    // What is thought counts among all tokens, and the answer needs some. Where nobody said how many, there is room for both.
+    let (max_tokens, budget) = match conversation.max_tokens {
+        None => (DEFAULT_MAX.saturating_add(budget), budget.max(LEAST)),
+        Some(most) => (most, budget.max(LEAST).min(most / 2)),
+    };
     if budget < LEAST {
         conversation.lost.push("reasoning_effort".to_owned());
         return plain;
     }
     let thinking: Value = json!({ "type": "enabled", "budget_tokens": budget });
     Said { thinking: Some(raw(&thinking)), effort: None, max_tokens }
+}
+
+/// An effort in the words that a model takes.
+fn word(effort: &str, model: &str) -> &'static str {
+    match effort {
+        "minimal" | "low" => "low",
+        "medium" => "medium",
+        // It came with 4.7.
+        "xhigh" if !model.contains("-4-6") => "xhigh",
+        "max" => "max",
+        _ => "high",
+    }
 }
 
 /// Generations up to 4.5 are told a budget; later ones find it themselves.

@@ -36,6 +36,9 @@ fn one(message: &RawValue, name: &dyn Fn(&str, &str) -> String) -> Option<Vec<Bo
             }
             Some("mcp_tool_result") => {
                 own.set("type", raw("tool_result"));
+                if own.get("is_error").is_some_and(|failed| failed.get() == "false") {
+                    own.remove("is_error");
+                }
                 say("user", own.to_raw());
             }
             _ => say("assistant", block.to_owned()),

@@ -13,7 +13,7 @@ use crate::llm::dialect::Dialect;
 /// Writes a request; what it cannot carry is added to `lost`.
 pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str) -> Result<RawObject<'static>, Wrong> {
     conversation.only_of(Dialect::Messages)?;
-    hoist(conversation);
+    settle(conversation);
     declare(conversation);
     cache::mark(conversation);
     let thinks = thinking::say(conversation, model);
@@ -64,13 +64,17 @@ pub(in crate::llm) fn write(conversation: &mut Conversation, model: &str) -> Res
     Ok(body)
 }
 
-/// Instructions from the middle of a conversation stand with the others: not every model takes them there.
-fn hoist(conversation: &mut Conversation) {
-    let (system, turns): (Vec<Turn>, Vec<Turn>) =
-        std::mem::take(&mut conversation.turns).into_iter().partition(|turn| turn.role == Role::System);
-    conversation.system.extend(system.into_iter().flat_map(|turn| turn.parts));
-    for turn in turns {
-        conversation.say(turn.role, turn.parts);
+/// Instructions from the middle of a conversation stay there, as marked words of the user's: not every model takes them as
+/// instructions there, and in front they would change the beginning, which the provider caches.
+fn settle(conversation: &mut Conversation) {
+    if conversation.turns.iter().any(|turn| turn.role == Role::System) {
+        conversation.lost.push("messages (later instructions are told as words of the user)".to_owned());
+    }
+    for turn in std::mem::take(&mut conversation.turns) {
+        match turn.role {
+            Role::System => conversation.say(Role::User, turn.parts.into_iter().map(instruction).collect()),
+            role => conversation.say(role, turn.parts),
+        }
     }
     if conversation.turns.is_empty() {
         // Somebody must have spoken.
@@ -79,6 +83,13 @@ fn hoist(conversation: &mut Conversation) {
     }
     if matches!(conversation.format, Some(Format::Object)) {
         conversation.system.push(Part::text("Answer with one JSON object and nothing else."));
+    }
+}
+
+fn instruction(part: Part) -> Part {
+    match part {
+        Part::Text(text, cache) if !text.trim().is_empty() => Part::Text(format!("<system>{text}</system>"), cache),
+        other => other,
     }
 }
 

@@ -130,7 +130,12 @@ impl Writer {
     fn native(&mut self, raw: &RawValue, out: &mut String) {
         let object = RawObject::parse(raw.get()).unwrap_or_default();
         match object.get("delta") {
-            // More of a block of the provider's own, or of the text that is open.
+            // It may come before the first word of its text.
+            Some(delta) if delta.get().contains("citations_delta") => {
+                self.enter(Open::Text, || json!({ "type": "text", "text": "" }), out);
+                self.raw_delta(delta.get(), out);
+            }
+            // More of a block of the provider's own.
             Some(delta) if self.open.is_some() => self.raw_delta(delta.get(), out),
             Some(_) => {}
             None => {

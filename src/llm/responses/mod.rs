@@ -8,9 +8,12 @@ mod items;
 mod output;
 mod read;
 mod seal;
+mod unfold;
 mod writer;
 
 pub(super) use items::items;
 pub(super) use output::{Frame, usage, whole};
 pub(super) use read::{check, read, tool};
+pub(super) use seal::MARK;
+pub(super) use unfold::unfold;
 pub(super) use writer::Writer;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::seal::seal;
+use super::unfold::{id_of, new_turn};
 use crate::domain::{Digest, RawObject, Usage, now_ms, raw};
 use crate::llm::answer::{Answer, Finish};
 use crate::llm::conversation::{Call, Part, Ran};
@@ -96,6 +97,11 @@ impl Frame {
         response
     }
 
+    /// A function's name as the client gave it, within its namespace.
+    pub(super) fn own_name<'n>(&'n self, name: &'n str) -> &'n str {
+        self.spaced.get(name).map_or(name, |(_, own)| own)
+    }
+
     /// Whether a tool takes any text.
     pub(super) fn is_custom(&self, name: &str) -> bool {
         self.custom.contains(name)
@@ -129,7 +135,16 @@ pub(in crate::llm) fn usage(usage: &Usage) -> Value {
 
 /// Writes an answer.
 pub(in crate::llm) fn whole(frame: &Frame, answer: &Answer) -> RawObject<'static> {
-    let output: Vec<_> = answer.parts.iter().filter_map(|part| item_of(frame, part, "completed")).map(|(_, item)| item).collect();
+    let mut output = Vec::new();
+    let (mut turn, mut begins) = (new_turn(), false);
+    for part in &answer.parts {
+        // Where calls begin behind something else, a turn does.
+        match (std::mem::replace(&mut begins, matches!(part, Part::Runs(_))), part) {
+            (false, Part::Runs(_)) => turn = new_turn(),
+            (_, Part::Ran(ran)) if ran.shown => output.push(item_as(frame, part, &id_of(&turn, &ran.call.id), "completed")),
+            _ => output.extend(item_of(frame, part, "completed").map(|(_, item)| item)),
+        }
+    }
     let (finish, _) = answer.finish.clone().unwrap_or_default();
     let counted = answer.usage.unwrap_or_default();
     frame.response(&answer.model, status(finish), &output, Some((&counted, finish)))
@@ -143,7 +158,6 @@ pub(super) fn item_of(frame: &Frame, part: &Part, status: &str) -> Option<(Strin
         Part::Thinking(..) | Part::Redacted(_) => id("rs"),
         Part::Call(call) if frame.is_custom(&call.name) => id("ctc"),
         Part::Call(_) => id("fc"),
-        Part::Ran(ran) if ran.shown => id("mcp"),
         Part::Listed(_) => id("mcpl"),
         _ => return None,
     };
@@ -170,7 +184,7 @@ pub(super) fn item_as(frame: &Frame, part: &Part, id: &str, status: &str) -> Box
         ),
         Part::Call(call) => {
             let arguments = if call.arguments.is_empty() && status == "completed" { "{}" } else { &call.arguments };
-            let (space, name) = frame.spaced.get(&call.name).map_or((None, &call.name), |(space, own)| (Some(space), own));
+            let (space, name) = (frame.spaced.get(&call.name).map(|(space, _)| space), frame.own_name(&call.name));
             let mut item =
                 json!({ "id": id, "type": "function_call", "status": status, "call_id": call.id, "name": name, "arguments": arguments });
             if let (Some(space), Some(object)) = (space, item.as_object_mut()) {

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 use super::output::flat;
 use super::seal::unseal;
 use crate::domain::{RawObject, clip, raw};
-use crate::llm::chat;
-use crate::llm::conversation::{Call, Choice, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
+use crate::llm::conversation::{Call, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
 use crate::llm::fields::{Fields, no_twins, object};
+use crate::llm::{declared, media};
 
 /// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed.
 pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
@@ -76,9 +76,8 @@ fn check_item(item: &RawValue, path: &str) -> Result<(), Wrong> {
 }
 
 /// Fields that mean nothing to another dialect, and whose loss changes no answer.
-const WITHOUT_MEANING: [&str; 13] = [
+const WITHOUT_MEANING: [&str; 12] = [
     "model",
-    "stream",
     "stream_options",
     "store",
     "metadata",
@@ -103,23 +102,18 @@ pub(in crate::llm) fn read(body: &RawObject<'_>) -> Result<Conversation, Wrong> 
             "prompt" => return Err(Wrong::at("prompt", "prompts are not kept here; write the text into `input` or `instructions`")),
             "instructions" => conversation.system.extend(fields.text(key)?.map(Part::text)),
             "max_output_tokens" => conversation.max_tokens = fields.count(key)?,
-            "temperature" => conversation.temperature = Some(value.to_owned()),
-            "top_p" => conversation.top_p = Some(value.to_owned()),
-            "stream" => conversation.stream = fields.flag("stream")?.unwrap_or_default(),
-            "prompt_cache_key" => conversation.cache_key = fields.text(key)?,
-            "user" => conversation.user = fields.text("user")?,
-            "parallel_tool_calls" => conversation.parallel = fields.flag(key)?,
             "reasoning" => {
                 let effort = fields.object(key)?.and_then(|reasoning| reasoning.string("effort"));
                 conversation.thinking = effort.map(|effort| if effort == "none" { Thinking::Off } else { Thinking::Effort(effort) });
             }
             "text" => conversation.format = format(&fields)?,
             "tools" => tools(&fields, &mut conversation)?,
-            "tool_choice" => conversation.choice = Some(choice(value)?),
+            "tool_choice" => conversation.choice = Some(declared::choice(value, named)?),
             // One of ours has been put together by now, and another provider's history is not to be had.
             "previous_response_id" => {
                 return Err(Wrong::at(key, "this model cannot go on from a response of another provider; send the history"));
             }
+            key if declared::field(&mut conversation, &fields, key, value)? => {}
             key if WITHOUT_MEANING.contains(&key) => {}
             key => conversation.lost.push(key.to_owned()),
         }
@@ -142,10 +136,9 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
     let item = object(item, path)?;
     let fields = Fields::at(&item, path);
     let kind = fields.text("type")?.unwrap_or_else(|| "message".to_owned());
-    let answered = |call: String, parts: Vec<Part>, failed: bool| vec![Part::Result { call, parts, failed, cache: None }];
     match kind.as_str() {
         "message" => {
-            let parts = parts(&fields, "content", path)?;
+            let parts = parts(&fields, "content", path, &mut conversation.lost)?;
             match fields.need("role")?.as_str() {
                 "assistant" => conversation.say(Role::Assistant, parts),
                 "user" => conversation.say(Role::User, parts),
@@ -165,19 +158,8 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
                 .say(Role::Assistant, vec![Part::Call(Call { id: fields.need("call_id")?, name: fields.need("name")?, arguments })]);
         }
         "function_call_output" | "custom_tool_call_output" => {
-            let parts = parts(&fields, "output", path)?;
-            conversation.say(Role::User, answered(fields.need("call_id")?, parts, false));
-        }
-        "mcp_call" => {
-            // What the gateway ran in an earlier answer is a call and its result to every provider.
-            let id = fields.need("id")?;
-            let name = format!("{}__{}", fields.need("server_label")?, fields.need("name")?);
-            let call = Call { id: id.clone(), name, arguments: fields.text("arguments")?.unwrap_or_default() };
-            conversation.say(Role::Assistant, vec![Part::Call(call)]);
-            let failed = fields.some("error").is_some();
-            let output =
-                fields.text("output")?.unwrap_or_else(|| fields.some("error").map(|error| error.get().to_owned()).unwrap_or_default());
-            conversation.say(Role::User, answered(id, vec![Part::text(output)], failed));
+            let parts = parts(&fields, "output", path, &mut conversation.lost)?;
+            conversation.say(Role::User, vec![Part::Result { call: fields.need("call_id")?, parts, failed: false, cache: None }]);
         }
         "reasoning" => {
             let thought = fields.text("encrypted_content")?.as_deref().and_then(unseal);
@@ -185,14 +167,13 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
                 conversation.say(Role::Assistant, vec![thought]);
             }
         }
-        "mcp_list_tools" => {}
         "item_reference" => return Err(Wrong::at(path, format!("`{path}`: items are not kept here; send the item itself"))),
         other => return Err(Wrong::at(path, format!("`{path}`: this model cannot be given an item of type `{}`", clip(other, 40)))),
     }
     Ok(())
 }
 
-fn parts(fields: &Fields<'_, '_>, key: &str, path: &str) -> Result<Vec<Part>, Wrong> {
+fn parts(fields: &Fields<'_, '_>, key: &str, path: &str, lost: &mut Vec<String>) -> Result<Vec<Part>, Wrong> {
     let Some(value) = fields.some(key) else { return Ok(Vec::new()) };
     if value.get().starts_with('"') {
         return Ok(fields.text(key)?.map(Part::text).into_iter().collect());
@@ -201,24 +182,27 @@ fn parts(fields: &Fields<'_, '_>, key: &str, path: &str) -> Result<Vec<Part>, Wr
         return Ok(vec![Part::text(value.get())]);
     }
     let parts = fields.list(key)?.unwrap_or_default();
-    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.{key}[{at}]"))).collect()
+    parts.into_iter().enumerate().map(|(at, part)| read_part(part, &format!("{path}.{key}[{at}]"), lost)).collect()
 }
 
-fn read_part(part: &RawValue, path: &str) -> Result<Part, Wrong> {
+fn read_part(part: &RawValue, path: &str, lost: &mut Vec<String>) -> Result<Part, Wrong> {
     let object = object(part, path)?;
     let fields = Fields::at(&object, path);
     match fields.need("type")?.as_str() {
         "input_text" | "output_text" | "text" | "summary_text" => Ok(Part::text(fields.need("text")?)),
         "refusal" => Ok(Part::Refusal(fields.need("refusal")?)),
-        "input_image" => match (fields.text("image_url")?, fields.text("file_id")?) {
-            (Some(url), _) => Ok(Part::Image(chat::source(url))),
-            (None, Some(id)) => Ok(Part::Image(Source::Id(id))),
-            (None, None) => Err(Wrong::at(path, format!("`{path}` needs `image_url` or `file_id`"))),
-        },
+        "input_image" => {
+            media::detail(&fields, lost);
+            match (fields.text("image_url")?, fields.text("file_id")?) {
+                (Some(url), _) => Ok(Part::Image(media::source(url, path)?)),
+                (None, Some(id)) => Ok(Part::Image(Source::Id(id))),
+                (None, None) => Err(Wrong::at(path, format!("`{path}` needs `image_url` or `file_id`"))),
+            }
+        }
         "input_file" => {
             let name = fields.text("filename")?;
             match (fields.text("file_data")?, fields.text("file_url")?, fields.text("file_id")?) {
-                (Some(data), ..) => Ok(Part::File(chat::source(data), name)),
+                (Some(data), ..) => Ok(Part::File(media::file(data, name.as_deref(), path)?, name)),
                 (None, Some(url), _) => Ok(Part::File(Source::Url(url), name)),
                 (None, None, Some(id)) => Ok(Part::File(Source::Id(id), name)),
                 (None, None, None) => Err(Wrong::at(path, format!("`{path}` needs `file_data`, `file_url` or `file_id`"))),
@@ -264,14 +248,9 @@ fn tools(fields: &Fields<'_, '_>, conversation: &mut Conversation) -> Result<(),
 
 /// A function; within a namespace its name says so, for other dialects have none.
 fn function(fields: &Fields<'_, '_>, space: Option<&str>) -> Result<Function, Wrong> {
-    let name = fields.need("name")?;
-    Ok(Function {
-        name: space.map_or_else(|| name.clone(), |space| flat(space, &name)),
-        description: fields.text("description")?,
-        schema: fields.some("parameters").map(ToOwned::to_owned),
-        strict: fields.flag("strict")?,
-        cache: None,
-    })
+    let function = declared::function(fields, "parameters")?;
+    let name = space.map_or_else(|| function.name.clone(), |space| flat(space, &function.name));
+    Ok(Function { name, ..function })
 }
 
 /// A function as a tool of a request.
@@ -287,35 +266,16 @@ pub(in crate::llm) fn tool(function: &Function) -> Box<RawValue> {
     tool.to_raw()
 }
 
-fn choice(value: &RawValue) -> Result<Choice, Wrong> {
-    let wrong = || Wrong::at("tool_choice", "`tool_choice` must be none, auto, required, or a function of `tools`");
-    match value.get() {
-        "\"auto\"" => Ok(Choice::Auto),
-        "\"none\"" => Ok(Choice::None),
-        "\"required\"" => Ok(Choice::Required),
-        text => {
-            let choice = RawObject::parse(text).map_err(|_| wrong())?;
-            match choice.string("type").as_deref() {
-                Some("function" | "custom") => choice.string("name").map(Choice::Function).ok_or_else(wrong),
-                _ => Err(wrong()),
-            }
-        }
-    }
+/// The name in a choice of a function.
+fn named(choice: &str) -> Option<String> {
+    let choice = RawObject::parse(choice).ok()?;
+    choice.string("type").filter(|kind| matches!(kind.as_str(), "function" | "custom"))?;
+    choice.string("name")
 }
 
 fn format(fields: &Fields<'_, '_>) -> Result<Option<Format>, Wrong> {
     let Some(text) = fields.object("text")? else { return Ok(None) };
     let Some(format) = Fields::at(&text, "text").object("format")? else { return Ok(None) };
     let own = Fields::at(&format, "text.format");
-    match own.need("type")?.as_str() {
-        "text" => Ok(None),
-        "json_object" => Ok(Some(Format::Object)),
-        "json_schema" => {
-            let schema = own.some("schema").map(ToOwned::to_owned);
-            let schema = schema.ok_or_else(|| Wrong::at("text.format.schema", "`text.format.schema` is missing"))?;
-            let name = own.text("name")?.unwrap_or_else(|| "answer".to_owned());
-            Ok(Some(Format::Schema { name, schema, strict: own.flag("strict")? }))
-        }
-        _ => Err(Wrong::at("text.format.type", "`text.format.type` must be text, json_object or json_schema")),
-    }
+    declared::format(&own.need("type")?, "text.format.type", &own)
 }

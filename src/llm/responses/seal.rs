@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::llm::conversation::Part;
 
 /// What our own content begins with.
-const MARK: &str = "ptl1:";
+pub(in crate::llm) const MARK: &str = "ptl1:";
 
 /// The content that stands for a thought; none for one without a seal.
 pub(super) fn seal(part: &Part) -> Option<String> {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::output::{Frame, custom_input, item_as, item_of, output_text, status};
+use super::unfold::{id_of, new_turn};
 use crate::domain::{Usage, raw};
 use crate::llm::answer::{Answer, Piece};
 use crate::llm::conversation::{Part, Ran};
@@ -23,6 +24,8 @@ pub struct Writer {
     next: usize,
     /// Calls that the gateway runs: their place in the output, by the call's id.
     running: HashMap<String, (usize, String)>,
+    /// The turn that they are of.
+    turn: String,
     /// Where each call stands in the output.
     calls: Vec<usize>,
 }
@@ -35,7 +38,18 @@ struct Open {
 impl Writer {
     pub(in crate::llm) fn new(frame: Frame) -> Self {
         let (answer, open, done) = (Answer::default(), BTreeMap::new(), BTreeMap::new());
-        Self { frame, begun: false, sequence: 0, answer, open, done, next: 0, running: HashMap::new(), calls: Vec::new() }
+        Self {
+            frame,
+            begun: false,
+            sequence: 0,
+            answer,
+            open,
+            done,
+            next: 0,
+            running: HashMap::new(),
+            turn: String::new(),
+            calls: Vec::new(),
+        }
     }
 
     /// The number of the next event.
@@ -112,10 +126,12 @@ impl Writer {
     /// The part at a place begins a new item.
     fn start(&mut self, part: usize, out: &mut String) {
         let Some(said) = self.answer.parts.get(part) else { return };
+        // One that is sealed as a whole has no words.
+        let in_words = matches!(said, Part::Thinking(text, _) if !text.is_empty());
         let empty = match said {
             Part::Text(..) => Part::text(""),
             Part::Refusal(_) => Part::Refusal(String::new()),
-            Part::Thinking(..) | Part::Redacted(_) => Part::Thinking(String::new(), None),
+            Part::Thinking(..) => Part::Thinking(String::new(), None),
             other => other.clone(),
         };
         let Some((id, item)) = item_of(&self.frame, &empty, "in_progress") else { return };
@@ -138,7 +154,7 @@ impl Writer {
                 let part = raw(&json!({ "type": "refusal", "refusal": "" }));
                 self.about("response.content_part.added", at, &[("content_index", raw(&0)), ("part", part)], out);
             }
-            Part::Thinking(..) => {
+            Part::Thinking(..) if in_words => {
                 let part = raw(&json!({ "type": "summary_text", "text": "" }));
                 self.about("response.reasoning_summary_part.added", at, &[("summary_index", raw(&0)), ("part", part)], out);
             }
@@ -199,7 +215,7 @@ impl Writer {
                 let part = raw(&json!({ "type": "refusal", "refusal": text }));
                 self.about("response.content_part.done", at, &[index, ("part", part)], out);
             }
-            Part::Thinking(text, _) => {
+            Part::Thinking(text, _) if !text.is_empty() => {
                 let summary = ("summary_index", raw(&0));
                 self.about("response.reasoning_summary_text.done", at, &[summary.clone(), ("text", raw(text))], out);
                 let part = raw(&json!({ "type": "summary_text", "text": text }));
@@ -212,7 +228,7 @@ impl Writer {
             }
             Part::Call(call) => {
                 let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-                let done = [("name", raw(&call.name)), ("arguments", raw(arguments))];
+                let done = [("name", raw(self.frame.own_name(&call.name))), ("arguments", raw(arguments))];
                 self.about("response.function_call_arguments.done", at, &done, out);
             }
             _ => {}
@@ -241,7 +257,11 @@ impl Writer {
     fn runs(&mut self, ran: &Ran, out: &mut String) {
         self.close(true, out);
         let part = Part::Ran(Box::new(ran.clone()));
-        let Some((id, item)) = item_of(&self.frame, &part, "in_progress") else { return };
+        if self.running.is_empty() {
+            self.turn = new_turn();
+        }
+        let id = id_of(&self.turn, &ran.call.id);
+        let item = item_as(&self.frame, &part, &id, "in_progress");
         let at = self.next;
         self.next += 1;
         self.running.insert(ran.call.id.clone(), (at, id.clone()));

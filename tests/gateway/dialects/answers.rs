@@ -137,7 +137,15 @@ async fn a_reason_for_the_end_keeps_its_meaning_and_the_providers_own_word() {
             assert!(door != Door::Chat || seen.native == native, "{native}: {seen:?}");
         }
     }
-    let openai = [("length", "max_tokens", "incomplete"), ("content_filter", "refusal", "incomplete"), ("eos", "end_turn", "completed")];
+    let openai = [
+        ("length", "max_tokens", "incomplete"),
+        ("MAX_TOKENS", "max_tokens", "incomplete"),
+        ("content_filter", "refusal", "incomplete"),
+        ("content_filter: SAFETY", "refusal", "incomplete"),
+        ("RECITATION", "refusal", "incomplete"),
+        ("eos", "end_turn", "completed"),
+        ("STOP", "end_turn", "completed"),
+    ];
     for (native, messages, responses) in openai {
         for door in [Door::Messages, Door::Responses] {
             let seen = chat_text("x", native).at(&harbour, door).await;
@@ -148,7 +156,8 @@ async fn a_reason_for_the_end_keeps_its_meaning_and_the_providers_own_word() {
 
 #[tokio::test]
 async fn an_end_that_is_a_failure_is_never_taken_for_one_that_is_not() {
-    for native in ["error", "network_error", "insufficient_system_resource"] {
+    let failures = ["error", "network_error", "insufficient_system_resource", "OTHER", "function_call_filter: MALFORMED_FUNCTION_CALL"];
+    for native in failures.into_iter().chain(["a_word_of_tomorrow", ""]) {
         let said = chat_text("half an ans", native);
         for door in [Door::Messages, Door::Responses] {
             let (gateway, _provider) = harbour([said.whole.clone(), said.stream.clone()]).await;
@@ -157,6 +166,13 @@ async fn an_end_that_is_a_failure_is_never_taken_for_one_that_is_not() {
             let stream = Seen::read(door, &door.send(&gateway, &door.ask_streamed(said.model, "x")).await);
             assert!(stream.error.is_some() && !stream.is_whole(), "{door:?}: {native}: {stream:?}");
         }
+    }
+    for door in [Door::Chat, Door::Responses] {
+        let said = Said::claude(&[json!({ "type": "text", "text": "half an ans" })], "a_word_of_tomorrow");
+        let (gateway, _provider) = harbour([said.whole.clone(), said.stream.clone()]).await;
+        assert_eq!(door.send(&gateway, &door.ask(said.model, "x")).await.status, 502, "{door:?}");
+        let stream = Seen::read(door, &door.send(&gateway, &door.ask_streamed(said.model, "x")).await);
+        assert!(stream.error.is_some() && !stream.is_whole(), "{door:?}: {stream:?}");
     }
 }
 
@@ -276,4 +292,58 @@ async fn tokens_are_counted_by_whoever_can() {
     let refused = crate::support::post(&url, &body).await;
     assert_eq!((refused.status, &refused.body["error"]["param"]), (400, &json!("messages")), "{}", refused.text);
     assert_eq!(provider.received().len(), 1, "who cannot count is not asked");
+}
+
+#[tokio::test]
+async fn tokens_of_tools_that_are_joined_are_counted_as_functions() {
+    let provider = crate::support::StubProvider::exacting([]).await;
+    let gateway = TestGateway::with_config(&format!(
+        "{}models:\n  bound: {{ targets: [{{ provider: claude, model: claude-stub }}], tools: [demo] }}\nmcp: {{ servers: {{ demo: {{ command: {} }} }} }}\n",
+        provider.both_sections(),
+        crate::support::DEMO
+    ))
+    .await;
+    gateway.wait_for_server("demo", "ready").await;
+    let url = gateway.url("/v1/messages/count_tokens");
+    let count = async |model: &str, named: bool| {
+        let mut body = json!({ "model": model, "messages": [{ "role": "user", "content": "How many are we?" }] });
+        if named {
+            body["mcp_servers"] = json!([{ "type": "url", "name": "demo", "url": "http://gateway/mcp/demo" }]);
+            body["tools"] = json!([{ "type": "mcp_toolset", "mcp_server_name": "demo" }]);
+        }
+        let counted = crate::support::post(&url, &body).await;
+        assert_eq!(counted.status, 200, "{}", counted.text);
+        counted.body["input_tokens"].as_u64().unwrap()
+    };
+    let plain = count("stub/stub-1", false).await;
+    assert!(count("stub/stub-1", true).await > plain + 20, "{plain}");
+    assert!(provider.received().is_empty());
+    for (model, named) in [("claude/claude-stub", true), ("bound", false)] {
+        count(model, named).await;
+        let sent = provider.received().last().unwrap().body();
+        assert!(sent["mcp_servers"].is_null() && !sent.to_string().contains("mcp_toolset"), "{sent}");
+        assert!(sent["tools"].as_array().unwrap().iter().any(|tool| tool["name"] == "demo__echo"), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_good_answer_is_the_error_that_it_says() {
+    let whole = |code: Value| Reply::json(&json!({ "error": { "message": "quota", "code": code } }).to_string());
+    // One provider says it beside what it had said so far.
+    let chunk = |code: Value| {
+        let choice = json!({ "index": 0, "delta": { "content": "" }, "finish_reason": "error" });
+        let chunk =
+            json!({ "id": "c", "object": "chat.completion.chunk", "error": { "message": "quota", "code": code }, "choices": [choice] });
+        Reply::stream(&format!("data: {chunk}\n\n"))
+    };
+    for (code, status) in
+        [(json!(429), 429), (json!("429"), 429), (json!(503), 502), (json!(529), 503), (json!("server_error"), 502), (Value::Null, 502)]
+    {
+        for streamed in [false, true] {
+            let (gateway, _provider) = harbour([if streamed { chunk(code.clone()) } else { whole(code.clone()) }]).await;
+            let body = if streamed { Door::Chat.ask_streamed("stub/stub-1", "x") } else { Door::Chat.ask("stub/stub-1", "x") };
+            let answer = Door::Chat.send(&gateway, &body).await;
+            assert_eq!(answer.status, status, "{code}, streamed {streamed}: {}", answer.text);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! answers in its own. What is expected follows from the providers' API references.
 
 mod answers;
+mod carried;
+mod history;
 mod requests;
 mod streams;
 mod thinking;

@@ -314,3 +314,39 @@ async fn the_providers_work_ends_when_the_caller_leaves_whatever_they_speak() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_part_of_a_summary_that_begins_ends_and_a_thought_without_words_has_none() {
+    let blocks = [
+        json!({ "type": "redacted_thinking", "data": "cmVkYWN0ZWQ=" }),
+        json!({ "type": "thinking", "thinking": "", "signature": "b21pdHRlZA==" }),
+        json!({ "type": "thinking", "thinking": "Hm.", "signature": "c2VhbA==" }),
+        json!({ "type": "text", "text": "Aye." }),
+    ];
+    let (gateway, _provider) = harbour([Reply::stream_message(&blocks, "end_turn")]).await;
+    let (answer, seen) = hear(Door::Responses, &gateway, "claude/claude-stub").await;
+    assert_eq!((seen.thoughts.as_str(), seen.seals.len()), ("Hm.", 3), "{seen:?}");
+    for event in ["response.reasoning_summary_part.added", "response.reasoning_summary_part.done"] {
+        assert_eq!(answer.text.matches(&format!("event: {event}\n")).count(), 1, "{event}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_function_of_a_namespace_has_its_own_name_in_every_event() {
+    let (gateway, _provider) = harbour([Reply::stream_calls(&[("call_a", "sea__look", r#"{"text":"one"}"#)])]).await;
+    let mut body = Door::Responses.ask_streamed("stub/stub-1", "x");
+    body["tools"] = json!([{ "type": "namespace", "name": "sea", "tools": [Door::Responses.function("look")] }]);
+    let answer = Door::Responses.send(&gateway, &body).await;
+    let done = answer.text.lines().find(|line| line.contains("\"response.function_call_arguments.done\"")).unwrap();
+    assert!(done.contains("\"name\":\"look\"") && !answer.text.contains("sea__look"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_say_why_it_ended_is_not_taken_for_whole() {
+    let stream = chunk(&json!({ "role": "assistant", "content": "half" }), None, &json!({})) + "data: [DONE]\n\n";
+    for door in [Door::Messages, Door::Responses] {
+        let (gateway, _provider) = harbour([Reply::stream(&stream)]).await;
+        let (_, seen) = hear(door, &gateway, "stub/stub-1").await;
+        assert!(!seen.is_whole() && seen.error.is_some(), "{door:?}: {seen:?}");
+    }
+}

@@ -133,6 +133,54 @@ async fn a_reasoning_model_of_openai_is_told_the_effort_and_others_lose_it_by_na
 }
 
 #[tokio::test]
+async fn an_effort_that_a_provider_has_no_word_for_is_told_in_one_that_it_has() {
+    let (gateway, provider) = harbour([]).await;
+    for (effort, told) in [("max", "high"), ("vast", "high"), ("xhigh", "xhigh"), ("low", "low")] {
+        let mut body = Door::Messages.ask("openai/gpt-5-mini", "x");
+        body["output_config"] = json!({ "effort": effort });
+        let answer = Door::Messages.send(&gateway, &body).await;
+        assert_eq!(newest(&provider)["reasoning_effort"], told, "{effort}: {}", answer.text);
+        assert_eq!(answer.header("x-portolan-dropped").contains("effort"), effort != told, "{effort}");
+    }
+    let cases = [
+        ("claude-opus-4-8", "minimal", "low"),
+        ("claude-opus-4-8", "xhigh", "xhigh"),
+        ("claude-opus-4-6", "xhigh", "high"),
+        ("claude-opus-4-8", "vast", "high"),
+    ];
+    for (model, effort, told) in cases {
+        let mut body = Door::Chat.ask(&format!("claude/{model}"), "x");
+        body["reasoning_effort"] = effort.into();
+        let answer = Door::Chat.send(&gateway, &body).await;
+        assert_eq!(newest(&provider)["output_config"]["effort"], told, "{effort}: {}", answer.text);
+        assert_eq!(answer.header("x-portolan-dropped").contains("effort"), effort != told, "{effort}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_for_thoughts_leaves_room_for_the_answer() {
+    let (gateway, provider) = harbour([]).await;
+    for (most, budget) in [(40_000, json!(16_384)), (4_000, json!(2_000)), (2_048, json!(1_024)), (2_000, Value::Null)] {
+        let mut body = Door::Chat.ask("claude/claude-sonnet-4-5", "x");
+        body["reasoning_effort"] = "high".into();
+        body["max_tokens"] = most.into();
+        let answer = Door::Chat.send(&gateway, &body).await;
+        assert_eq!((answer.status, &newest(&provider)["thinking"]["budget_tokens"]), (200, &budget), "{most}: {}", answer.text);
+        assert_eq!(answer.header("x-portolan-dropped").contains("effort"), budget.is_null(), "{most}");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_was_thoughts_alone_is_left_out_for_who_cannot_read_them() {
+    let (gateway, provider) = harbour([]).await;
+    let mut body = Door::Messages.ask("stub/stub-1", "x");
+    let say = |role: &str, content: Value| json!({ "role": role, "content": content });
+    body["messages"] = json!([say("user", "one".into()), say("assistant", json!([thought("Hm.", "c2VhbA==")])), say("user", "two".into())]);
+    Door::Messages.hear(&gateway, &body).await;
+    assert_eq!(newest(&provider)["messages"], json!([say("user", "one".into()), say("user", "two".into())]));
+}
+
+#[tokio::test]
 async fn thoughts_of_models_without_seals_are_shown_too() {
     let deltas = ["I ", "think."].map(|text| json!({ "choices": [{ "index": 0, "delta": { "role": "assistant", "reasoning_content": text }, "finish_reason": null }], "id": "c", "object": "chat.completion.chunk" }));
     let end = json!({ "choices": [{ "index": 0, "delta": { "content": "So." }, "finish_reason": "stop" }], "id": "c", "object": "chat.completion.chunk" });
