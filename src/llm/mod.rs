@@ -15,6 +15,7 @@ mod dialect;
 mod echo;
 mod error;
 mod fields;
+mod lists;
 mod members;
 mod messages;
 mod openai;
