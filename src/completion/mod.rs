@@ -7,6 +7,7 @@ mod answer;
 mod count;
 mod enrich;
 mod error;
+mod field;
 mod kept;
 mod marks;
 mod memo;

@@ -84,8 +84,9 @@ async fn list(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Val
     let completions = parts.completions.load_full();
     let router = completions.router();
     // Also those that a condition keeps for others: this is where one looks for them.
-    let granted = router.named().iter().filter(|(name, _)| principal.grants().model(name));
-    let named = granted.map(|(name, model)| {
+    let mut granted: Vec<_> = router.named().iter().filter(|(name, _)| principal.grants().model(name)).collect();
+    granted.sort_by_key(|(_, model)| model.place);
+    let named = granted.into_iter().map(|(name, model)| {
         let targets: Vec<String> = model.targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect();
         let context: Vec<String> = model.context.iter().map(ToString::to_string).collect();
         let when = model.when.as_ref().map(|when| when.source().to_owned());

@@ -21,6 +21,7 @@ mod mcp_sessions;
 mod mcp_stateless;
 mod memory;
 mod net;
+mod operators;
 mod processes;
 mod recorded;
 mod registry;

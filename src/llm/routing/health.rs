@@ -76,6 +76,18 @@ impl Health {
         Permit { name: target.clone(), provider: slot(&target.provider), target: slot(&target.to_string()) }
     }
 
+    /// The targets, and providers, that are left out now, and for how long.
+    pub fn left_out(&self) -> Vec<(String, Duration)> {
+        let now = Instant::now();
+        let open = |(name, breaker): (Arc<String>, Arc<Breaker>)| match breaker.phase() {
+            Phase::Open(until, _) if now < until => Some((name.to_string(), until - now)),
+            _ => None,
+        };
+        let mut all: Vec<_> = self.0.breakers.iter().filter_map(open).collect();
+        all.sort();
+        all
+    }
+
     /// How a target stands now.
     pub fn standing(&self, target: &Target) -> Standing {
         let now = Instant::now();
