@@ -38,6 +38,9 @@ pub enum Error {
     /// No response of that id is kept.
     #[error("there is no response `{0}` to go on from; it was not stored, or is too old")]
     Previous(String),
+    /// No response of that id is kept for this caller.
+    #[error("there is no response `{0}` here; it was not stored, is too old, or was deleted")]
+    Response(String),
     /// Responses are kept there, and it cannot be read.
     #[error("what was said before cannot be read: {0}")]
     Store(#[from] crate::store::Error),

@@ -122,6 +122,16 @@ impl Completions {
         Ok(keeping)
     }
 
+    /// `GET /v1/responses/{id}`: a response that is kept here, as it was answered.
+    pub async fn response(&self, principal: &Principal, id: &str) -> Result<String, Error> {
+        self.0.memory.responses.show(principal, id).await
+    }
+
+    /// `DELETE /v1/responses/{id}`.
+    pub async fn forget(&self, principal: &Principal, id: &str) -> Result<(), Error> {
+        self.0.memory.responses.remove(principal, id).await
+    }
+
     /// `POST /v1/embeddings`.
     pub async fn embed(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         asked.take_field(&mut request)?;

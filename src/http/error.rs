@@ -131,12 +131,13 @@ impl IntoResponse for ApiError {
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
         use completion::Error::{
-            Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Server, Store, Tool, Turns, Unanswered,
+            Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Response, Server, Store, Tool, Turns, Unanswered,
         };
         let message = error.to_string();
         let (status, code, param) = match &error {
             Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", param.as_deref()),
             Previous(_) => (StatusCode::BAD_REQUEST, "previous_response_not_found", Some("previous_response_id")),
+            Response(_) => (StatusCode::NOT_FOUND, "response_not_found", Some("id")),
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
             Server(.., param) => (StatusCode::NOT_FOUND, "server_not_found", Some(*param)),
             Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),

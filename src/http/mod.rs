@@ -11,6 +11,7 @@ mod mcp;
 mod meters;
 mod models;
 mod pace;
+mod responses;
 mod serve;
 mod sessions;
 mod sse;
@@ -32,6 +33,7 @@ pub fn router(state: State) -> Router {
         // OpenAI-compatible.
         .route("/v1/chat/completions", post(completions::chat))
         .route("/v1/responses", post(completions::responses))
+        .route("/v1/responses/{id}", get(responses::show).delete(responses::remove))
         .route("/v1/embeddings", post(embeddings::embed))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
