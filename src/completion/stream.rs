@@ -192,7 +192,8 @@ impl Loop {
                     self.writer.piece(Piece::Finish(finish, native), &mut out);
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
-                    let response = self.writer.response_id().and_then(|id| Whole::last(id, self.writer.output(), &out));
+                    let kept = self.after.keeping.is_some();
+                    let response = self.writer.response_id().filter(|_| kept).and_then(|id| Whole::last(id, self.writer.output(), &out));
                     self.after.remember(&request, &seen, &answer.parts, shown, response).await;
                     yield Ok(Sent { bytes: out.into(), usage: Some(total), ..Sent::default() });
                     return;

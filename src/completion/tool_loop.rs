@@ -127,7 +127,8 @@ impl Loop {
                 if let Some(report) = report {
                     body.set("portolan", raw(&report));
                 }
-                let response = self.writer.response_id().map(|id| Whole::of(id, &body));
+                let kept = self.after.keeping.is_some();
+                let response = self.writer.response_id().filter(|_| kept).map(|id| Whole::of(id, &body));
                 self.after.remember(request, &said, &said.parts, false, response).await;
                 Ok(Answer::Json(meta, bytes(&body), usage))
             }
@@ -189,7 +190,8 @@ impl Loop {
             if let Some(report) = self.report.body() {
                 body.set("portolan", raw(&report));
             }
-            let response = self.writer.response_id().map(|id| Whole::of(id, &body));
+            let kept = self.after.keeping.is_some();
+            let response = self.writer.response_id().filter(|_| kept).map(|id| Whole::of(id, &body));
             let shown = answer.parts.iter().any(|part| matches!(part, Part::Ran(_)));
             self.after.remember(request, &answer, &last, shown, response).await;
             return Ok(Answer::Json(meta, bytes(&body), Some(total)));

@@ -25,6 +25,7 @@ mod operators;
 mod processes;
 mod recorded;
 mod registry;
+mod responses;
 mod routing;
 mod routing_faults;
 mod schemas;
