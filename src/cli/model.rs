@@ -97,6 +97,7 @@ fn show(told: &Value) {
     if !list(told, "targets").is_empty() {
         lines.push(format!("retries   {} at each target", text(told, "retries")));
     }
+    lines.extend(list(told, "warnings").iter().filter_map(Value::as_str).map(|warning| format!("warning   {warning}")));
     let near: Vec<&str> = list(told, "suggestions").iter().filter_map(Value::as_str).collect();
     if !near.is_empty() {
         lines.push(format!("did you mean {}?", near.join(", ")));

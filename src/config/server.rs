@@ -40,13 +40,18 @@ impl Server {
             }
         }
         for (at, origin) in self.origins.iter().enumerate() {
-            // Browsers send scheme, host and port; nothing else is ever equal to that.
-            let whole =
-                |url: url::Url| url.has_host() && matches!(url.path(), "" | "/") && url.query().is_none() && url.username().is_empty();
-            if !origin.contains("://") || !url::Url::parse(origin).is_ok_and(whole) {
-                let why = format!("`{origin}` is not an origin; write scheme, host and port, as in `https://chat.example.com`");
-                return Err(Error::wrong(format!("server.origins[{at}]"), why));
-            }
+            let url = url::Url::parse(origin).ok().filter(|url| origin.contains("://") && url.has_host());
+            // Browsers send scheme, host and port in one form alone, and what differs is never equal to it.
+            let sent = url.map(|url| match url.scheme() {
+                "http" | "https" => url.origin().ascii_serialization(),
+                _ => origin.to_string(),
+            });
+            let why = match sent {
+                Some(sent) if sent == origin.trim_end_matches('/') => continue,
+                Some(sent) => format!("`{origin}` is not an origin as browsers send it; write `{sent}`"),
+                None => format!("`{origin}` is not an origin; write scheme, host and port, as in `https://chat.example.com`"),
+            };
+            return Err(Error::wrong(format!("server.origins[{at}]"), why));
         }
         Ok(())
     }

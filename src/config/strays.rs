@@ -33,7 +33,7 @@ pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, S
         for pattern in model.tools.patterns() {
             if !servers.keys().any(|server| may_reach(pattern, server.as_str())) {
                 let server = pattern.split("__").next().unwrap_or_default();
-                let why = format!("`tools`: no server is declared whose tools match `{pattern}`{}", mend(server, servers));
+                let why = format!("`tools`: no server is known whose tools match `{pattern}`{}", mend(server, servers));
                 found.push(Stray { kind: "model", name: name.clone(), why });
             }
         }

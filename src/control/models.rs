@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
+use crate::config::strays;
 use crate::domain::{Principal, clip};
 use crate::llm::Facts;
 
@@ -76,6 +77,11 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
     let mut told = serde_json::to_value(explanation).unwrap_or_default();
     if let Value::Object(told) = &mut told {
         told.insert("caller".to_owned(), caller.id().into());
+        if let Some(model) = completions.router().named().get(&explain.name) {
+            let one = BTreeMap::from([(explain.name.clone(), model.clone())]);
+            let unknown = strays(&parts.registry.catalog().servers, &BTreeMap::new(), &one);
+            told.insert("warnings".to_owned(), unknown.into_iter().map(|stray| Value::from(stray.why)).collect());
+        }
     }
     Ok(told)
 }

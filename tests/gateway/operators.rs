@@ -182,6 +182,15 @@ async fn model_explain_ends_with_1_where_a_model_would_not_be_answered() {
 }
 
 #[tokio::test]
+async fn model_explain_warns_of_tools_that_no_server_has_here() {
+    let config = "models: { m: { targets: [{ provider: portolan, model: echo }], tools: ['demmo__*', demo] } }\n";
+    let gateway = TestGateway::with_config(config).await;
+    gateway.add_demo().await;
+    let told = gateway.cli(&["model", "explain", "m"]).await.ok();
+    assert!(told.contains("match `demmo__*`; did you mean `demo`?") && !told.contains("match `demo`"), "{told}");
+}
+
+#[tokio::test]
 async fn an_error_names_the_model_the_last_target_and_how_many_failed_before() {
     let a =
         StubProvider::start([Reply::status(503, &json!({})), Reply::status(404, &json!({ "error": { "message": "no such model here" } }))])
