@@ -3,42 +3,47 @@
 //! Who writes it reads no Rust, so what is wrong in it is said in the words of JSON, with the place.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::Error;
+use crate::domain::RawObject;
 
 /// What the field may hold.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object, as in `{\"context\": [\"notes\"]}`")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Field {
     #[serde(default)]
-    pub(super) context: Names,
+    pub(super) context: Vec<String>,
     #[serde(default)]
-    pub(super) tools: Names,
+    pub(super) tools: Vec<String>,
     #[serde(default)]
-    pub(super) tags: Tags,
+    pub(super) tags: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) report: bool,
 }
 
-/// A list of names.
-#[derive(Default)]
-pub(super) struct Names(pub(super) Vec<String>);
-
-/// Names with their values.
-#[derive(Default)]
-pub(super) struct Tags(pub(super) BTreeMap<String, String>);
+/// How each member begins that is more than a word, and how it is written.
+const SHAPES: [(&str, char, &str); 3] = [
+    ("context", '[', "a list of names, as in `[\"notes\"]`"),
+    ("tools", '[', "a list of names, as in `[\"time\"]`"),
+    ("tags", '{', "texts by name, as in `{\"team\": \"build\"}`"),
+];
 
 impl Field {
     /// Reads it; the error is the caller's.
     pub(super) fn read(field: &RawValue) -> Result<Self, Error> {
-        // An array would be read as the fields in their order, which nobody means.
+        // A list would be read as the members in their order, which nobody means.
         if !field.get().starts_with('{') {
             return Err(Error::invalid("`portolan` must be an object, as in `{\"context\": [\"notes\"]}`", "portolan"));
+        }
+        let object = RawObject::parse(field.get()).map_err(|error| Error::invalid(format!("`portolan`: {error}"), "portolan"))?;
+        for (key, begins, written) in SHAPES {
+            if object.get(key).is_some_and(|value| !value.get().starts_with(begins)) {
+                let at = format!("portolan.{key}");
+                return Err(Error::invalid(format!("`{at}` must be {written}"), &at));
+            }
         }
         serde_json::from_str(field.get()).map_err(|error| {
             let text = error.to_string();
@@ -46,46 +51,6 @@ impl Field {
             let text = text.replace("invalid type: sequence", "found a list").replace("invalid type: map", "found an object");
             Error::invalid(format!("`portolan`: {}", text.replace("invalid type: ", "found ")), "portolan")
         })
-    }
-}
-
-struct List;
-
-impl<'de> Visitor<'de> for List {
-    type Value = Names;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of names, as in `[\"notes\"]`")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Names)
-    }
-}
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(List)
-    }
-}
-
-struct Pairs;
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Tags;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("texts by name, as in `{\"team\": \"build\"}`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Tags, A::Error> {
-        BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Tags)
-    }
-}
-
-impl<'de> Deserialize<'de> for Tags {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Pairs)
     }
 }
 
@@ -98,19 +63,18 @@ mod tests {
         for (text, words) in [
             ("true", "`portolan` must be an object"),
             ("[]", "`portolan` must be an object"),
-            (r#"{"context":"notes"}"#, "expected a list of names"),
-            (r#"{"tools":[1]}"#, "expected a string"),
-            (r#"{"tags":["a"]}"#, "texts by name"),
-            (r#"{"tags":{"a":1}}"#, "expected a string"),
+            (r#"{"context":"notes"}"#, "`portolan.context` must be a list of names"),
+            (r#"{"tools":null}"#, "`portolan.tools` must be a list of names"),
+            (r#"{"tools":[[]]}"#, "found a list, expected a string"),
+            (r#"{"tags":["a"]}"#, "`portolan.tags` must be texts by name"),
+            (r#"{"tags":{"a":1}}"#, "found integer `1`, expected a string"),
+            (r#"{"report":"yes"}"#, "expected a boolean"),
             (r#"{"reports":true}"#, "unknown field `reports`"),
         ] {
             let raw = RawValue::from_string(text.to_owned()).unwrap();
             let Err(error) = Field::read(&raw) else { panic!("{text}") };
             let said = error.to_string();
-            assert!(
-                said.contains(words) && !said.contains("struct") && !said.contains("sequence") && !said.contains("line"),
-                "{text}: {said}"
-            );
+            assert!(said.contains(words) && !["struct", "sequence", "line"].iter().any(|word| said.contains(word)), "{text}: {said}");
         }
     }
 }

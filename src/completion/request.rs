@@ -71,9 +71,9 @@ impl Asked {
     pub(super) fn take_field(&mut self, request: &mut Request) -> Result<(), Error> {
         if let Some(field) = request.remove("portolan") {
             let field = Field::read(&field)?;
-            self.context.extend(field.context.0);
-            self.tools.extend(field.tools.0);
-            self.tags.extend(field.tags.0);
+            self.context.extend(field.context);
+            self.tools.extend(field.tools);
+            self.tags.extend(field.tags);
             self.report |= field.report;
         }
         let long = |(name, value): (&String, &String)| name.is_empty() || name.len() > MAX_TAG.0 || value.len() > MAX_TAG.1;
