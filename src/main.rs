@@ -131,7 +131,7 @@ async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
         Err(error) if json => return cli::show_unreadable(&format!("{error:#}")),
         Err(error) => return failed(&error),
     };
-    let rows: Vec<_> = checked.into_iter().map(|one| (one.kind, one.name, one.outcome)).collect();
+    let rows: Vec<_> = checked.into_iter().map(|one| [one.kind.to_owned(), one.name, one.state.as_str().to_owned(), one.detail]).collect();
     cli::show_check(&rows, named, json)
 }
 

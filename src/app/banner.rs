@@ -16,6 +16,7 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     };
     line("MCP", &format!("{base}/mcp          all servers as one; one by itself at /mcp/NAME"));
     line("OpenAI", &format!("{base}/v1           base URL for any OpenAI client"));
+    line("Anthropic", &format!("{base}              base URL for any Anthropic client"));
     line("config", &config);
     line("owner key", &live.auth.owner_file().display().to_string());
     let providers: Vec<String> = live.found.iter().map(|(name, from)| format!("{name} ({from})")).collect();

@@ -12,7 +12,7 @@ use crate::net::{self, Splitter};
 /// Talk to a model.
 #[derive(Args, Debug)]
 pub struct Chat {
-    /// The model [default: the first named model, else portolan/echo]
+    /// The model [default: the first model under `models:`, else portolan/echo]
     #[arg(short, long)]
     model: Option<String>,
     /// Context sources to join in, separated by commas
@@ -28,7 +28,13 @@ pub struct Chat {
 pub(super) async fn run(client: &Client, chat: Chat) -> Result {
     let model = match &chat.model {
         Some(model) => model.clone(),
-        None => default_model(client).await?,
+        None => {
+            let model = default_model(client).await?;
+            if !client.json {
+                eprintln!("No model is named, so `{model}` answers; choose with -m.");
+            }
+            model
+        }
     };
     let mut messages = Vec::new();
     if !chat.text.is_empty() {

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::config::data_dir;
 use crate::domain::Secret;
 use crate::net::{self, Net, Reach};
-use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, Params, encoded, named_by};
+use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, Params, RpcError, encoded, named_by};
 
 /// Registering may fetch a package first.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -30,6 +30,9 @@ pub(super) enum Error {
     Failed { code: String, message: String },
     #[error("{0}")]
     Usage(String),
+    /// What was asked has its answer, and the answer is no.
+    #[error("no")]
+    Told,
 }
 
 impl Error {
@@ -43,6 +46,7 @@ impl Error {
             Self::Unauthorized => "unauthorized",
             Self::Failed { code, .. } => code,
             Self::Usage(_) => "usage",
+            Self::Told => "no",
         }
     }
 
@@ -50,7 +54,7 @@ impl Error {
         match self {
             Self::Unreachable(_) => ExitCode::from(3),
             Self::Usage(_) => ExitCode::from(2),
-            Self::Unauthorized | Self::Failed { .. } => ExitCode::FAILURE,
+            Self::Unauthorized | Self::Failed { .. } | Self::Told => ExitCode::FAILURE,
         }
     }
 }
@@ -119,9 +123,7 @@ impl Client {
                 serde_json::from_str(result.get()).map_err(|error| Error::failed(format!("the gateway's answer cannot be read: {error}")))
             }
             Ok(Incoming::Response { outcome: Err(_), .. }) if status == reqwest::StatusCode::UNAUTHORIZED => Err(Error::Unauthorized),
-            Ok(Incoming::Response { outcome: Err(error), .. }) => {
-                Err(Error::Failed { code: error.code.to_string(), message: error.message })
-            }
+            Ok(Incoming::Response { outcome: Err(error), .. }) => Err(Error::Failed { code: word(error.code), message: error.message }),
             _ => Err(Error::failed(format!("what answers at {} is not a Portolan gateway (HTTP {status})", self.base))),
         }
     }
@@ -136,6 +138,18 @@ impl Client {
         }
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         Err(Error::Failed { code: text("/error/code"), message: text("/error/message") })
+    }
+}
+
+/// A code of JSON-RPC as a word, as the control server has them.
+fn word(code: i64) -> String {
+    match code {
+        RpcError::INVALID_PARAMS => "invalid_arguments".to_owned(),
+        RpcError::METHOD_NOT_FOUND | RpcError::NO_SERVER | RpcError::RESOURCE_NOT_FOUND => "not_found".to_owned(),
+        RpcError::FORBIDDEN => "forbidden".to_owned(),
+        RpcError::UPSTREAM => "server_unusable".to_owned(),
+        RpcError::INTERNAL => "internal_error".to_owned(),
+        other => other.to_string(),
     }
 }
 

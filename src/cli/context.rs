@@ -23,6 +23,9 @@ pub enum Command {
         /// A tag of the request: `{{ tags.KEY }}`; may be given several times
         #[arg(long = "tag", value_name = "KEY=VALUE")]
         tags: Vec<String>,
+        /// The id of the key that asks: `{{ caller.… }}`; without it, the one this command uses
+        #[arg(long, value_name = "ID")]
+        key: Option<String>,
     },
 }
 
@@ -39,19 +42,31 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 table(&["SOURCE", "FROM", "TRUST", "SCOPE", "REFRESH"], list(&sources, "sources").iter().map(row));
             }
         }
-        Command::Preview { name, query, tags } => {
+        Command::Preview { name, query, tags, key } => {
             let tags = tags.iter().map(|tag| parted(tag)).collect::<Result<Map<_, _>>>()?;
-            let preview = client.control("context_preview", json!({ "name": name, "query": query, "tags": tags })).await?;
+            let preview = client.control("context_preview", json!({ "name": name, "query": query, "tags": tags, "key": key })).await?;
             if client.json {
                 as_json(&preview);
             } else if let Some(why) = preview.get("error").and_then(Value::as_str) {
-                return Err(Error::failed(format!("`{name}` cannot be had now: {why}")));
+                return Err(Error::failed(format!("`{name}` ({}) cannot be had: {why}{}", text(&preview, "from"), advice(&preview))));
             } else {
                 print(&format!("{}\n\n{}\n", about(&name, &preview), printable(&text(&preview, "text"))));
             }
         }
     }
     Ok(())
+}
+
+/// The options that give a source what it lacked.
+fn advice(preview: &Value) -> String {
+    let option = |name: &str| match name.split_once('.') {
+        Some(("tags", tag)) => format!("--tag {tag}=VALUE"),
+        Some(_) => "--key ID (of a key with that tag)".to_owned(),
+        None => "--query TEXT".to_owned(),
+    };
+    let mut options: Vec<String> = list(preview, "lacking").iter().filter_map(Value::as_str).map(option).collect();
+    options.dedup();
+    if options.is_empty() { String::new() } else { format!("; add {}", options.join(" and ")) }
 }
 
 /// One line on a preview.

@@ -58,9 +58,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let row = |key: &Value| {
                 let grants: Vec<&str> = list(key, "grants").iter().filter_map(Value::as_str).collect();
                 let state = if key.get("revoked_ms").is_some_and(|at| !at.is_null()) { "revoked" } else { "valid" };
-                vec![text(key, "id"), text(key, "name"), grants.join(","), state.to_owned(), date(key, "created_ms")]
+                vec![text(key, "id"), text(key, "name"), grants.join(","), limits(key), state.to_owned(), date(key, "created_ms")]
             };
-            table(&["ID", "NAME", "GRANTS", "STATE", "MADE"], list(&keys, "keys").iter().map(row));
+            table(&["ID", "NAME", "GRANTS", "ONLY", "STATE", "MADE"], list(&keys, "keys").iter().map(row));
         }
         Command::Revoke { id } => {
             let revoked = client.control("keys_revoke", json!({ "id": id })).await?;
@@ -72,4 +72,14 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         }
     }
     Ok(())
+}
+
+/// What narrows a key, in one line.
+fn limits(key: &Value) -> String {
+    let kind = |kind: &str| {
+        let globs: Vec<&str> = list(key, kind).iter().filter_map(Value::as_str).collect();
+        (!globs.is_empty()).then(|| format!("{kind} {}", globs.join(",")))
+    };
+    let all: Vec<String> = ["servers", "tools", "models"].into_iter().filter_map(kind).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join("; ") }
 }

@@ -74,7 +74,9 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&error, connection.json);
+            if !matches!(error, client::Error::Told) {
+                output::complain(&error, connection.json);
+            }
             error.exit_code()
         }
     }

@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Result};
+use super::client::{Client, Error, Result};
 use super::context::parted;
 use super::output::{as_json, list, print, table, text};
 use crate::domain::printable;
@@ -14,7 +14,7 @@ pub enum Command {
     /// All models that can be called
     #[command(visible_alias = "ls")]
     List,
-    /// How a name resolves: its conditions, and its targets in the order they are tried
+    /// How a name resolves: its conditions, and its targets in the order they are tried; exit code 1 when it would not be answered
     Explain {
         /// The name, as a caller writes it
         name: String,
@@ -59,7 +59,10 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             } else {
                 show(&told);
             }
-            Ok(())
+            if is(&told, "usable") {
+                return Ok(());
+            }
+            Err(Error::Told)
         }
     }
 }
@@ -83,7 +86,6 @@ async fn show_list(client: &Client) -> Result {
 
 /// Prints an explanation for people.
 fn show(told: &Value) {
-    let is = |value: &Value, key: &str| value.get(key).and_then(Value::as_bool) == Some(true);
     let outcome = if is(told, "usable") { "is answered" } else { "is NOT answered" };
     let mut lines = vec![format!("`{}` {outcome} for {}: {}", text(told, "name"), text(told, "caller"), text(told, "why"))];
     if let Some(when) = told.get("when") {
@@ -95,6 +97,7 @@ fn show(told: &Value) {
     if !list(told, "targets").is_empty() {
         lines.push(format!("retries   {} at each target", text(told, "retries")));
     }
+    lines.extend(list(told, "warnings").iter().filter_map(Value::as_str).map(|warning| format!("warning   {warning}")));
     let near: Vec<&str> = list(told, "suggestions").iter().filter_map(Value::as_str).collect();
     if !near.is_empty() {
         lines.push(format!("did you mean {}?", near.join(", ")));
@@ -124,6 +127,10 @@ fn show(told: &Value) {
     };
     let head = ["TARGET", "TRIED", "$ PER MTOK IN / OUT", "WEIGHT", "BREAKER", "WHEN", "WHY"];
     table(&head, list(told, "targets").iter().map(row));
+}
+
+fn is(value: &Value, key: &str) -> bool {
+    value.get(key).and_then(Value::as_bool) == Some(true)
 }
 
 /// What a condition says, in a few words.

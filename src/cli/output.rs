@@ -15,27 +15,27 @@ pub fn print(text: &str) {
     let _ = out.flush();
 }
 
-/// Prints the outcome of `portolan check`; failing when something does not work. `named` says whether there is a file at all.
-pub fn show_check(rows: &[(&'static str, String, Result<String, String>)], named: bool, json: bool) -> ExitCode {
-    let good = rows.iter().all(|(_, _, outcome)| outcome.is_ok());
+/// Prints the outcome of `portolan check`: of each thing its kind, its name, its state and a detail; failing when something
+/// does not work. `named` says whether there is a file at all.
+pub fn show_check(rows: &[[String; 4]], named: bool, json: bool) -> ExitCode {
+    let any = |wanted: &str| rows.iter().any(|[_, _, state, _]| state == wanted);
+    let good = !any("failed");
     if json {
-        let checked: Vec<Value> = rows
-            .iter()
-            .map(|(kind, name, outcome)| json!({ "kind": kind, "name": name, "ok": outcome.is_ok(), "detail": outcome.clone().unwrap_or_else(|why| why) }))
-            .collect();
+        // What was not tried is neither good nor bad.
+        let ok = |state: &str| if state == "skipped" { Value::Null } else { Value::Bool(state != "failed") };
+        let row = |[kind, name, state, detail]: &[String; 4]| json!({ "kind": kind, "name": name, "state": state, "ok": ok(state), "detail": detail });
+        let checked: Vec<Value> = rows.iter().map(row).collect();
         print(&format!("{:#}\n", json!({ "ok": good, "checked": checked })));
     } else {
-        let lines = rows.iter().map(|(kind, name, outcome)| {
-            let (state, text) = match outcome {
-                Ok(text) => ("ok", text),
-                Err(why) => ("FAILED", why),
-            };
-            vec![(*kind).to_owned(), name.clone(), state.to_owned(), text.clone()]
-        });
+        let shown = |[kind, name, state, detail]: &[String; 4]| {
+            let state = if state == "failed" { "FAILED" } else { state };
+            vec![kind.clone(), name.clone(), state.to_owned(), detail.clone()]
+        };
         if !rows.is_empty() {
-            table(&["WHAT", "NAME", "STATE", "DETAIL"], lines);
+            table(&["WHAT", "NAME", "STATE", "DETAIL"], rows.iter().map(shown));
         }
         print(match (good, named) {
+            (true, _) if any("warning") => "The configuration is good, but look at the warnings above.\n",
             (true, true) => "The configuration is good.\n",
             (true, false) => "There is no configuration file; the built-in defaults are in use, and they are good.\n",
             (false, _) => "Something does not work; see above.\n",

@@ -18,7 +18,9 @@ pub(super) async fn run(client: &Client) -> Result {
     print(&format!("version    {}\nup         {} s\n", text(&status, "version"), text(&status, "uptime_s")));
     print(&format!("servers    {}\nproviders  {}\nheld       {}\n", text(&status, "servers"), names("providers"), names("held")));
     for problem in list(&status, "problems") {
-        print(&format!("problem    {}: {}\n", text(problem, "server"), text(problem, "error")));
+        let kinds = ["server", "provider", "target"];
+        let of = kinds.iter().find(|kind| problem.get(**kind).is_some()).unwrap_or(&"server");
+        print(&format!("problem    {of} {}: {}\n", text(problem, of), text(problem, "error")));
     }
     Ok(())
 }

@@ -15,11 +15,11 @@ pub enum Error {
         param: Option<String>,
     },
     /// No such model.
-    #[error("there is no model `{}` here{}", .0.model, meant(&.0.suggestions))]
+    #[error("there is no model `{}` here{}{}", .0.model, .0.hint.iter().map(|hint| format!("; {hint}")).collect::<String>(), meant(&.0.suggestions))]
     Model(llm::Unknown),
-    /// A server whose tools were asked for is not there; the names of those that are.
+    /// A server whose tools were asked for is not there; the names of those that are, and the field that names it.
     #[error("there is no MCP server `{0}` here{known}", known = near(.0, .1))]
-    Server(String, Vec<String>),
+    Server(String, Vec<String>, &'static str),
     /// A tool that was asked for is not there; the names of those that are.
     #[error("there is no tool `{0}` here{known}", known = near(.0, .1))]
     Tool(String, Vec<String>),
@@ -32,9 +32,15 @@ pub enum Error {
     /// The provider.
     #[error(transparent)]
     Provider(llm::Error),
+    /// No target of a model answered.
+    #[error("{0}")]
+    Unanswered(Box<Unanswered>),
     /// No response of that id is kept.
     #[error("there is no response `{0}` to go on from; it was not stored, or is too old")]
     Previous(String),
+    /// No response of that id is kept for this caller.
+    #[error("there is no response `{0}` here; it was not stored, is too old, or was deleted")]
+    Response(String),
     /// Responses are kept there, and it cannot be read.
     #[error("what was said before cannot be read: {0}")]
     Store(#[from] crate::store::Error),
@@ -44,6 +50,34 @@ pub enum Error {
     /// The time of the whole completion is up.
     #[error("the completion took longer than {0:?}")]
     Deadline(std::time::Duration),
+}
+
+/// A model of which no target answered, as callers are told: by names of models and targets, and never an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{} did not answer: {error}{}", self.who(), self.before())]
+pub struct Unanswered {
+    /// What was asked for.
+    pub model: String,
+    /// The target that was asked last.
+    pub target: String,
+    /// How many were asked before it.
+    pub others: usize,
+    /// What came of the last one.
+    pub error: llm::Error,
+}
+
+impl Unanswered {
+    fn who(&self) -> String {
+        if self.model == self.target { format!("`{}`", self.target) } else { format!("`{}`: its target `{}`", self.model, self.target) }
+    }
+
+    fn before(&self) -> String {
+        match self.others {
+            0 => String::new(),
+            1 => "; one other failed before it".to_owned(),
+            many => format!("; {many} others failed before it"),
+        }
+    }
 }
 
 impl Error {

@@ -80,12 +80,13 @@ impl Responses {
     /// Notes whose a response is that its provider keeps.
     pub(super) async fn note(&self, keeping: Keeping, id: &str) {
         if !id.is_empty() && id.len() <= MAX_ID {
-            self.add(keeping.caller, keeping.previous, id, String::new()).await;
+            self.add(keeping.caller, keeping.previous, id, String::new(), None).await;
         }
     }
 
     /// Keeps a response that is complete. What cannot be kept is told in the log: the answer is good all the same.
-    pub(super) async fn keep(&self, keeping: Keeping, id: &str, output: &[Box<RawValue>]) {
+    /// `answer` is the whole of it, as the client gets it.
+    pub(super) async fn keep(&self, keeping: Keeping, id: &str, output: &[Box<RawValue>], answer: &RawValue) {
         let mut items = keeping.input;
         items.extend(output.iter().map(|item| without_id(item)));
         let items = raw(&items).get().to_owned();
@@ -93,12 +94,13 @@ impl Responses {
             tracing::warn!("the response `{id}` is larger than {MAX_ITEMS} bytes and is not kept");
             return;
         }
-        self.add(keeping.caller, keeping.previous, id, items).await;
+        let answer = Some(answer.get().to_owned()).filter(|answer| answer.len() <= MAX_ITEMS);
+        self.add(keeping.caller, keeping.previous, id, items, answer).await;
     }
 
-    async fn add(&self, caller: String, previous: Option<String>, id: &str, items: String) {
+    async fn add(&self, caller: String, previous: Option<String>, id: &str, items: String, answer: Option<String>) {
         let created_ms = now_ms();
-        let row = ResponseRow { id: id.to_owned(), caller, previous, items, created_ms };
+        let row = ResponseRow { id: id.to_owned(), caller, previous, items, created_ms, answer };
         if let Err(error) = self.store.add_response(&row).await {
             tracing::error!("the response `{id}` could not be kept: {error}");
         }
@@ -108,6 +110,19 @@ impl Responses {
                 tracing::warn!("old responses could not be forgotten: {error}");
             }
         }
+    }
+
+    /// A response of this caller, as it was answered; the error is that there is none.
+    pub(super) async fn show(&self, principal: &Principal, id: &str) -> Result<String, Error> {
+        let id = clip(id, MAX_ID);
+        let answer = self.store.answer(principal.id(), &id).await?;
+        answer.ok_or(Error::Response(id))
+    }
+
+    /// Forgets a response of this caller; the error is that there is none.
+    pub(super) async fn remove(&self, principal: &Principal, id: &str) -> Result<(), Error> {
+        let id = clip(id, MAX_ID);
+        if self.store.remove_response(principal.id(), &id).await? { Ok(()) } else { Err(Error::Response(id)) }
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod count;
 mod enrich;
 mod error;
+mod field;
 mod kept;
 mod marks;
 mod memo;
@@ -124,6 +125,16 @@ impl Completions {
             return Err(Error::Previous(clip(&id, 80)));
         }
         Ok(keeping)
+    }
+
+    /// `GET /v1/responses/{id}`: a response that is kept here, as it was answered.
+    pub async fn response(&self, principal: &Principal, id: &str) -> Result<String, Error> {
+        self.0.memory.responses.show(principal, id).await
+    }
+
+    /// `DELETE /v1/responses/{id}`.
+    pub async fn forget(&self, principal: &Principal, id: &str) -> Result<(), Error> {
+        self.0.memory.responses.remove(principal, id).await
     }
 
     /// `POST /v1/embeddings`.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Error;
+use super::error::Error;
+use super::field::Field;
 use crate::domain::{RawObject, clip, raw};
 use crate::llm::{Dialect, Request};
 
@@ -40,19 +40,6 @@ pub struct McpTool {
     pub listed: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Portolan {
-    #[serde(default)]
-    context: Vec<String>,
-    #[serde(default)]
-    tools: Vec<String>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    report: bool,
-}
-
 /// Most tags of a request, and most bytes of a name and of a value.
 const MAX_TAGS: usize = 32;
 const MAX_TAG: (usize, usize) = (64, 256);
@@ -83,8 +70,7 @@ impl Asked {
     /// Takes the field `portolan` out of a request's body, and checks what was asked in whatever way.
     pub(super) fn take_field(&mut self, request: &mut Request) -> Result<(), Error> {
         if let Some(field) = request.remove("portolan") {
-            let field: Portolan =
-                serde_json::from_str(field.get()).map_err(|error| Error::invalid(format!("`portolan`: {error}"), "portolan"))?;
+            let field = Field::read(&field)?;
             self.context.extend(field.context);
             self.tools.extend(field.tools);
             self.tags.extend(field.tags);

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Meta, Sent};
 use super::error::Error;
-use super::tool_loop::{Loop, say};
+use super::tool_loop::{Loop, Whole, say};
 use super::turn;
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::{self, Call, Dialect, Endpoint, Events, Piece, Reply, Request, Route, Target};
@@ -199,7 +199,8 @@ impl Loop {
                     self.writer.piece(Piece::Finish(finish, native), &mut out);
                     self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
-                    let response = self.writer.response_id().map(|id| (id, self.writer.output()));
+                    let kept = self.after.keeping.is_some();
+                    let response = self.writer.response_id().filter(|_| kept).and_then(|id| Whole::last(id, self.writer.output(), &out));
                     self.after.remember(&request, &seen, &answer.parts, shown, response).await;
                     yield Ok(Sent { bytes: out.into(), usage: Some(total), ..Sent::default() });
                     return;

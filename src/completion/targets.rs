@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 
-use super::error::Error;
+use super::error::{Error, Unanswered};
 use crate::config::Limits;
+use crate::domain::clip;
 use crate::llm::{self, Endpoint, Permit, Reply, Request, Route, Router, Target, pause};
 
 /// The models, and how far a completion may go.
@@ -29,6 +30,11 @@ impl Targets {
         let start = Instant::now();
         let ask = Ask { targets: self, endpoint, request, until: start + self.limits.completion.0 };
         let mut last = None;
+        let mut failed = 0;
+        let unanswered = |target: &Target, others, error| {
+            let (model, target) = (clip(request.model(), 120), target.to_string());
+            Error::Unanswered(Box::new(Unanswered { model, target, others, error }))
+        };
         let mut soonest = None;
         for (at, target) in route.targets.iter().enumerate() {
             let permit = match self.router.health().enter(target) {
@@ -47,7 +53,8 @@ impl Targets {
                     if at + 1 < route.targets.len() {
                         counter!("portolan_fallbacks_total", "gen_ai_provider_name" => target.provider().to_owned()).increment(1);
                     }
-                    last = Some(error);
+                    last = Some(unanswered(target, failed, error));
+                    failed += 1;
                 }
                 Err(error) => return Err(Error::Provider(error)),
             }
@@ -55,10 +62,10 @@ impl Targets {
         if let (None, Some((_, target))) = (&last, soonest) {
             // Nobody was asked. One attempt is better than none, and tells whether it answers again.
             let permit = self.router.health().force(target);
-            let reply = Box::pin(ask.often(target, permit, 0)).await.map_err(Error::Provider)?;
+            let reply = Box::pin(ask.often(target, permit, 0)).await.map_err(|error| unanswered(target, 0, error))?;
             return Ok((target.clone(), reply, start.elapsed()));
         }
-        Err(Error::Provider(last.unwrap_or(llm::Error::Unreachable)))
+        Err(last.unwrap_or(Error::Provider(llm::Error::Unreachable)))
     }
 }
 
@@ -81,7 +88,14 @@ impl Ask<'_> {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}");
+            if matches!(error, llm::Error::NotOffered(_)) {
+                // That is the caller's mistake, and the caller is told.
+                tracing::debug!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}");
+            } else {
+                tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}");
+            }
+                _ => tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}"),
+            }
             if attempt > retries || !error.may_retry() {
                 return Err(error);
             }

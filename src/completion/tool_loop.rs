@@ -47,6 +47,26 @@ pub(super) struct After {
     pub(super) memory: Memory,
 }
 
+/// A response that is complete: its id, its items, and all of it.
+pub(super) struct Whole<'w> {
+    pub(super) id: &'w str,
+    pub(super) output: Vec<Box<RawValue>>,
+    pub(super) body: Box<RawValue>,
+}
+
+impl<'w> Whole<'w> {
+    fn of(id: &'w str, body: &RawObject<'_>) -> Self {
+        Self { id, output: body.read("output").unwrap_or_default(), body: body.to_raw() }
+    }
+
+    /// The response in the last event of a stream.
+    pub(super) fn last(id: &'w str, output: Vec<Box<RawValue>>, events: &str) -> Option<Self> {
+        let (_, data) = events.rsplit_once("data: ")?;
+        let body = RawObject::parse(data.trim_end()).ok()?.get("response")?.to_owned();
+        Some(Self { id, output, body })
+    }
+}
+
 impl After {
     fn remembers(&self) -> bool {
         self.turn.is_some() || self.keeping.is_some()
@@ -55,19 +75,12 @@ impl After {
     /// Remembers what was done before the answer, and the answer where the client may go on from it.
     /// `said` is what the client saw, `last` are the parts of the last turn alone, and `shown` says that the
     /// client was told of the calls that the gateway ran.
-    pub(super) async fn remember(
-        self,
-        request: &Request,
-        said: &llm::Answer,
-        last: &[Part],
-        shown: bool,
-        response: Option<(&str, Vec<Box<RawValue>>)>,
-    ) {
+    pub(super) async fn remember(self, request: &Request, said: &llm::Answer, last: &[Part], shown: bool, response: Option<Whole<'_>>) {
         if let Some(turn) = self.turn {
             turn.done(request, said, last, shown);
         }
-        if let (Some(keeping), Some((id, output))) = (self.keeping, response) {
-            self.memory.responses.keep(keeping, id, &output).await;
+        if let (Some(keeping), Some(Whole { id, output, body })) = (self.keeping, response) {
+            self.memory.responses.keep(keeping, id, &output, &body).await;
         }
     }
 
@@ -130,8 +143,9 @@ impl Loop {
                 if let Some(report) = report {
                     body.set("portolan", raw(&report));
                 }
-                let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
                 if self.after.remembers() {
+                    let kept = self.after.keeping.is_some();
+                    let response = self.writer.response_id().filter(|_| kept).map(|id| Whole::of(id, &body));
                     Box::pin(self.after.remember(request, &said, &said.parts, false, response)).await;
                 }
                 Ok(Answer::Json(meta, bytes(&body), usage))
@@ -194,7 +208,8 @@ impl Loop {
             if let Some(report) = self.report.body() {
                 body.set("portolan", raw(&report));
             }
-            let response = self.writer.response_id().map(|id| (id, body.read("output").unwrap_or_default()));
+            let kept = self.after.keeping.is_some();
+            let response = self.writer.response_id().filter(|_| kept).map(|id| Whole::of(id, &body));
             let shown = answer.parts.iter().any(|part| matches!(part, Part::Ran(_)));
             self.after.remember(request, &answer, &last, shown, response).await;
             return Ok(Answer::Json(meta, bytes(&body), Some(total)));

@@ -47,7 +47,8 @@ impl Tools {
         let mut tools = Self::default();
         let mut functions: Vec<OfferedTool> = Vec::new();
         for mcp in &asked.mcp {
-            let named = named(federation, principal, mcp)?;
+            let field = if request.dialect() == Dialect::Messages { "mcp_servers" } else { "tools" };
+            let named = named(federation, principal, mcp, field)?;
             if mcp.listed {
                 tools.listed.push(Listed { server: mcp.server.clone(), tools: named.iter().map(listed).collect() });
             }
@@ -139,10 +140,10 @@ fn may_use(principal: &Principal) -> Result<(), Error> {
 }
 
 /// The tools of an MCP tool object.
-fn named(federation: &Federation, principal: &Principal, mcp: &McpTool) -> Result<Vec<OfferedTool>, Error> {
+fn named(federation: &Federation, principal: &Principal, mcp: &McpTool, field: &'static str) -> Result<Vec<OfferedTool>, Error> {
     may_use(principal)?;
     if federation.enter(principal, Scope::One(&mcp.server)).is_err() {
-        return Err(Error::Server(mcp.server.clone(), federation.servers(principal)));
+        return Err(Error::Server(mcp.server.clone(), federation.servers(principal), field));
     }
     let mut offered = federation.offered(principal, &globs(&mcp.server)?);
     offered.retain(|tool| tool.server == mcp.server);

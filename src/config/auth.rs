@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use super::value::{SecretText, Text};
 use crate::domain::{Globs, Grants};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use super::source::Source;
 use super::value::Span;
 

@@ -81,13 +81,14 @@ fn plainly(text: &str) -> String {
 
 /// What an unknown key was probably meant to be.
 fn meant(text: &str) -> Option<String> {
-    let (key, rest) = text.strip_prefix("unknown field `")?.split_once('`')?;
+    let (key, rest) = ["unknown field `", "unknown variant `"].iter().find_map(|start| text.strip_prefix(start))?.split_once('`')?;
     match key {
         "mcpServers" => return Some("; servers stand under `mcp:` in `servers:`".to_owned()),
         "args" => return Some("; the arguments stand in `command`, behind the program".to_owned()),
         _ => {}
     }
-    let known = rest.split_once("expected one of ")?.1;
-    let near = nearest(key, known.split(", "));
+    let known = rest.split_once("expected ")?.1;
+    let known = known.strip_prefix("one of ").unwrap_or(known);
+    let near = nearest(key, known.split(", ").flat_map(|names| names.split(" or ")).map(|name| name.trim_matches('`')));
     Some(format!("; did you mean `{}`?", near.first()?))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use super::value::{SecretText, Text};
 use crate::domain::{Isolation, Pin, ServerName, ServerSpec, Transport};
 

@@ -16,6 +16,7 @@ mod registry;
 mod server;
 mod source;
 mod storage;
+mod strays;
 mod telemetry;
 mod template;
 mod value;
@@ -39,6 +40,7 @@ pub use registry::Registry;
 pub use server::{Server, listen_address};
 pub use source::{Method, OnError, Reads, Refresh, Sharing, Source, Trust, has_dots};
 pub use storage::Storage;
+pub use strays::strays;
 pub use telemetry::{Format, Telemetry};
 pub use template::{JsonTemplate, Template, Variable};
 pub use watch::watch;
@@ -59,6 +61,7 @@ pub struct Config {
     /// LLM providers by name. Without this section they are found from the usual environment variables.
     pub providers: Option<BTreeMap<String, Provider>>,
     /// Models that callers may name; `provider/model` works beside them.
+    #[serde(deserialize_with = "models::in_order")]
     pub models: BTreeMap<String, Model>,
     /// Upstream MCP servers.
     pub mcp: Mcp,
@@ -112,6 +115,7 @@ impl Config {
 
     /// What no single section can see: names that point to nothing.
     fn check(&self) -> Result<(), Error> {
+        self.server.check()?;
         self.storage.file(Path::new("."))?;
         self.limits.check()?;
         self.telemetry.check()?;

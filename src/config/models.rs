@@ -1,12 +1,15 @@
 //! `models:`: names that callers use, and how the targets behind each are chosen.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::Error;
+use super::error::Error;
 use super::value::{Span, Text};
 use crate::domain::Globs;
 use crate::expr::Expression;
@@ -36,6 +39,35 @@ pub struct Model {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub tools: Globs,
+    /// Where it stands in the file, counted from 0.
+    #[serde(skip)]
+    pub place: usize,
+}
+
+/// Reads the models with the order in which they are written: the first is the one to talk to.
+pub(super) fn in_order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Model>, D::Error> {
+    struct All;
+    impl<'de> Visitor<'de> for All {
+        type Value = BTreeMap<String, Model>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("models by name")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = BTreeMap::new();
+            while let Some((name, model)) = map.next_entry::<String, Model>()? {
+                let place = all.len();
+                all.insert(name, Model { place, ..model });
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_map(All)
 }
 
 /// How the targets of a model are ordered.
@@ -116,6 +148,9 @@ impl Model {
             let at = |key: &str| at(&format!("targets[{number}].{key}"));
             if target.weight > MAX_WEIGHT {
                 return Err(Error::wrong(at("weight"), format!("is larger than {MAX_WEIGHT}; only the proportion to the others counts")));
+            }
+            if target.weight != 1 && self.strategy != Strategy::Weighted {
+                return Err(Error::wrong(at("weight"), "does nothing without `strategy: weighted`; write that too, or take it out"));
             }
             if target.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
                 return Err(Error::wrong(at("timeout"), "must be longer than nothing; leave it out for no bound of its own"));

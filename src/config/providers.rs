@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use super::value::{SecretText, Text};
 
 /// The provider that is part of the gateway: it needs no key and no network.
@@ -92,7 +92,7 @@ impl Provider {
                 ));
             }
         }
-        if self.base().ends_with("/chat/completions") || self.base().ends_with("/messages") {
+        if ["/chat/completions", "/messages", "/responses", "/embeddings", "/models"].iter().any(|end| self.base().ends_with(end)) {
             return Err(Error::wrong(
                 format!("providers.{name}.base_url"),
                 "must end before the endpoint, as in `https://api.example.com/v1`",
@@ -145,6 +145,12 @@ impl Provider {
     /// Whether a provider of that name may be found without a file.
     pub(super) fn discoverable(name: &str) -> bool {
         name == OLLAMA_NAME || KNOWN.iter().any(|(known, _, _)| *known == name)
+    }
+
+    /// What lets a provider of that name be found without a file, said as what is to be done.
+    pub fn found_by(name: &str) -> Option<String> {
+        let variable = KNOWN.iter().find(|(known, _, _)| *known == name).map(|(_, variable, _)| format!("set {variable}"));
+        variable.or_else(|| (name == OLLAMA_NAME).then(|| format!("let Ollama listen on {OLLAMA}:{OLLAMA_PORT}")))
     }
 
     /// Looks for providers in the environment, and for an Ollama on this machine.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use super::error::Error;
 use super::value::Text;
 
 /// Where the gateway listens, and for whom.
@@ -24,6 +25,35 @@ pub struct Server {
 impl Default for Server {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8484)), hosts: Vec::new(), origins: Vec::new() }
+    }
+}
+
+impl Server {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for (at, host) in self.hosts.iter().enumerate() {
+            // An address of IP version 6 has colons; whoever wrote one meant it.
+            let plain =
+                !host.is_empty() && !host.contains(['/', '@']) && (!host.contains(':') || host.parse::<std::net::Ipv6Addr>().is_ok());
+            if !plain {
+                let why = format!("`{host}` is not the name of a host; write it without scheme and port, as in `gateway.example.com`");
+                return Err(Error::wrong(format!("server.hosts[{at}]"), why));
+            }
+        }
+        for (at, origin) in self.origins.iter().enumerate() {
+            let url = url::Url::parse(origin).ok().filter(|url| origin.contains("://") && url.has_host());
+            // Browsers send scheme, host and port in one form alone, and what differs is never equal to it.
+            let sent = url.map(|url| match url.scheme() {
+                "http" | "https" => url.origin().ascii_serialization(),
+                _ => origin.to_string(),
+            });
+            let why = match sent {
+                Some(sent) if sent == origin.trim_end_matches('/') => continue,
+                Some(sent) => format!("`{origin}` is not an origin as browsers send it; write `{sent}`"),
+                None => format!("`{origin}` is not an origin; write scheme, host and port, as in `https://chat.example.com`"),
+            };
+            return Err(Error::wrong(format!("server.origins[{at}]"), why));
+        }
+        Ok(())
     }
 }
 

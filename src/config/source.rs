@@ -11,7 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Error;
+use super::error::Error;
 use super::template::{JsonTemplate, Template, Variable};
 use super::value::{SecretText, Span, Text};
 use crate::domain::ServerName;
@@ -262,6 +262,9 @@ impl Source {
         }
         if self.select.as_deref().is_some_and(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
             return wrong("select", "must be a JSON Pointer, which begins with `/`, as in `/result/points`");
+        }
+        if self.select.as_deref().is_some_and(|pointer| pointer.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']))) {
+            return wrong("select", "must be a JSON Pointer, in which `~` is written `~0`, and `/` within a name `~1`");
         }
         if self.ttl.0 > LONGEST {
             return wrong("ttl", "must be at most `30d`");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::error::Error;
 use super::value::{Span, Text};
 
 /// Where state is kept.
@@ -31,12 +32,17 @@ impl Storage {
         base.clone_into(&mut self.base);
     }
 
+    /// Whether the file says where the database is.
+    pub fn is_named(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// The database file.
-    pub fn file(&self, data_dir: &Path) -> Result<PathBuf, super::Error> {
+    pub fn file(&self, data_dir: &Path) -> Result<PathBuf, Error> {
         let Some(url) = &self.url else { return Ok(data_dir.join("portolan.db")) };
         match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(self.base.join(path.trim_start_matches("//"))),
-            _ => Err(super::Error::wrong("storage.url", "only `sqlite:PATH` is supported")),
+            _ => Err(Error::wrong("storage.url", "only `sqlite:PATH` is supported")),
         }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-use super::Error;
+use super::error::Error;
 use super::value::Text;
 
 /// Logs. They go to standard error.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::Error;
+use super::error::Error;
 use crate::domain::Secret;
 
 /// Text in which `${NAME}` and `${NAME:-default}` come from the environment; `$$` is a dollar sign.

@@ -67,9 +67,9 @@ pub struct Listed<'c> {
 }
 
 impl Listed<'_> {
-    /// Where its texts come from.
+    /// Where its texts come from, in the words of the configuration.
     pub fn origin(&self) -> String {
-        read::described(self.source)
+        read::addressed(self.source)
     }
 }
 

@@ -114,6 +114,17 @@ pub(super) fn described(source: &Source) -> String {
     }
 }
 
+/// The same with the whole of an address that is no secret: what its operator wrote, without user and query.
+pub(super) fn addressed(source: &Source) -> String {
+    let Some(Reads::Url(url)) = source.reads() else { return described(source) };
+    let written = url.to_string();
+    let plain = written.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = plain.split_once("://") else { return described(source) };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
 /// Where one text came from: what models and callers see.
 fn origin(source: &Source, filled: &Filled<'_>) -> String {
     match filled {

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
+use crate::config::Variable;
 use crate::context::{Listed, Query};
-use crate::domain::Principal;
+use crate::domain::{Principal, clip};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
@@ -30,6 +31,8 @@ struct Preview {
     /// What stands for `{{ tags.NAME }}`.
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// The id of the key that asks; you yourself where it is not said. For the owner alone.
+    key: Option<String>,
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
@@ -47,10 +50,16 @@ async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
     Ok(json!({ "sources": sources }))
 }
 
-async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query, tags }: Preview) -> Result<Value, Error> {
+async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query, tags, key }: Preview) -> Result<Value, Error> {
+    let caller = match &key {
+        // What a source says to one caller is for nobody else to read.
+        Some(_) if !principal.is_owner() => return Err(Error::OwnerOnly("context_preview with a key")),
+        Some(id) => parts.auth.by_id(id).ok_or_else(|| Error::Missing("valid key", clip(id, 40)))?,
+        None => principal,
+    };
     let context = parts.completions.load().context().clone();
-    let query = Query { text: query.as_deref(), tags: Some(&tags) };
-    let outcomes = context.fetch(&principal, std::slice::from_ref(&name), &[], query).await?;
+    let asked = Query { text: query.as_deref(), tags: Some(&tags) };
+    let outcomes = context.fetch(&caller, std::slice::from_ref(&name), &[], asked).await?;
     let outcome = outcomes.first().ok_or_else(|| Error::Missing("context source", name.clone()))?;
     Ok(match &outcome.text {
         Ok(fetched) => json!({
@@ -58,6 +67,17 @@ async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query,
             "bytes": fetched.text.len(), "tokens": fetched.tokens, "cut": fetched.cut, "cached": outcome.cached, "stale": outcome.stale,
             "scope": outcome.sharing.as_str(), "refresh": outcome.refresh.as_str(), "ms": outcome.ms, "text": fetched.text,
         }),
-        Err(why) => json!({ "name": name, "error": why, "ms": outcome.ms }),
+        Err(why) => {
+            let listed = context.list().find(|listed| listed.name == name);
+            let lacks = |variable: &&Variable| match variable {
+                Variable::Query | Variable::Embedding => query.as_deref().unwrap_or_default().trim().is_empty(),
+                Variable::RequestTag(tag) => !tags.contains_key(tag),
+                Variable::CallerTag(tag) => !caller.tags().contains_key(tag),
+                Variable::CallerId | Variable::CallerSubject => false,
+            };
+            let lacking: Vec<String> =
+                listed.iter().flat_map(|listed| listed.source.variables()).filter(lacks).map(ToString::to_string).collect();
+            json!({ "name": name, "from": listed.map(|listed| listed.origin()), "error": why, "lacking": lacking, "ms": outcome.ms })
+        }
     })
 }

@@ -78,8 +78,12 @@ impl Control {
             Err(error) => (json!({ "error": { "code": error.code(), "message": error.to_string() } }), true),
         };
         if tool.class != Class::Read {
-            let about = crate::domain::clip(&about, 64);
-            tracing::info!(control.tool = %name, control.about = %about, principal.id = %principal.id(), failed, "`{name}` of `{about}` was asked for by {}", principal.id());
+            let (about, by) = (crate::domain::clip(&about, 64), principal.id());
+            if failed {
+                tracing::warn!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}, and failed");
+            } else {
+                tracing::info!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}");
+            }
         }
         let text = if failed {
             value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned()

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
+use crate::config::strays;
 use crate::domain::{Principal, clip};
 use crate::llm::Facts;
 
@@ -76,6 +77,11 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
     let mut told = serde_json::to_value(explanation).unwrap_or_default();
     if let Value::Object(told) = &mut told {
         told.insert("caller".to_owned(), caller.id().into());
+        if let Some(model) = completions.router().named().get(&explain.name) {
+            let one = BTreeMap::from([(explain.name.clone(), model.clone())]);
+            let unknown = strays(&parts.registry.catalog().servers, &BTreeMap::new(), &one);
+            told.insert("warnings".to_owned(), unknown.into_iter().map(|stray| Value::from(stray.why)).collect());
+        }
     }
     Ok(told)
 }
@@ -84,8 +90,9 @@ async fn list(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Val
     let completions = parts.completions.load_full();
     let router = completions.router();
     // Also those that a condition keeps for others: this is where one looks for them.
-    let granted = router.named().iter().filter(|(name, _)| principal.grants().model(name));
-    let named = granted.map(|(name, model)| {
+    let mut granted: Vec<_> = router.named().iter().filter(|(name, _)| principal.grants().model(name)).collect();
+    granted.sort_by_key(|(_, model)| model.place);
+    let named = granted.into_iter().map(|(name, model)| {
         let targets: Vec<String> = model.targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect();
         let context: Vec<String> = model.context.iter().map(ToString::to_string).collect();
         let when = model.when.as_ref().map(|when| when.source().to_owned());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
-use crate::domain::Principal;
+use crate::domain::{Principal, printable};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![Tool::new::<Nothing, _, _>("status_show", Class::Read, "Shows what runs, what is held and what is wrong.", show)]
@@ -15,17 +15,25 @@ pub(super) fn tools() -> Vec<Tool> {
 async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
     let catalog = parts.registry.catalog();
     let held: Vec<_> = catalog.servers.values().filter(|entry| entry.held.is_some()).map(|entry| &entry.spec.name).collect();
-    let problems: Vec<_> = catalog
-        .servers
-        .values()
-        .filter_map(|entry| Some(json!({ "server": entry.spec.name, "error": entry.problem.as_ref()?.to_string() })))
-        .collect();
-    let completions = parts.completions.load();
+    let servers = catalog.servers.values();
+    let mut problems: Vec<Value> =
+        servers.filter_map(|entry| Some(json!({ "server": entry.spec.name, "error": entry.problem.as_ref()?.to_string() }))).collect();
+    let completions = parts.completions.load_full();
+    let router = completions.router();
+    let names: Vec<&str> = router.providers().names().collect();
+    let lists = futures::future::join_all(names.iter().map(|name| router.providers().listed(name))).await;
+    let sick = names.iter().zip(lists).filter_map(|(name, listed)| Some((name, listed.err()?)));
+    problems.extend(sick.map(|(name, why)| json!({ "provider": name, "error": printable(&why) })));
+    let left_out = router.health().left_out();
+    problems.extend(left_out.into_iter().map(|(target, left)| {
+        let seconds = left.as_secs().max(1);
+        json!({ "target": target, "error": format!("it failed and is left out for {seconds} s more"), "left_out_s": seconds })
+    }));
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": parts.started.elapsed().as_secs(),
         "servers": catalog.servers.len(),
-        "providers": completions.router().providers().names().collect::<Vec<_>>(),
+        "providers": names,
         "held": held,
         "problems": problems,
     }))

@@ -30,6 +30,11 @@ impl Globs {
         self.set.as_ref().is_none_or(|set| set.is_match(name))
     }
 
+    /// The patterns as they were written.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
     /// Whether there is no narrowing at all.
     pub fn is_all(&self) -> bool {
         self.set.is_none()

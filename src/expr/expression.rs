@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cel::{ParseErrors, Program, Value};
 
 use super::bounds::{self, Found, MAX_SOURCE};
+use super::kind;
 use super::scope::{ENV, Scope};
 use crate::domain::{clip, printable};
 
@@ -55,6 +56,7 @@ impl Expression {
         let reading = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK).spawn(move || {
             let program = ENV.compile(&text).map_err(|errors| syntax(&errors))?;
             let found = bounds::check(program.expression())?;
+            kind::check(program.expression())?;
             Ok::<_, String>((program, found))
         });
         let read = reading.map_err(|error| format!("the expression `{shown}` cannot be read now: {error}"))?.join();
@@ -115,6 +117,8 @@ fn syntax(errors: &ParseErrors) -> String {
     let text = error.msg.strip_prefix(MARK).unwrap_or(&error.msg);
     let text = text.split(" expecting ").next().unwrap_or_default();
     let text = if text.contains("<EOF>") { "it ends too early" } else { text };
+    let single = ["'=", "'= '"].iter().any(|sign| error.msg.contains(&format!("token recognition error at: {sign}")));
+    let text = if single { "`=` is no operator; write `==`" } else { text };
     let (line, column) = error.pos;
     let line = if line > 1 { format!("line {line} ") } else { String::new() };
     format!("is not CEL: at {line}column {column}: {}", printable(&clip(text, 160)))
@@ -154,8 +158,7 @@ mod tests {
 
     #[test]
     fn what_fails_or_is_neither_true_nor_false_is_no_yes() {
-        for source in ["caller.tags.team == 'x'", "1 / 0 == 1", "caller.id", "[1][7] == 1", "9223372036854775807 + 1 > 0", "caller.id > 1"]
-        {
+        for source in ["caller.tags.team == 'x'", "1 / 0 == 1", "[1][7] == 1", "9223372036854775807 + 1 > 0", "caller.id > 1"] {
             assert!(matches!(ask(source), Verdict::Failed(_)), "{source}: {:?}", ask(source));
         }
     }
@@ -170,7 +173,8 @@ mod tests {
             ("now() > 1", "unknown function `now`"),
             ("caller.tags[", "at column 13: it ends too early"),
             ("", "at column 1: it ends too early"),
-            ("caller.id = 'x'", "at column 11"),
+            ("caller.id = 'x'", "at column 11: `=` is no operator; write `==`"),
+            ("caller.id ='x'", "write `==`"),
             ("Thing{a: 1} == 1", "makes a `Thing`"),
         ] {
             assert!(refused(source).contains(word), "{source}: {}", refused(source));

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod expression;
+mod kind;
 mod scope;
 mod words;
 

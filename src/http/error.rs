@@ -130,18 +130,24 @@ impl IntoResponse for ApiError {
 
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
-        use completion::Error::{Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Server, Store, Tool, Turns};
+        use completion::Error::{
+            Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Response, Server, Store, Tool, Turns, Unanswered,
+        };
         let message = error.to_string();
         let (status, code, param) = match &error {
             Invalid { param, .. } => (StatusCode::BAD_REQUEST, "invalid_request", param.as_deref()),
             Previous(_) => (StatusCode::BAD_REQUEST, "previous_response_not_found", Some("previous_response_id")),
+            Response(_) => (StatusCode::NOT_FOUND, "response_not_found", Some("id")),
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
-            Server(..) => (StatusCode::NOT_FOUND, "server_not_found", Some("tools")),
+            Server(.., param) => (StatusCode::NOT_FOUND, "server_not_found", Some(*param)),
             Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),
             NoMcp => (StatusCode::FORBIDDEN, "missing_grant", Some("tools")),
             Context(context::Error::Unknown { .. }) => (StatusCode::NOT_FOUND, "context_not_found", Some("portolan.context")),
             Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),
             Context(context::Error::Failed { .. }) => (StatusCode::BAD_GATEWAY, "context_failed", None),
+            // Who else failed is more than the last one can say.
+            Unanswered(why) if why.others > 0 => return ApiError { message: message.clone(), ..provider(&why.error, message) },
+            Unanswered(why) => return provider(&why.error, message),
             Provider(error) => return provider(error, message),
             Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", None),
             Turns(_) => (StatusCode::BAD_GATEWAY, "tool_turns_exceeded", None),

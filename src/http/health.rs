@@ -27,7 +27,7 @@ pub(super) async fn home(headers: HeaderMap) -> impl IntoResponse {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("127.0.0.1:8484");
     let text = format!(
         "Portolan {}\n\nMCP, all servers       http://{host}/mcp\nMCP, one server        http://{host}/mcp/NAME\n\
-         OpenAI-compatible      http://{host}/v1\nMetrics                http://{host}/metrics\nHealth                 http://{host}/readyz\n\n\
+         OpenAI-compatible      http://{host}/v1\nAnthropic-compatible   http://{host}\nMetrics                http://{host}/metrics\nHealth                 http://{host}/readyz\n\n\
          `portolan --help` shows what can be done from the command line.\n",
         env!("CARGO_PKG_VERSION")
     );

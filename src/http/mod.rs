@@ -11,6 +11,7 @@ mod meters;
 mod models;
 mod pace;
 mod paths;
+mod responses;
 mod serve;
 mod sessions;
 mod sse;
@@ -31,6 +32,7 @@ pub fn router(state: State) -> Router {
         // OpenAI-compatible.
         .route(paths::CHAT, post(completions::chat))
         .route(paths::RESPONSES, post(completions::responses))
+        .route(paths::RESPONSE, get(responses::show).delete(responses::remove))
         .route(paths::EMBEDDINGS, post(completions::embed))
         .route(paths::MODELS, get(models::list))
         .route(paths::MODEL, get(models::show))

@@ -4,6 +4,7 @@ pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const TARGET: &str = "/mcp/{target}";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const RESPONSES: &str = "/v1/responses";
+pub(super) const RESPONSE: &str = "/v1/responses/{id}";
 pub(super) const EMBEDDINGS: &str = "/v1/embeddings";
 pub(super) const MODELS: &str = "/v1/models";
 pub(super) const MODEL: &str = "/v1/models/{*id}";
@@ -17,7 +18,7 @@ pub(super) const HOME: &str = "/";
 /// The route that a path takes, by the name it has in metrics and logs.
 pub(super) fn route(path: &str) -> &'static str {
     const WHOLE: [&str; 11] = [CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, LIVE, READY, METRICS, HOME];
-    const BELOW: [(&str, &str); 2] = [("/mcp/", TARGET), ("/v1/models/", MODEL)];
+    const BELOW: [(&str, &str); 3] = [("/mcp/", TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE)];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
 }

@@ -16,6 +16,7 @@ mod dialect;
 mod echo;
 mod error;
 mod fields;
+mod lists;
 mod media;
 mod members;
 mod messages;

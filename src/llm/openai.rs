@@ -44,5 +44,5 @@ impl Provider for OpenAi {
 pub(super) fn list(body: &[u8]) -> Result<Vec<String>, Error> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Error::Protocol("its list of models is not JSON"))?;
     let list = body.get("data").and_then(Value::as_array).ok_or(Error::Protocol("its list of models has no `data`"))?;
-    Ok(list.iter().filter_map(|model| model.get("id")?.as_str().map(str::to_owned)).take(5_000).collect())
+    Ok(list.iter().filter_map(|model| model.get("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)).take(5_000).collect())
 }

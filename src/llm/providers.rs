@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
-
 use super::chat::Manner;
 use super::dialect::Dialect;
 use super::error::Error;
+use super::lists::Lists;
 use super::provider::{Endpoint, Provider, Reply};
 use super::request::Request;
 use super::send::Remote;
@@ -24,12 +23,13 @@ pub struct Providers(Arc<Inner>);
 
 struct Inner {
     all: BTreeMap<String, Box<dyn Provider>>,
-    lists: Cache<String, Arc<Vec<String>>>,
+    lists: Lists,
 }
 
 impl Providers {
     /// The built-in provider and those of the configuration.
-    pub fn new<'a>(net: &Net, declared: impl Iterator<Item = (&'a String, &'a config::Provider)>, idle: Duration) -> Self {
+    pub fn new<'a>(net: &Net, declared: impl Iterator<Item = (&'a String, &'a config::Provider)> + Clone, idle: Duration) -> Self {
+        let lists = Lists::new(net, declared.clone());
         let mut all: BTreeMap<String, Box<dyn Provider>> = BTreeMap::new();
         all.insert(BUILT_IN.to_owned(), Box::new(echo::Echo));
         for (name, provider) in declared {
@@ -41,7 +41,6 @@ impl Providers {
             };
             all.insert(name.clone(), provider);
         }
-        let lists = Cache::builder().max_capacity(256).time_to_live(Duration::from_secs(300)).build();
         Self(Arc::new(Inner { all, lists }))
     }
 
@@ -80,11 +79,19 @@ impl Providers {
 
     /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.
     pub async fn models(&self, name: &str) -> Arc<Vec<String>> {
-        let read = async {
-            let Some(provider) = self.0.all.get(name) else { return Err(()) };
-            let listing = tokio::time::timeout(Duration::from_secs(3), provider.models());
-            listing.await.map_err(|_| ())?.map(Arc::new).map_err(|_| ())
-        };
-        self.0.lists.try_get_with(name.to_owned(), read).await.unwrap_or_default()
+        match self.0.all.get(name) {
+            Some(provider) => self.0.lists.get(name, provider.as_ref()).await.unwrap_or_default(),
+            None => Arc::default(),
+        }
+    }
+
+    /// The same for operators, who are told why there are none.
+    pub async fn listed(&self, name: &str) -> Result<Arc<Vec<String>>, String> {
+        let Some(provider) = self.0.all.get(name) else { return Err("there is no such provider".to_owned()) };
+        match self.0.lists.get(name, provider.as_ref()).await {
+            Ok(models) if models.is_empty() => Err("answers, but lists no models".to_owned()),
+            Ok(models) => Ok(models),
+            Err(error) => Err(self.0.lists.why(name, &error).await),
+        }
     }
 }

@@ -192,7 +192,9 @@ impl Remote {
         if is(&reply, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(reply).await?;
-            return Err(error_in(&body).map_or(Error::Protocol("it is not a stream"), |refusal| Error::said(cleaned(&self.secrets, &refusal))));
+            return Err(
+                error_in(&body).map_or(Error::Protocol("it is not a stream"), |refusal| Error::said(cleaned(&self.secrets, &refusal)))
+            );
         }
         if !is(&reply, EVENT_STREAM) {
             return Err(Error::Protocol("it is not a stream of events"));

@@ -91,6 +91,8 @@ pub struct ResponseRow {
     pub items: String,
     /// When it was made, in milliseconds since the epoch.
     pub created_ms: i64,
+    /// The whole answer, as the client got it.
+    pub answer: Option<String>,
 }
 
 /// A response, with those that it went on from.
@@ -139,6 +141,10 @@ pub trait Contract: Send + Sync {
     /// The items of a caller's response and of those it went on from, at most `most` of them and no more once
     /// they have more than so many `bytes`, the oldest first; nothing when the response is not there.
     async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error>;
+    /// The whole answer of a caller's response.
+    async fn answer(&self, caller: &str, id: &str) -> Result<Option<String>, Error>;
+    /// Removes a caller's response; false when the caller has none of that id here.
+    async fn remove_response(&self, caller: &str, id: &str) -> Result<bool, Error>;
     /// Forgets responses made before a time, in milliseconds since the epoch, that none made later goes on from, and
     /// the oldest of more than `most`; how many there were.
     async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error>;

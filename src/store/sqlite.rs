@@ -177,15 +177,31 @@ impl Contract for Sqlite {
     }
 
     async fn add_response(&self, row: &ResponseRow) -> Result<(), Error> {
+        let mut all = self.writer.begin().await?;
         query("INSERT INTO responses (id, caller, previous, items, created_ms) VALUES ($1, $2, $3, $4, $5)")
             .bind(&row.id)
             .bind(&row.caller)
             .bind(&row.previous)
             .bind(&row.items)
             .bind(row.created_ms)
-            .execute(&self.writer)
+            .execute(&mut *all)
             .await?;
+        if let Some(answer) = &row.answer {
+            query("INSERT INTO answers (id, body) VALUES ($1, $2)").bind(&row.id).bind(answer).execute(&mut *all).await?;
+        }
+        all.commit().await?;
         Ok(())
+    }
+
+    async fn answer(&self, caller: &str, id: &str) -> Result<Option<String>, Error> {
+        let found = query("SELECT body FROM answers JOIN responses USING (id) WHERE id = $1 AND caller = $2");
+        let row = found.bind(id).bind(caller).fetch_optional(&self.readers).await?;
+        row.map(|row| row.try_get(0).map_err(Error::from)).transpose()
+    }
+
+    async fn remove_response(&self, caller: &str, id: &str) -> Result<bool, Error> {
+        let gone = query("DELETE FROM responses WHERE id = $1 AND caller = $2 AND items <> ''").bind(id).bind(caller);
+        Ok(gone.execute(&self.writer).await?.rows_affected() > 0)
     }
 
     async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error> {
@@ -281,6 +297,7 @@ mod tests {
             previous: previous.map(Into::into),
             items: format!("[\"{id}\"]"),
             created_ms: if id == "1" { 1 } else { 9 },
+            answer: Some(format!("{{\"id\":\"{id}\"}}")),
         };
         for row in [row("1", None), row("2", Some("1")), row("3", Some("2"))] {
             store.add_response(&row).await.unwrap();
@@ -292,11 +309,16 @@ mod tests {
         assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), chain(&["[\"1\"]", "[\"2\"]", "[\"3\"]"], None));
         assert_eq!(store.responses("key:a", "3", 2, 999).await.unwrap(), chain(&["[\"2\"]", "[\"3\"]"], Some("1")));
         assert_eq!(store.responses("key:b", "3", 9, 999).await.unwrap(), Chain::default());
+        assert_eq!(store.answer("key:a", "1").await.unwrap().as_deref(), Some("{\"id\":\"1\"}"));
+        assert!(store.answer("key:b", "1").await.unwrap().is_none() && !store.remove_response("key:b", "1").await.unwrap());
         store.add_response(&row("1b", None)).await.unwrap();
         store.add_response(&ResponseRow { created_ms: 1, ..row("old", None) }).await.unwrap();
         assert_eq!(store.forget_responses(5, 9).await.unwrap(), 1, "what is too old, but for what something newer goes on from");
+        assert!(store.answer("key:a", "old").await.unwrap().is_none(), "the answer goes with its response");
         assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap().before, None);
-        assert_eq!(store.forget_responses(5, 2).await.unwrap(), 4, "what is too much, and all of the same time");
+        assert!(store.remove_response("key:a", "2").await.unwrap() && !store.remove_response("key:a", "2").await.unwrap());
+        assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), chain(&["[\"3\"]"], Some("2")), "what is gone is missed");
+        assert_eq!(store.forget_responses(5, 1).await.unwrap(), 3, "what is too much, and all of the same time");
     }
 
     #[tokio::test]

@@ -12,9 +12,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tracing::debug;
 
-use super::connection::Wire;
+use super::change::{Change, OnChange};
+use super::connection::{Call, Connection, Peer, Wire};
+use super::error::Error;
 use super::transport::{Http, Launch, Stdio, every_change};
-use super::{Call, Change, Connection, Error, OnChange, Peer};
 use crate::domain::{RawObject, ServerSpec, Transport};
 use crate::net::{Net, Reach};
 use crate::protocol::{Era, Params, Revision};

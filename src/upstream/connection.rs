@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::Error;
+use super::error::Error;
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Era, Params};
 

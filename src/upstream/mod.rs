@@ -20,7 +20,7 @@ use futures::future::{BoxFuture, Shared};
 use tokio::task::AbortHandle;
 
 pub use change::{Change, OnChange};
-pub use connection::{Call, Connection, Listener, Note, Peer};
+pub use connection::{Call, Connection, Listener, Note};
 pub use error::Error;
 pub use supervisor::{SUPERVISE, supervise};
 

@@ -21,6 +21,13 @@ fn providers(a: &StubProvider, b: &StubProvider) -> String {
     )
 }
 
+/// A model `m` whose first target gives this reply, and the provider of the second.
+async fn one_after_another(reply: Reply) -> (TestGateway, StubProvider) {
+    let (gateway, first, second) = two("models:\n  m: { targets: [{ provider: a, model: x }, { provider: b, model: y }] }\n").await;
+    first.then([reply]);
+    (gateway, second)
+}
+
 /// Who answers a model's name.
 async fn answered_by(gateway: &TestGateway, model: &str) -> String {
     let answer = post(&gateway.url("/v1/chat/completions"), &chat(model, "x")).await;
@@ -110,14 +117,7 @@ limits: {{ retries: 0, breaker_failures: 100 }}
 async fn no_other_target_is_tried_once_the_first_word_is_out() {
     let begun = Reply::stream_text(&["begun"]);
     let cut = begun.body_text().find("begun").unwrap() + 60;
-    let first = StubProvider::start([begun.cut_after(cut)]).await;
-    let second = StubProvider::start([]).await;
-    let config = format!(
-        "providers: {{ a: {{ kind: openai-compatible, base_url: '{}' }}, b: {{ kind: openai-compatible, base_url: '{}' }} }}\nmodels:\n  m: {{ targets: [{{ provider: a, model: x }}, {{ provider: b, model: y }}] }}\n",
-        first.base(),
-        second.base()
-    );
-    let gateway = TestGateway::with_config(&config).await;
+    let (gateway, second) = one_after_another(begun.cut_after(cut)).await;
     let answer = post(&gateway.url("/v1/chat/completions"), &streamed("m", "x")).await;
     assert!(answer.text.contains("begun") && answer.word() == "upstream_truncated", "{}", answer.text);
     assert!(second.received().is_empty());
@@ -126,14 +126,7 @@ async fn no_other_target_is_tried_once_the_first_word_is_out() {
 #[tokio::test]
 async fn a_request_that_is_wrong_is_not_tried_elsewhere() {
     let refusal = json!({ "error": { "message": "temperature is too high", "type": "invalid_request_error", "code": "out_of_range", "param": "temperature" } });
-    let first = StubProvider::start([Reply::status(400, &refusal)]).await;
-    let second = StubProvider::start([]).await;
-    let config = format!(
-        "providers: {{ a: {{ kind: openai-compatible, base_url: '{}' }}, b: {{ kind: openai-compatible, base_url: '{}' }} }}\nmodels:\n  m: {{ targets: [{{ provider: a, model: x }}, {{ provider: b, model: y }}] }}\n",
-        first.base(),
-        second.base()
-    );
-    let gateway = TestGateway::with_config(&config).await;
+    let (gateway, second) = one_after_another(Reply::status(400, &refusal)).await;
     let answer = post(&gateway.url("/v1/chat/completions"), &chat("m", "x")).await;
     assert_eq!(
         (answer.status, answer.word(), &answer.body["error"]["param"]),
@@ -302,6 +295,11 @@ async fn what_a_file_says_wrongly_of_models_is_named_with_its_place() {
         (format!("{target} }}], retries: 6"), vec!["models.m.retries", "at most 5"]),
         (format!("{target}, weight: 0 }}], strategy: weighted"), vec!["models.m.targets", "weight"]),
         (format!("{target}, weight: 9999999 }}]"), vec!["models.m.targets[0].weight", "1000000"]),
+        (format!("{target}, weight: 3 }}]"), vec!["models.m.targets[0].weight", "strategy: weighted"]),
+        (format!("{target} }}], when: caller.id"), vec!["line 2 column", "is a text, where true or false is needed"]),
+        (format!("{target} }}], when: 'caller.id = 1'"), vec!["line 2 column", "write `==`"]),
+        (format!("{target} }}], when: 'request.endpoint == \"chatt\"'"), vec!["line 2 column", "did you mean `chat`?"]),
+        (format!("{target} }}], strategy: fallbak"), vec!["line 2 column", "did you mean `fallback`?"]),
         (format!("{target}, timeout: 0s }}]"), vec!["models.m.targets[0].timeout"]),
         (format!("{target}, price: {{ input: -1, output: 2 }} }}]"), vec!["models.m.targets[0].price", "dollars per million"]),
         (format!("{target}, price: {{ input: 1 }} }}]"), vec!["line 2 column", "output"]),
@@ -356,7 +354,7 @@ async fn model_explain_is_a_table_for_people_and_json_for_scripts() {
         assert!(text.contains(word), "`{word}` is not in:\n{text}");
     }
     assert!(text.contains("first for 75% of requests") && text.contains("unknown"), "{text}");
-    let text = gateway.cli(&["model", "explain", "shared", "--tag", "eu=1"]).await.ok();
+    let text = gateway.cli(&["model", "explain", "shared", "--tag", "eu=1"]).await.stdout;
     assert!(text.contains("is NOT answered") && text.contains(": no"), "{text}");
     let told = gateway.cli(&["model", "explain", "shared", "--endpoint", "embeddings", "--json"]).await.json();
     assert_eq!((&told["strategy"], &told["targets"][0]["weight"]), (&json!("weighted"), &json!(3)));

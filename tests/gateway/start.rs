@@ -25,7 +25,7 @@ fn named(model: &str) -> String {
 async fn the_banner_says_where_things_are_and_what_to_do_next() {
     let gateway = TestGateway::start().await;
     let banner = gateway.banner();
-    for word in ["/mcp", "/v1", "owner.key", "portolan/echo", "portolan server add"] {
+    for word in ["/mcp", "/v1", "Anthropic", "owner.key", "portolan/echo", "portolan server add"] {
         assert!(banner.contains(word), "`{word}` is in:\n{banner}");
     }
     assert!(!banner.contains(&gateway.owner_key()), "on loopback the key stays in its file");
@@ -94,6 +94,13 @@ async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
         ("context:\n  sources:\n    a: { file: a.md, resource: 'x://y', server: b }\n", vec!["context.sources.a"]),
         ("storage: { url: 'mysql://x' }\n", vec!["portolan.yaml", "storage.url"]),
         ("server: { listen: here }\n", vec!["line 1", "`here`", "127.0.0.1:8484"]),
+        ("server: { origins: [chat.example.com] }\n", vec!["server.origins[0]", "`chat.example.com`", "https://"]),
+        ("server: { origins: ['https://chat.example.com/path'] }\n", vec!["server.origins[0]", "write `https://chat.example.com`"]),
+        ("server: { origins: ['https://Chat.example.com:443'] }\n", vec!["server.origins[0]", "write `https://chat.example.com`"]),
+        ("server: { hosts: ['https://gateway.example.com'] }\n", vec!["server.hosts[0]", "without scheme"]),
+        ("server: { hosts: ['gateway.example.com:443'] }\n", vec!["server.hosts[0]", "port"]),
+        ("context:\n  sources:\n    a: { url: 'http://x.example', select: '/a~2' }\n", vec!["context.sources.a.select", "`~0`"]),
+        ("providers:\n  a: { kind: opnai }\n", vec!["line 2", "opnai", "did you mean `openai`?"]),
         ("telemetry: { log: verbose }\n", vec!["telemetry.log", "verbose", "debug"]),
         ("mcp:\n  servers:\n    a: { command: 'npx -y some-server' }\n", vec!["line 3", "a list is expected"]),
         ("limits: {}\nlimits: {}\n", vec!["line 2", "`limits` stands twice"]),

@@ -9,15 +9,14 @@ from cases import Checks, case
 from house import GATEWAY_KEY, KINDS, TOO_LONG, house
 from provider.script import fail, say, think, use
 
-# What the model is told that the gateway's tool is called: by Claude Code, and by the gateway for Codex's namespaces.
-GATEWAYS_FOR_CLAUDE = "mcp__portolan__demo__echo"
-GATEWAYS_FOR_CODEX = "mcp__portolan__demo__echo"
+# What the model is told that the gateway's tool is called: by Claude Code, and by the gateway for Codex's namespaces alike.
+GATEWAYS_TOOL = "mcp__portolan__demo__echo"
 
 SCRIPT = {
     # Claude Code's own tool, then one of the gateway's, and an answer.
     "coder": [
         [think("A command will do. "), say("I run it."), use("Bash", command="echo ahoy-from-a-shell", description="Says ahoy")],
-        [use(GATEWAYS_FOR_CLAUDE, text="over the sea")],
+        [use(GATEWAYS_TOOL, text="over the sea")],
         [say("All said.")],
         [say("And said again.")],
     ],
@@ -26,7 +25,7 @@ SCRIPT = {
     # The same for Codex, to which an MCP server is a namespace.
     "codex": [
         [say("I run it."), use("exec_command", cmd="echo ahoy-from-a-shell")],
-        [use(GATEWAYS_FOR_CODEX, text="over the sea")],
+        [use(GATEWAYS_TOOL, text="over the sea")],
         [say("All said.")],
         [say("And said again.")],
     ],
@@ -53,7 +52,7 @@ class Desk:
         wrapper = peers.AGENTS / "@anthropic-ai/claude-code/cli-wrapper.cjs"
         command = [node(), wrapper, "--print", prompt, "--model", f"{kind}/{model}", "--output-format", "json"]
         command += ["--mcp-config", json.dumps(servers), "--strict-mcp-config"]
-        command += ["--allowedTools", "Bash", GATEWAYS_FOR_CLAUDE, *options]
+        command += ["--allowedTools", "Bash", GATEWAYS_TOOL, *options]
         quiet = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "CLAUDE_CODE_MAX_RETRIES": "0"}
         # As `x-api-key`, or as a bearer token.
         credential = "ANTHROPIC_API_KEY" if kind == "chat" else "ANTHROPIC_AUTH_TOKEN"
@@ -93,10 +92,12 @@ enabled = false
 """
 
 
-def results_of(provider, kind):
-    """What the last request told the model of its tools' results, as one text."""
+def told_of(check, at, kind, *results):
+    """Whether the last request told the model of these among its tools' results."""
     path = "/v1/chat/completions" if kind == "chat" else "/v1/messages"
-    return json.dumps(provider.asked(path)[-1].body["messages"])
+    seen = json.dumps(at.provider.asked(path)[-1].body["messages"])
+    for result in results:
+        check.holds(f"{kind}: no {result!r} among the results", result in seen, seen[-1500:])
 
 
 @case("node", "agents")
@@ -107,10 +108,8 @@ def claude_code_works_with_its_own_tools_and_those_of_the_gateway(_):
             report = desk.claude(kind, "Say ahoy, here and over the sea.")
             check.equal(f"{kind}: the answer", (report["is_error"], report["result"]), (False, "All said."))
             check.equal(f"{kind}: turns", report["num_turns"], 3)
-            seen = results_of(at.provider, kind)
             # The note on its surroundings stands between the messages.
-            for result in ("# Environment", "ahoy-from-a-shell", "over the sea"):
-                check.holds(f"{kind}: no {result!r} among the results", result in seen, seen[-1500:])
+            told_of(check, at, kind, "# Environment", "ahoy-from-a-shell", "over the sea")
             if kind == "claude":
                 last = at.provider.asked("/v1/messages")[-1]
                 check.holds("no betas", "claude-code-" in last.headers.get("anthropic-beta", ""), last.headers)
@@ -127,9 +126,7 @@ def claude_code_shows_a_picture_and_looks_for_a_tool(_):
         for kind in KINDS:
             report = desk.claude(kind, "What is in dot.png?", "--allowedTools", "Read", "ToolSearch", model="looker")
             check.equal(f"{kind}: the answer", (report["is_error"], report["result"]), (False, "A red dot."))
-            seen = results_of(at.provider, kind)
-            for result in ("WebFetch", "image/png"):
-                check.holds(f"{kind}: no {result!r} among the results", result in seen, seen[-1500:])
+            told_of(check, at, kind, "WebFetch", "image/png")
 
 
 @case("node", "agents")
@@ -157,8 +154,7 @@ def codex_works_with_its_own_tools_and_those_of_the_gateway(_):
             said = [item["text"] for item in items if item["type"] == "agent_message"]
             check.equal(f"{kind}: what it said", said, ["I run it.", "All said."])
             check.equal(f"{kind}: the end", events[-1]["type"], "turn.completed")
-            seen = results_of(at.provider, kind)
-            check.holds(f"{kind}: no 'over the sea' among the results", "over the sea" in seen, seen[-1500:])
+            told_of(check, at, kind, "over the sea")
             again = desk.codex(kind, "Once more.", "resume", "--last")
             said = [event["item"].get("text") for event in again if event["type"] == "item.completed"]
             check.holds(f"{kind}: taken up again", "And said again." in said, said)

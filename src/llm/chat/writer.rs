@@ -76,13 +76,14 @@ impl Writer {
             let frame = json!({ "id": id, "object": "chat.completion.chunk", "created": now_ms() / 1000, "model": model }).to_string();
             self.frame = format!("data: {}", frame.trim_end_matches('}'));
             self.head = format!("{},\"choices\":[{{\"index\":0,\"delta\":", self.frame);
-            let _ = write!(out, "{}{{\"role\":\"assistant\",\"content\":\"\"}},\"finish_reason\":null}}]}}\n\n", self.head);
+            let _ =
+                write!(out, "{}{{\"role\":\"assistant\",\"content\":\"\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n", self.head);
         }
     }
 
     fn delta<T: serde::Serialize + ?Sized>(&mut self, key: &str, value: &T, out: &mut String) {
         let value = serde_json::to_string(value).unwrap_or_default();
-        let _ = write!(out, "{}{{\"{key}\":{value}}},\"finish_reason\":null}}]}}\n\n", self.head);
+        let _ = write!(out, "{}{{\"{key}\":{value}}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n", self.head);
     }
 
     /// Writes the end; `usage` is that of all turns together.
@@ -90,7 +91,7 @@ impl Writer {
         self.begin("", "", out);
         let (finish, native) = self.finish.take().unwrap_or_default();
         let word = if self.calls > 0 && finish == Finish::Stop { "tool_calls" } else { reason(finish) };
-        let _ = write!(out, "{}{{}},\"finish_reason\":\"{word}\"", self.head);
+        let _ = write!(out, "{}{{}},\"logprobs\":null,\"finish_reason\":\"{word}\"", self.head);
         if !native.is_empty() && native != word {
             let _ = write!(out, ",\"native_finish_reason\":{}", Value::from(native));
         }

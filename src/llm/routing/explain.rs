@@ -127,7 +127,7 @@ impl Router {
                     "it is not under `models:`, does not begin with the name of a provider and a slash, and no provider lists it"
                 };
                 let suggestions = unknown.suggestions;
-                let why = why.to_owned();
+                let why = unknown.hint.unwrap_or_else(|| why.to_owned());
                 Explanation {
                     name: unknown.model,
                     is: "unknown",

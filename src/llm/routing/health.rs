@@ -85,6 +85,20 @@ impl Health {
         Permit { name: target.clone(), provider: slot(target.provider()), target: slot(target.name()) }
     }
 
+    /// The targets, and providers, that are left out now, and for how long.
+    pub fn left_out(&self) -> Vec<(String, Duration)> {
+        let now = Instant::now();
+        let open = |(name, breaker): (String, Arc<Breaker>)| match breaker.phase() {
+            Phase::Open(until, _) if now < until => Some((name, until - now)),
+            _ => None,
+        };
+        let known = self.0.known.iter().map(|(name, breaker)| (name.clone(), breaker.clone()));
+        let others = self.0.others.iter().map(|(name, breaker)| (name.to_string(), breaker));
+        let mut all: Vec<_> = known.chain(others).filter_map(open).collect();
+        all.sort();
+        all
+    }
+
     /// How a target stands now.
     pub fn standing(&self, target: &Target) -> Standing {
         let now = Instant::now();

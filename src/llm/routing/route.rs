@@ -33,8 +33,10 @@ pub struct Route {
 pub struct Unknown {
     /// What was asked for.
     pub model: String,
-    /// Names that come near.
+    /// Names that come near, each of which this caller may use.
     pub suggestions: Vec<String>,
+    /// What would have to be there, for callers who may use what is not declared.
+    pub hint: Option<String>,
 }
 
 /// What is known of a request when its model's name is resolved.
@@ -228,8 +230,9 @@ impl Router {
 
     /// All models a caller may use: named ones first, then each provider's.
     pub async fn list(&self, principal: &Principal) -> Vec<(String, String)> {
-        let named = self.0.models.iter().filter(|(name, model)| shows(principal, name, model));
-        let mut all: Vec<(String, String)> = named.map(|(name, _)| (name.clone(), "portolan".to_owned())).collect();
+        let mut named: Vec<(&String, &Model)> = self.0.models.iter().filter(|(name, model)| shows(principal, name, model)).collect();
+        named.sort_by_key(|(_, model)| model.place);
+        let mut all: Vec<(String, String)> = named.into_iter().map(|(name, _)| (name.clone(), "portolan".to_owned())).collect();
         if self.sees_unnamed(principal) {
             let names: Vec<&str> = self.0.providers.names().collect();
             let lists = futures::future::join_all(names.iter().map(|name| self.0.providers.models(name))).await;
@@ -247,10 +250,16 @@ impl Router {
         // A name that is there and not for this request would be no help.
         let others = all.iter().map(|(name, _)| name.as_str()).filter(|name| *name != model);
         let mut suggestions = nearest(model, others);
-        if suggestions.is_empty() && self.sees_unnamed(principal) {
-            suggestions.push(format!("{BUILT_IN}/echo"));
+        let missing = || model.split_once('/').filter(|(provider, _)| !self.0.providers.has(provider));
+        let known = || missing().and_then(|(provider, _)| Some((provider, config::Provider::found_by(provider)?)));
+        let hint = known().filter(|_| self.sees_unnamed(principal) && principal.grants().model(model)).map(|(provider, by)| {
+            format!("there is no provider `{provider}`; {by} and restart, or, where the configuration has `providers:`, declare it there")
+        });
+        let echo = format!("{BUILT_IN}/echo");
+        if suggestions.is_empty() && hint.is_none() && all.iter().any(|(name, _)| *name == echo) && model != echo {
+            suggestions.push(echo);
         }
-        Unknown { model: clip(model, 120), suggestions }
+        Unknown { model: clip(model, 120), suggestions, hint }
     }
 }
 

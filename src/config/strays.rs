@@ -1,0 +1,85 @@
+//! Names of servers that the file does not declare.
+//!
+//! They are no errors, for servers are added at run time as well. But one that was spelled wrongly is never there, and
+//! what hangs on it is missing in silence.
+
+use std::collections::BTreeMap;
+
+use super::models::Model;
+use super::source::Source;
+use crate::domain::{ServerName, nearest};
+
+/// A name that nothing in the file answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// `context` or `model`.
+    pub kind: &'static str,
+    /// The source or model that names it.
+    pub name: String,
+    /// What is missing, and how to mend it.
+    pub why: String,
+}
+
+/// All such names in sources and models.
+pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, Source>, models: &BTreeMap<String, Model>) -> Vec<Stray> {
+    let mut found = Vec::new();
+    for (name, source) in sources {
+        if let Some(server) = source.server.as_ref().filter(|server| !servers.contains_key(*server)) {
+            let why = format!("`server`: no server `{server}` is declared, so nothing can be read{}", mend(server.as_str(), servers));
+            found.push(Stray { kind: "context", name: name.clone(), why });
+        }
+    }
+    for (name, model) in models {
+        for pattern in model.tools.patterns() {
+            if !servers.keys().any(|server| may_reach(pattern, server.as_str())) {
+                let server = pattern.split("__").next().unwrap_or_default();
+                let why = format!("`tools`: no server is known whose tools match `{pattern}`{}", mend(server, servers));
+                found.push(Stray { kind: "model", name: name.clone(), why });
+            }
+        }
+    }
+    found
+}
+
+fn mend<S>(server: &str, servers: &BTreeMap<ServerName, S>) -> String {
+    match nearest(server, servers.keys().map(ServerName::as_str)).first() {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => " until one is added".to_owned(),
+    }
+}
+
+/// Whether a pattern is a server's name, or may match the public name of one of its tools.
+fn may_reach(pattern: &str, server: &str) -> bool {
+    let tools = format!("{server}__");
+    match pattern.find(['*', '?', '[', '{']) {
+        None => pattern == server || pattern.starts_with(&tools),
+        Some(end) => {
+            let start = pattern.get(..end).unwrap_or_default();
+            start.starts_with(&tools) || tools.starts_with(start)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_server_that_nobody_declared_is_told_of_with_the_name_that_is_near() {
+        let text = "mcp: { servers: { github: { command: [x] }, time: { command: [x] } } }
+context: { sources: { ghost: { server: nope, resource: 'a://b' }, good: { server: time, tool: t } } }
+models:
+  m: { targets: [{ provider: portolan, model: echo }], tools: [time, 'time__*', 'git*', '*__get', 'gihub__*', 'github__{a,b}', tim] }
+";
+        let config = Config::parse(text, Path::new(".")).unwrap();
+        let found = strays(&config.mcp.servers, &config.context.sources, &config.models);
+        let said: Vec<String> = found.into_iter().map(|stray| format!("{} {} {}", stray.kind, stray.name, stray.why)).collect();
+        assert_eq!(said.len(), 3, "{said:#?}");
+        assert!(said[0].contains("context ghost `server`: no server `nope` is declared"), "{said:#?}");
+        assert!(said[1].contains("model m") && said[1].contains("`gihub__*`") && said[1].contains("did you mean `github`?"), "{said:#?}");
+        assert!(said[2].contains("`tim`") && said[2].contains("did you mean `time`?"), "{said:#?}");
+    }
+}
