@@ -94,8 +94,6 @@ impl Ask<'_> {
             } else {
                 tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}");
             }
-                _ => tracing::warn!(gen_ai.provider.name = %target.provider(), "`{target}` did not answer: {error}"),
-            }
             if attempt > retries || !error.may_retry() {
                 return Err(error);
             }
