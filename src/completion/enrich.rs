@@ -4,13 +4,13 @@
 //! on nothing but the texts: so a provider's prompt cache stays warm from one turn to the next.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use super::error::Error;
 use super::memo::Turn;
 use crate::config::{Refresh, Sharing};
-use crate::context::{Context, Outcome, Query};
-use crate::domain::{Principal, printable};
+use crate::context::{Context, Fetched, Outcome, Query};
+use crate::domain::{Principal, printable, raw};
 use crate::llm::Request;
 
 /// What shall be joined into a request, and who asks.
@@ -24,7 +24,7 @@ pub(super) struct Wish<'w> {
     pub(super) tags: &'w BTreeMap<String, String>,
 }
 
-/// What was joined in, and the text that belongs at the end of the system block.
+/// What was joined in, and the text that belongs at the end of the system block, as a JSON string.
 #[derive(Default)]
 pub(super) struct Joined {
     pub(super) outcomes: Vec<Outcome>,
@@ -43,14 +43,15 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
     context.check(wish.principal, wish.bound, wish.asked)?;
     let all = || wish.bound.iter().chain(wish.asked);
     let mut fixed: Vec<Outcome> = turn.context().iter().filter(|kept| all().any(|name| *name == kept.source)).cloned().collect();
-    let answered = turn.has_beside(request)?;
+    // Only what is asked for with each turn needs to know what the turn says.
+    let answered = all().any(|name| context.refresh(name) == Some(Refresh::Turn)) && turn.has_beside(request)?;
     let needed = |name: &&String| match context.refresh(name) {
         Some(Refresh::Conversation) => !fixed.iter().any(|kept| kept.source == **name),
         Some(Refresh::Turn) => !answered,
         Some(Refresh::Ttl) | None => true,
     };
     let pick = |names: &[String]| names.iter().filter(needed).cloned().collect::<Vec<_>>();
-    let question = request.last_human_text();
+    let question = all().any(|name| context.asks(name)).then(|| request.last_human_text()).flatten();
     let query = Query { text: question.as_deref(), tags: Some(wish.tags) };
     let mut fetched = context.fetch(wish.principal, &pick(wish.bound), &pick(wish.asked), query).await?;
     fetched.sort_by_key(|outcome| outcome.sharing == Sharing::Caller);
@@ -62,32 +63,41 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
     fixed.extend(take(Refresh::Conversation));
     let (timed, newest) = (take(Refresh::Ttl), take(Refresh::Turn));
     turn.keep_context(&fixed);
-    if let Some(text) = block(&newest) {
-        turn.put_beside(request, text)?;
+    if let Some(text) = joined(&newest) {
+        turn.put_beside(request, serde_json::from_str(&text).unwrap_or_default())?;
     }
     fixed.extend(timed);
-    let instructions = block(&fixed);
+    let instructions = joined(&fixed);
     fixed.extend(newest);
     Ok(Joined { outcomes: fixed, instructions })
 }
 
-/// The texts in their delimiters. A delimiter carries the digest of what it encloses, which no text can hold of itself.
-fn block(fetched: &[Outcome]) -> Option<String> {
-    let mut text = String::new();
-    for outcome in fetched {
-        let Ok(fetched) = &outcome.text else { continue };
-        let digest = fetched.digest.short();
-        let cut = if fetched.cut { format!(" cut=\"only its first {} tokens are here\"", fetched.tokens) } else { String::new() };
-        let origin = printable(&fetched.origin).replace(['"', '<', '>', '\n'], " ");
-        let _ = write!(
-            text,
-            "\n<context-{digest} source=\"{}\" from=\"{origin}\" trust=\"{}\"{cut}>\n{}\n</context-{digest}>\n",
-            outcome.source,
-            fetched.trust.as_str(),
-            harmless(fetched.text.trim_end())
-        );
-    }
-    (!text.is_empty()).then(|| format!("{INTRODUCTION}{text}"))
+/// The texts in their delimiters, as one JSON string. What is made of each is kept with it: making it means to look at each
+/// of its bytes, and it is the same in every request.
+fn joined(outcomes: &[Outcome]) -> Option<String> {
+    static INTRODUCED: LazyLock<String> = LazyLock::new(|| literal(INTRODUCTION));
+    let fetched = |outcome: &Outcome| outcome.text.clone().ok().map(|fetched| (outcome.source.clone(), fetched));
+    let blocks: Vec<_> = outcomes.iter().filter_map(fetched).collect();
+    let parts: Vec<&str> = blocks.iter().map(|(source, fetched)| fetched.prepared(|fetched| literal(&block(source, fetched)))).collect();
+    (!parts.is_empty()).then(|| format!("\"{}{}\"", *INTRODUCED, parts.concat()))
+}
+
+/// A text as it stands between the quotation marks of a JSON string.
+fn literal(text: &str) -> String {
+    let string = raw(text);
+    string.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
+/// A text in its delimiters. A delimiter carries the digest of what it encloses, which no text can hold of itself.
+fn block(source: &str, fetched: &Fetched) -> String {
+    let digest = fetched.digest.short();
+    let cut = if fetched.cut { format!(" cut=\"only its first {} tokens are here\"", fetched.tokens) } else { String::new() };
+    let origin = printable(&fetched.origin).replace(['"', '<', '>', '\n'], " ");
+    format!(
+        "\n<context-{digest} source=\"{source}\" from=\"{origin}\" trust=\"{}\"{cut}>\n{}\n</context-{digest}>\n",
+        fetched.trust.as_str(),
+        harmless(fetched.text.trim_end())
+    )
 }
 
 const INTRODUCTION: &str = "Reference material follows, put here by the gateway. Each block says where its text is from and how far it is \

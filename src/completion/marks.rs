@@ -100,13 +100,24 @@ fn bills(part: &Value) -> bool {
 
 /// Whether the model said an item.
 pub(super) fn said_by(item: &RawValue) -> bool {
-    let item: Map<String, Value> = serde_json::from_str(item.get()).unwrap_or_default();
-    is_models(&item)
+    #[derive(Default, Deserialize)]
+    struct Who<'a> {
+        #[serde(borrow, default)]
+        role: Option<Cow<'a, str>>,
+        #[serde(borrow, default, rename = "type")]
+        kind: Option<Cow<'a, str>>,
+    }
+    let who: Who<'_> = serde_json::from_str(item.get()).unwrap_or_default();
+    is_by_model(who.role.as_deref(), who.kind.as_deref())
 }
 
 fn is_models(item: &Map<String, Value>) -> bool {
     let text = |key: &str| item.get(key).and_then(Value::as_str);
-    text("role") == Some("assistant") || matches!(text("type"), Some("function_call" | "custom_tool_call" | "reasoning"))
+    is_by_model(text("role"), text("type"))
+}
+
+fn is_by_model(role: Option<&str>, kind: Option<&str>) -> bool {
+    role == Some("assistant") || matches!(kind, Some("function_call" | "custom_tool_call" | "reasoning"))
 }
 
 /// The digest of what the model said from a place on, until somebody else spoke.

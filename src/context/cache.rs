@@ -68,7 +68,8 @@ impl Expiry<Key, Arc<Kept>> for Lifetime {
 
 impl Default for Texts {
     fn default() -> Self {
-        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(kept.fetched.text.len() + 256).unwrap_or(u32::MAX);
+        // The text itself, and what is made of it for requests.
+        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(2 * kept.fetched.text.len() + 256).unwrap_or(u32::MAX);
         let cache = || Cache::builder().max_capacity(CAPACITY).weigher(weigh).expire_after(Lifetime).build();
         Self { fresh: cache(), older: cache() }
     }
@@ -78,6 +79,11 @@ impl Texts {
     /// A text that holds, or that is fetched now: by one for all who come meanwhile.
     pub(super) async fn get(&self, key: Key, fetch: impl Future<Output = Result<Kept, String>>) -> Result<Arc<Kept>, String> {
         self.fresh.try_get_with(key, async { fetch.await.map(Arc::new) }).await.map_err(|why| (*why).clone())
+    }
+
+    /// A text that holds.
+    pub(super) async fn held(&self, key: &Key) -> Option<Arc<Kept>> {
+        self.fresh.get(key).await
     }
 
     /// Keeps a text; `lifetime` is its source's own, whatever the server said.

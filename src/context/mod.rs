@@ -23,7 +23,7 @@ pub use fill::Query;
 pub use outcome::{Error, Fetched, Outcome};
 pub use tokens::tokens;
 
-use crate::config::{OnError, Reads, Refresh, Sharing, Source};
+use crate::config::{OnError, Reads, Refresh, Sharing, Source, Variable};
 use crate::domain::{Principal, clip};
 use crate::federation::Federation;
 use crate::llm::Providers;
@@ -51,6 +51,8 @@ struct Inner {
 /// A source, and what was learnt of it.
 struct Known {
     source: Source,
+    /// The key of its text where that is the same for everyone and every request.
+    key: Option<cache::Key>,
     /// Whether its server once said that an answer is for nobody but who asked.
     private: AtomicBool,
 }
@@ -76,9 +78,14 @@ impl Listed<'_> {
 impl Context {
     /// The sources of a configuration.
     pub fn new(config: &crate::config::Context, federation: Federation, net: Net, providers: Providers) -> Self {
-        let known = |source: &Source| Known { source: source.clone(), private: AtomicBool::new(false) };
+        let known = |name: &str, source: &Source| {
+            let values = Values { principal: &Principal::local(), query: Query::default() };
+            let filled = source.variables().is_empty().then(|| values.fill(source).ok()).flatten();
+            let key = filled.map(|filled| key(name, Sharing::Shared, "", &filled.key()));
+            Known { source: source.clone(), key, private: AtomicBool::new(false) }
+        };
         Self(Arc::new(Inner {
-            sources: config.sources.iter().map(|(name, source)| (name.clone(), known(source))).collect(),
+            sources: config.sources.iter().map(|(name, source)| (name.clone(), known(name, source))).collect(),
             deadline: config.deadline.0,
             max_tokens: usize::try_from(config.max_tokens.get()).unwrap_or(usize::MAX),
             reader: Reader { federation, net, embedder: Embedder::new(providers) },
@@ -94,6 +101,12 @@ impl Context {
     /// When a source is to be fetched anew; none when there is no such source.
     pub fn refresh(&self, name: &str) -> Option<Refresh> {
         self.0.sources.get(name).map(|known| known.source.refresh)
+    }
+
+    /// Whether a source asks for what the person said.
+    pub fn asks(&self, name: &str) -> bool {
+        let says = |variable: &&Variable| matches!(variable, Variable::Query | Variable::Embedding);
+        self.0.sources.get(name).is_some_and(|known| known.source.variables().iter().any(says))
     }
 
     /// Tries an address that needs nothing of a request, for `portolan check`; none where that cannot be tried.
@@ -177,6 +190,13 @@ impl Context {
 
     /// A source's text for this request: kept, fetched, or an older one where no newer can be had.
     async fn text(&self, name: &str, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
+        let shared = known.key.filter(|_| self.sharing(known) == Sharing::Shared);
+        if let Some(key) = shared
+            && let Some(kept) = self.0.texts.held(&key).await
+            && kept.only_for.is_none()
+        {
+            return Ok(kept);
+        }
         let filled = values.fill(&known.source)?;
         let question = filled.key();
         let caller = values.principal.id();

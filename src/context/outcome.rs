@@ -1,12 +1,12 @@
 //! What came of a source: its text with all that is known of it, or why there is none.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::{Refresh, Sharing, Trust};
 use crate::domain::Digest;
 
 /// A text from a source, with where it came from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Fetched {
     /// The text.
     pub text: String,
@@ -20,12 +20,19 @@ pub struct Fetched {
     pub tokens: usize,
     /// Whether it was longer and was cut.
     pub cut: bool,
+    /// What is made of it for requests; once, for it is put into many.
+    prepared: OnceLock<String>,
 }
 
 impl Fetched {
     pub(super) fn new(text: String, tokens: usize, cut: bool, origin: String, trust: Trust) -> Self {
         let digest = Digest::of("portolan/context", text.as_bytes());
-        Self { text, digest, origin, trust, tokens, cut }
+        Self { text, digest, origin, trust, tokens, cut, prepared: OnceLock::new() }
+    }
+
+    /// What was made of the text for requests, or is made now.
+    pub fn prepared(&self, make: impl FnOnce(&Self) -> String) -> &str {
+        self.prepared.get_or_init(|| make(self))
     }
 }
 

@@ -29,9 +29,7 @@ impl Digest {
 
     /// The first twelve hexadecimal digits: enough for a person to compare.
     pub fn short(&self) -> String {
-        let mut text = hex::encode(self.0);
-        text.truncate(12);
-        text
+        hex::encode(self.0.get(..6).unwrap_or_default())
     }
 
     /// All sixty-four hexadecimal digits, without the `sha256:` prefix.

@@ -179,36 +179,33 @@ impl Request {
         Ok(())
     }
 
-    /// Puts a text at the end of the system block, so that all before it keeps its bytes.
+    /// Puts a text, which is given as a JSON string, at the end of the system block, so that all before it keeps its bytes.
     pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
         match self.dialect {
             Dialect::Chat => {
-                let block = raw(&json!({ "role": "system", "content": text }));
+                let block = format!("{{\"role\":\"system\",\"content\":{text}}}");
                 let own = self.members.get("messages").unwrap_or("[]").to_owned();
-                let mut items: Vec<&RawValue> =
-                    serde_json::from_str(&own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
+                let items: Vec<&RawValue> = serde_json::from_str(&own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
                 let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
-                items.insert(at, &block);
-                self.set_each(items.iter().map(|item| item.get()));
+                let mut texts: Vec<&str> = items.iter().map(|item| item.get()).collect();
+                texts.insert(at, &block);
+                self.set_each(texts.into_iter());
             }
             Dialect::Messages => {
-                let block = raw(&json!({ "type": "text", "text": text }));
-                let blocks = match self.get("system") {
-                    Some(own) if own.starts_with('"') => {
-                        let own: String = serde_json::from_str(own).unwrap_or_default();
-                        vec![raw(&json!({ "type": "text", "text": own })), block]
-                    }
-                    _ => {
-                        let mut blocks = self.list("system")?.unwrap_or_default();
-                        blocks.push(block);
-                        blocks
-                    }
+                let block = format!("{{\"type\":\"text\",\"text\":{text}}}");
+                let system = match self.get("system") {
+                    Some(own) if own.starts_with('"') => format!("[{{\"type\":\"text\",\"text\":{own}}},{block}]"),
+                    _ => match self.list("system")?.unwrap_or_default() {
+                        own if own.is_empty() => format!("[{block}]"),
+                        own => format!("{},{block}]", raw(&own).get().strip_suffix(']').unwrap_or("[")),
+                    },
                 };
-                self.set("system", raw(&blocks));
+                self.members.set_list("system", system);
             }
             Dialect::Responses => {
-                let own = self.field::<String>("instructions").map(|own| format!("{own}\n\n")).unwrap_or_default();
-                self.set("instructions", raw(&format!("{own}{text}")));
+                let own = self.field::<String>("instructions").map(|own| raw(&format!("{own}\n\n")));
+                let own = own.as_ref().map_or("\"", |own| own.get().strip_suffix('"').unwrap_or("\""));
+                self.members.set_list("instructions", format!("{own}{}", text.strip_prefix('"').unwrap_or(text)));
             }
         }
         Ok(())
@@ -320,7 +317,7 @@ mod tests {
     fn instructions_stand_behind_those_there_are_in_every_dialect() {
         let with = |dialect, body: &str| {
             let mut request = Request::read(dialect, &Bytes::copy_from_slice(body.as_bytes()), |_| Ok(())).unwrap();
-            request.instruct("CTX").unwrap();
+            request.instruct("\"CTX\"").unwrap();
             String::from_utf8(request.for_model("m").to_vec()).unwrap()
         };
         let chat = with(Dialect::Chat, r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","content":"U"}]}"#);

@@ -151,16 +151,10 @@ fn read_error(raw: &RawValue) -> RpcError {
 pub struct Outgoing;
 
 impl Outgoing {
-    /// A request.
-    pub fn request(id: u64, method: &str, params: &impl Serialize) -> String {
-        #[derive(Serialize)]
-        struct Request<'a, P> {
-            jsonrpc: &'static str,
-            id: u64,
-            method: &'a str,
-            params: &'a P,
-        }
-        serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params }).unwrap_or_default()
+    /// A request, around its params' own text.
+    pub fn request(id: u64, method: &str, params: &str) -> String {
+        let method = crate::domain::raw(method);
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":{params}}}"#, method.get())
     }
 
     /// A notification.

@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::Era;
-use crate::domain::{RawObject, raw};
+use crate::domain::{RawObject, push_member, raw};
 
 pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -85,10 +85,51 @@ impl Params {
 
     /// As a server of an era is to get them: with our own stamp or without one, and with our own
     /// progress token in place of the caller's.
-    pub fn dressed(&self, era: Era, token: Option<u64>) -> impl Serialize + '_ {
-        Dressed { params: self, era, token }
+    pub fn dressed(&self, era: Era, token: Option<u64>) -> String {
+        let mut text = String::with_capacity(512);
+        for (key, value) in self.members.iter() {
+            push_member(&mut text, key, value.get());
+        }
+        let mut meta = String::new();
+        for (key, value) in self.kept(era) {
+            push_member(&mut meta, key, value.get());
+        }
+        if era == Era::Modern {
+            meta.push(if meta.is_empty() { '{' } else { ',' });
+            meta.push_str(STAMP);
+        }
+        if let Some(token) = token {
+            push_member(&mut meta, PROGRESS_TOKEN, &token.to_string());
+        }
+        if !meta.is_empty() {
+            meta.push('}');
+            push_member(&mut text, "_meta", &meta);
+        }
+        if text.is_empty() {
+            text.push('{');
+        }
+        text.push('}');
+        text
+    }
+
+    /// What of the caller's own `_meta` travels on.
+    fn kept(&self, era: Era) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.meta.iter().filter(move |(key, _)| match *key {
+            PROGRESS_TOKEN | PROTOCOL_VERSION | CLIENT_CAPABILITIES | CLIENT_INFO => false,
+            // Only a stateless server understands it.
+            LOG_LEVEL => era == Era::Modern,
+            _ => true,
+        })
     }
 }
+
+/// What we say of ourselves to stateless servers.
+const STAMP: &str = concat!(
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"#,
+    r#""io.modelcontextprotocol/clientInfo":{"name":"portolan","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}"#,
+);
 
 impl Serialize for Params {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -103,68 +144,6 @@ impl Serialize for Params {
     }
 }
 
-/// Params on their way to a server.
-struct Dressed<'a> {
-    params: &'a Params,
-    era: Era,
-    token: Option<u64>,
-}
-
-impl Serialize for Dressed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.params.members.iter() {
-            map.serialize_entry(key, value)?;
-        }
-        let meta = Meta(self);
-        if self.era == Era::Modern || self.token.is_some() || meta.kept().next().is_some() {
-            map.serialize_entry("_meta", &meta)?;
-        }
-        map.end()
-    }
-}
-
-/// Their `_meta`.
-struct Meta<'a>(&'a Dressed<'a>);
-
-impl Meta<'_> {
-    /// What of the caller's own `_meta` travels on.
-    fn kept(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        let legacy = self.0.era != Era::Modern;
-        self.0.params.meta.iter().filter(move |(key, _)| match *key {
-            PROGRESS_TOKEN | PROTOCOL_VERSION | CLIENT_CAPABILITIES | CLIENT_INFO => false,
-            // Only a stateless server understands it.
-            LOG_LEVEL => !legacy,
-            _ => true,
-        })
-    }
-}
-
-impl Serialize for Meta<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.kept() {
-            map.serialize_entry(key, value)?;
-        }
-        if self.0.era == Era::Modern {
-            map.serialize_entry(PROTOCOL_VERSION, Era::MODERN)?;
-            map.serialize_entry(CLIENT_CAPABILITIES, &RawObject::default())?;
-            map.serialize_entry(CLIENT_INFO, &ClientInfo { name: "portolan", version: env!("CARGO_PKG_VERSION") })?;
-        }
-        if let Some(token) = self.0.token {
-            map.serialize_entry(PROGRESS_TOKEN, &token)?;
-        }
-        map.end()
-    }
-}
-
-/// Who we are, to servers.
-#[derive(serde::Serialize)]
-struct ClientInfo {
-    name: &'static str,
-    version: &'static str,
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -173,7 +152,7 @@ mod tests {
     use crate::protocol::Revision;
 
     fn dressed(params: &Value, era: Era, token: Option<u64>) -> String {
-        serde_json::to_string(&Params::read(&raw(params)).unwrap().dressed(era, token)).unwrap()
+        Params::read(&raw(params)).unwrap().dressed(era, token)
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One open connection to a server: what it said of itself, and how it is called.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
@@ -136,11 +137,10 @@ impl Connection {
         }
         let result = outcome?;
         // We declared no extension and no capability, so nothing but a complete result means anything.
-        let kind = result.get().contains("\"resultType\"").then(|| RawObject::parse(result.get()).ok()?.string("resultType")).flatten();
-        match kind.as_deref() {
-            None | Some("complete") => Ok(result),
-            Some(_) => Err(Error::NotMcp("it wants something of the client that it was not offered".into())),
+        if is_complete(result.get()) {
+            return Ok(result);
         }
+        Err(Error::NotMcp("it wants something of the client that it was not offered".into()))
     }
 
     /// Asks a server that let a request run out of time for a sign of life. One that gives none is
@@ -221,5 +221,37 @@ impl Connection {
     /// Ends it; a child has ended when this returns.
     pub async fn close(&self) {
         self.wire.close().await;
+    }
+}
+
+/// Whether a result says that it is all there is, or says nothing of it. It is opened only where a look does not tell.
+fn is_complete(result: &str) -> bool {
+    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
+    let mut said = KEY.find_iter(result.as_bytes()).map(|at| result.get(at + 12..).unwrap_or_default());
+    if said.all(|rest| rest.starts_with(":\"complete\"")) {
+        return true;
+    }
+    let kind = RawObject::parse(result).ok().and_then(|result| result.string("resultType"));
+    kind.is_none_or(|kind| kind == "complete")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_complete;
+
+    #[test]
+    fn a_result_that_wants_something_is_told_from_one_that_only_quotes_the_word() {
+        for complete in [
+            r#"{"content":[]}"#,
+            r#"{"resultType":"complete","content":[]}"#,
+            r#"{"resultType": "complete"}"#,
+            r#"{"content":[{"resultType":"input_required"}]}"#,
+            r#"{"structuredContent":{"resultType":7},"resultType":"complete"}"#,
+        ] {
+            assert!(is_complete(complete), "{complete}");
+        }
+        for wants in [r#"{"resultType":"input_required"}"#, r#"{"a":{"resultType":"complete"},"resultType" : "task"}"#] {
+            assert!(!is_complete(wants), "{wants}");
+        }
     }
 }

@@ -20,8 +20,8 @@ const QUEUE: usize = 64;
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Box<RawValue>, RpcError>> + Send>>;
 
 /// A queue for progress, when the caller asked for it and can take it.
-pub(super) fn progress(token: Option<&RawValue>, streams: bool) -> (Option<Listener>, Option<mpsc::Receiver<Note>>) {
-    let Some(token) = token.filter(|_| streams) else { return (None, None) };
+pub(super) fn progress(token: Option<&RawValue>, streams: impl FnOnce() -> bool) -> (Option<Listener>, Option<mpsc::Receiver<Note>>) {
+    let Some(token) = token.filter(|_| streams()) else { return (None, None) };
     let (out, notes) = mpsc::channel(QUEUE);
     (Some(Listener { token: token.to_owned(), out }), Some(notes))
 }

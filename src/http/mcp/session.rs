@@ -89,7 +89,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
                 let error = RpcError::new(RpcError::INVALID_REQUEST, "this request id is in use, or too many requests are under way");
                 return refusal(era, Some(&id), error);
             };
-            let (listener, notes) = progress(params.progress_token(), visit.accepts("text/event-stream"));
+            let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
             let span = tracing::Span::current();

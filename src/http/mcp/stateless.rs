@@ -43,8 +43,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
                 let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
                 return refusal(Era::Modern, Some(&id), RpcError::new(RpcError::HEADER_MISMATCH, message));
             }
-            let streams = visit.accepts("text/event-stream");
-            let (listener, notes) = progress(params.progress_token(), streams);
+            let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
             let work = Box::pin(async move { visit.endpoint.request(&visit.state, &visit.caller(None, listener), &asked, params).await });
             deliver(Era::Modern, id, method, work, notes).await
