@@ -171,7 +171,9 @@ impl Completions {
     }
 
     async fn whole(&self, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
-        let (target, reply, provider) = self.0.targets.first_answer(route, endpoint, &request).await?;
+        let limit = self.0.targets.limits.completion.0;
+        let asking = self.0.targets.first_answer(route, endpoint, &request);
+        let (target, reply, provider) = tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline(limit))??;
         let meta = Meta { model: target.name().clone(), provider, ..Meta::default() };
         let turn = Turn::of(reply)?;
         let usage = turn.usage();

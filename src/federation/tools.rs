@@ -1,5 +1,6 @@
 //! Tools: **the one road to every tool**. Name, grant, release, arguments, connection, result.
 
+use memchr::memmem;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -38,7 +39,7 @@ impl Road {
         params.set("name", raw(&shown.own));
         let outcome = self.send(entry, caller, "tools/call", &params, headers.unwrap_or_default()).await;
         let verdict = match &outcome {
-            Ok(result) if result.get().contains("\"isError\":true") => Verdict::ToolError,
+            Ok(result) if memmem::find(result.get().as_bytes(), b"\"isError\":true").is_some() => Verdict::ToolError,
             Ok(_) => Verdict::Ok,
             Err(_) => Verdict::Error,
         };
@@ -65,7 +66,7 @@ fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
 
 /// On the aggregate, resources in a result carry the URI by which they can be read there.
 pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawValue> {
-    if !result.get().contains("\"uri\"") {
+    if memmem::find(result.get().as_bytes(), b"\"uri\"").is_none() {
         return result;
     }
     let rewritten = || -> Option<Box<RawValue>> {

@@ -106,11 +106,11 @@ impl Dialect {
 
     /// Usage in the dialect's words.
     pub fn usage(self, usage: &Usage) -> Box<RawValue> {
-        raw(&match self {
+        match self {
             Self::Chat => chat::usage(usage),
-            Self::Messages => messages::usage(usage),
-            Self::Responses => responses::usage(usage),
-        })
+            Self::Messages => raw(&messages::usage(usage)),
+            Self::Responses => raw(&responses::usage(usage)),
+        }
     }
 
     /// The member of an answer that holds what was said.

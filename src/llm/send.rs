@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::Error;
@@ -26,8 +26,6 @@ use crate::net::{self, Destination, Net, Reach, Reply, Splitter};
 const MAX_ANSWER: usize = 64 << 20;
 /// Longest body that is looked through for an error.
 const MAX_REFUSAL: usize = 64 << 10;
-/// How long a provider may think before a whole answer begins.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The paths that are asked, below a provider's base address.
 const PATHS: [&str; 7] =
@@ -104,8 +102,12 @@ impl Remote {
                 headers.to_mut().insert(HeaderName::from_static(name), value);
             }
         }
-        let patience = if streams { self.idle } else { PATIENCE };
-        let sent = tokio::time::timeout(patience, destination.send(method, &headers, body)).await.map_err(|_| Error::Idle(patience))?;
+        // Who waits for a whole answer says how long; a stream must begin within the time that it may be silent.
+        let sent = if streams {
+            timeout(self.idle, destination.send(method, &headers, body)).await.map_err(|_| Error::Idle(self.idle))?
+        } else {
+            destination.send(method, &headers, body).await
+        };
         let reply = sent.map_err(|error| self.broke(&error, Error::Unreachable))?;
         if reply.status.is_success() {
             return Ok(reply);
@@ -168,10 +170,10 @@ impl Remote {
         if !is(&reply, JSON) {
             return Err(Error::Protocol("it is not JSON"));
         }
-        let whole = tokio::time::timeout(PATIENCE, reply.whole(MAX_ANSWER)).await.map_err(|_| Error::Idle(PATIENCE))?;
+        let whole = reply.whole(MAX_ANSWER).await;
         let body = whole.map_err(|error| match error {
             net::Error::TooLarge(_) => Error::TooLarge,
-            net::Error::Timeout => Error::Idle(PATIENCE),
+            net::Error::Timeout => Error::Unreachable,
             _ => Error::Truncated,
         })?;
         // Its two ends tell a whole object from half a one; the rest is the caller's to read.

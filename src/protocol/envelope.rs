@@ -171,7 +171,12 @@ impl Outgoing {
 
     /// An answer, around a result's own text.
     pub fn result(id: &Id, result: &str) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+        let id = id.as_raw().get();
+        let mut text = String::with_capacity(result.len() + id.len() + 40);
+        for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":", result, "}"] {
+            text.push_str(part);
+        }
+        text
     }
 
     /// A refusal; the id is null when the request could not be read.

@@ -1,7 +1,9 @@
 //! The revisions with sessions, to 2025-11-25.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::{Dialect, RpcError};
@@ -13,7 +15,8 @@ pub(super) struct Legacy;
 impl Dialect for Legacy {
     fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Cow<'r, str> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
-        if !result.get().contains("\"resultType\"") {
+        static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
+        if KEY.find(result.get().as_bytes()).is_none() {
             return result.get().into();
         }
         let Ok(mut object) = RawObject::parse(result.get()) else { return result.get().into() };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::headers::{HEADER_METHOD, HEADER_NAME, HEADER_VERSION, decoded, named_by};
@@ -38,7 +39,9 @@ impl Dialect for Modern {
         let wanted = if CACHEABLE.contains(&method) { MEMBERS.as_slice() } else { &MEMBERS[..1] };
         let text = result.get();
         // A long list is not opened for the sake of members that it certainly lacks.
-        if wanted.iter().all(|(key, _)| !text.contains(key)) && !text.contains("\\u") {
+        if wanted.iter().all(|(key, _)| memmem::find(text.as_bytes(), key.as_bytes()).is_none())
+            && memmem::find(text.as_bytes(), b"\\u").is_none()
+        {
             return appended(text, wanted).into();
         }
         let Ok(mut object) = RawObject::parse(text) else { return text.into() };

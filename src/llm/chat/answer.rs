@@ -1,5 +1,6 @@
 //! A whole answer of Chat Completions, read into pieces and written from what they came to.
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -112,16 +113,35 @@ pub(super) fn ended(piece: Piece, called: bool) -> Piece {
 }
 
 /// Usage in OpenAI's words.
-pub(in crate::llm) fn usage(usage: &Usage) -> Value {
-    let mut object = json!({
-        "prompt_tokens": usage.input, "completion_tokens": usage.output, "total_tokens": usage.total(),
-        "prompt_tokens_details": { "cached_tokens": usage.cached },
-        "completion_tokens_details": { "reasoning_tokens": usage.reasoning },
-    });
-    if let (true, Some(Value::Object(details))) = (usage.cache_write > 0, object.get_mut("prompt_tokens_details")) {
-        details.insert("cache_write_tokens".to_owned(), usage.cache_write.into());
+pub(in crate::llm) fn usage(usage: &Usage) -> Box<RawValue> {
+    #[derive(Serialize)]
+    struct Counted {
+        prompt_tokens: u64,
+        completion_tokens: u64,
+        total_tokens: u64,
+        prompt_tokens_details: Input,
+        completion_tokens_details: Output,
     }
-    object
+    #[derive(Serialize)]
+    struct Input {
+        cached_tokens: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_write_tokens: Option<u64>,
+    }
+    #[derive(Serialize)]
+    struct Output {
+        reasoning_tokens: u64,
+    }
+    raw(&Counted {
+        prompt_tokens: usage.input,
+        completion_tokens: usage.output,
+        total_tokens: usage.total(),
+        prompt_tokens_details: Input {
+            cached_tokens: usage.cached,
+            cache_write_tokens: Some(usage.cache_write).filter(|tokens| *tokens > 0),
+        },
+        completion_tokens_details: Output { reasoning_tokens: usage.reasoning },
+    })
 }
 
 /// The word for an answer's end.
@@ -176,9 +196,13 @@ pub(in crate::llm) fn whole(answer: &Answer) -> RawObject<'static> {
             extend(&mut message, extra);
         }
     }
-    let mut choice = json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": reason(finish) });
-    if let (false, Some(object)) = (native.is_empty() || native == reason(finish), choice.as_object_mut()) {
-        object.insert("native_finish_reason".to_owned(), native.into());
+    let mut choice = RawObject::default();
+    choice.set("index", raw(&0));
+    choice.set("message", raw(&message));
+    choice.set("logprobs", RawValue::NULL.to_owned());
+    choice.set("finish_reason", raw(reason(finish)));
+    if !native.is_empty() && native != reason(finish) {
+        choice.set("native_finish_reason", raw(&native));
     }
     let mut body = RawObject::default();
     body.set("id", raw(&answer.id));
@@ -186,6 +210,6 @@ pub(in crate::llm) fn whole(answer: &Answer) -> RawObject<'static> {
     body.set("created", raw(&(now_ms() / 1000)));
     body.set("model", raw(&answer.model));
     body.set("choices", raw(&[choice]));
-    body.set("usage", raw(&usage(&answer.usage.unwrap_or_default())));
+    body.set("usage", usage(&answer.usage.unwrap_or_default()));
     body
 }

@@ -97,7 +97,7 @@ impl Writer {
         }
         out.push_str("}]}\n\n");
         if let Some(counted) = total.or(self.usage).filter(|_| self.wants_usage) {
-            let _ = write!(out, "{},\"choices\":[],\"usage\":{}}}\n\n", self.frame, usage(&counted));
+            let _ = write!(out, "{},\"choices\":[],\"usage\":{}}}\n\n", self.frame, usage(&counted).get());
         }
         if let Some(report) = report {
             let _ = write!(out, "{},\"choices\":[],\"portolan\":{report}}}\n\n", self.frame);

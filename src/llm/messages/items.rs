@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -67,15 +68,22 @@ pub(super) fn block(part: &Part) -> Option<Box<RawValue>> {
     }
 }
 
+/// A text as a block; most blocks are, and so nothing is built for it in between.
+#[derive(Serialize)]
+struct Words<'t> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: &'t str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<&'t RawValue>,
+}
+
 /// A text; one that is empty or blank is refused, and so left out.
 pub(super) fn text(text: &str, cache: Option<&RawValue>) -> Option<Box<RawValue>> {
     if text.trim().is_empty() {
         return None;
     }
-    Some(match cache {
-        None => raw(&json!({ "type": "text", "text": text })),
-        Some(cache) => raw(&json!({ "type": "text", "text": text, "cache_control": cache })),
-    })
+    Some(raw(&Words { kind: "text", text, cache_control: cache }))
 }
 
 /// Ids hold letters, digits, `_` and `-` alone.
