@@ -197,6 +197,11 @@ impl Context {
         {
             return Ok(kept);
         }
+        // In a box: a text that is at hand needs no room for all the ways to fetch one.
+        Box::pin(self.kept_or_fetched(name, known, values)).await
+    }
+
+    async fn kept_or_fetched(&self, name: &str, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
         let filled = values.fill(&known.source)?;
         let question = filled.key();
         let caller = values.principal.id();
