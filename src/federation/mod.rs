@@ -160,10 +160,11 @@ impl Federation {
             "prompts/list" => view.prompts(caller.principal, scope, &params),
             "resources/templates/list" => view.templates(caller.principal, scope, &params),
             "tools/call" => self.0.road.call(ask, params).await,
-            "prompts/get" => self.0.road.prompt(ask, params).await,
-            "resources/list" => self.0.resources.list(&self.0.road, ask, &params).await,
-            "resources/read" => self.0.road.read(ask, params).await,
-            "completion/complete" => self.0.road.complete(ask, params).await,
+            // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
+            "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
+            "resources/list" => Box::pin(self.0.resources.list(&self.0.road, ask, &params)).await,
+            "resources/read" => Box::pin(self.0.road.read(ask, params)).await,
+            "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
             "ping" => Ok(raw(&json!({}))),
             other => Err(RpcError::method(other)),
         }

@@ -67,17 +67,19 @@ impl Road {
         let start = Instant::now();
         let timeout = self.tool_timeout.get();
         let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
-        let outcome = async {
-            let connection = self.connection(entry, caller).await?;
-            let outcome = match connection.call(call()).await {
-                Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.call(call()).await,
-                outcome => outcome,
-            };
-            outcome.map_err(|error| public(entry, &error))
+        let mut outcome = match self.connection(entry, caller).await {
+            Ok(connection) => connection.call(call()).await,
+            Err(error) => {
+                caller.waited.add(start);
+                return Err(error);
+            }
         };
-        let outcome = outcome.await;
+        if matches!(&outcome, Err(error) if error.is_unprocessed()) {
+            let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
+            outcome = Box::pin(again).await?;
+        }
         caller.waited.add(start);
-        outcome
+        outcome.map_err(|error| public(entry, &error))
     }
 
     /// All items of a list of a server's, asked for once more where nothing was done yet.
@@ -99,6 +101,13 @@ impl Road {
 
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
         let identity = Identity { principal: caller.principal.id(), session: caller.session };
+        if let Some(live) = self.upstreams.live(&entry.spec, identity) {
+            return Ok(live);
+        }
+        Box::pin(self.opened(entry, identity)).await
+    }
+
+    async fn opened(&self, entry: &Entry, identity: Identity<'_>) -> Result<Arc<Connection>, RpcError> {
         let opening = self.upstreams.connection(&entry.spec, identity, entry.era);
         let patience = self.tool_timeout.get();
         match tokio::time::timeout(patience, opening).await {

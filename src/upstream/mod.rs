@@ -37,6 +37,17 @@ pub struct Identity<'a> {
     pub session: Option<&'a str>,
 }
 
+impl<'a> Identity<'a> {
+    /// Whose connection is used where a server keeps callers apart so far.
+    fn key(self, isolation: Isolation) -> &'a str {
+        match isolation {
+            Isolation::Shared => "",
+            Isolation::Caller => self.principal,
+            Isolation::Session => self.session.unwrap_or(self.principal),
+        }
+    }
+}
+
 /// All live connections.
 #[derive(Clone)]
 pub struct Upstreams(Arc<Inner>);
@@ -87,15 +98,24 @@ impl Upstreams {
         Self(Arc::new(Inner { net, on_change, slots: Mutex::default(), ways: AtomicU64::new(1) }))
     }
 
+    /// The live connection for a caller, where there is one: then nothing must be waited for.
+    pub fn live(&self, spec: &ServerSpec, identity: Identity<'_>) -> Option<Arc<Connection>> {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of_server, key) = (slots.get_mut(&spec.name)?, identity.key(spec.isolation));
+        if spec.isolation != Isolation::Shared {
+            retire(of_server, key);
+        }
+        let slot = of_server.get_mut(key)?;
+        let live = slot.live.clone().filter(|live| !live.is_closed())?;
+        slot.used = Instant::now();
+        Some(live)
+    }
+
     /// The connection for a caller: the live one, the one on its way, or a new one.
     ///
     /// `known` is the era the server spoke last; asking it again is then not needed.
     pub async fn connection(&self, spec: &ServerSpec, identity: Identity<'_>, known: Option<Era>) -> Result<Arc<Connection>, Arc<Error>> {
-        let key = match spec.isolation {
-            Isolation::Shared => String::new(),
-            Isolation::Caller => identity.principal.to_owned(),
-            Isolation::Session => identity.session.unwrap_or(identity.principal).to_owned(),
-        };
+        let key = identity.key(spec.isolation).to_owned();
         let connecting = {
             let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
             let of_server = slots.entry(spec.name.clone()).or_default();

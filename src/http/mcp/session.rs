@@ -95,9 +95,8 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             let span = tracing::Span::current();
             let run = async move {
                 let caller = visit.caller(Some(&session.id), listener);
-                let request = visit.endpoint.request(&visit.state, &caller, &asked, params);
                 tokio::select! {
-                    outcome = request => outcome,
+                    outcome = visit.endpoint.request(&visit.state, &caller, &asked, params) => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
                 }
             };
