@@ -92,7 +92,7 @@ impl Entry {
             What::Turns(items, _) => items.iter().map(|item| item.get().len()).sum(),
             What::Thoughts(parts, _) => parts.iter().map(|part| format!("{part:?}").len()).sum(),
         };
-        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| fetched.text.len());
+        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| fetched.weight());
         256 + self.inserts.iter().map(insert).sum::<usize>() + self.context.iter().map(text).sum::<usize>()
     }
 }

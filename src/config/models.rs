@@ -149,9 +149,6 @@ impl Model {
             if target.weight > MAX_WEIGHT {
                 return Err(Error::wrong(at("weight"), format!("is larger than {MAX_WEIGHT}; only the proportion to the others counts")));
             }
-            if target.weight != 1 && self.strategy != Strategy::Weighted {
-                return Err(Error::wrong(at("weight"), "does nothing without `strategy: weighted`; write that too, or take it out"));
-            }
             if target.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
                 return Err(Error::wrong(at("timeout"), "must be longer than nothing; leave it out for no bound of its own"));
             }

@@ -1,15 +1,15 @@
-//! Names of servers that the file does not declare.
+//! What a file says to no effect: names of servers that it does not declare, weights that nobody weighs.
 //!
 //! They are no errors, for servers are added at run time as well. But one that was spelled wrongly is never there, and
 //! what hangs on it is missing in silence.
 
 use std::collections::BTreeMap;
 
-use super::models::Model;
+use super::models::{Model, Strategy};
 use super::source::Source;
 use crate::domain::{ServerName, nearest};
 
-/// A name that nothing in the file answers to.
+/// Something that has no effect as the file stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     /// `context` or `model`.
@@ -20,7 +20,7 @@ pub struct Stray {
     pub why: String,
 }
 
-/// All such names in sources and models.
+/// All that is said to no effect in sources and models.
 pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, Source>, models: &BTreeMap<String, Model>) -> Vec<Stray> {
     let mut found = Vec::new();
     for (name, source) in sources {
@@ -30,6 +30,10 @@ pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, S
         }
     }
     for (name, model) in models {
+        if model.strategy != Strategy::Weighted && model.targets.iter().any(|target| target.weight != 1) {
+            let why = "`weight`: does nothing without `strategy: weighted`".to_owned();
+            found.push(Stray { kind: "model", name: name.clone(), why });
+        }
         for pattern in model.tools.patterns() {
             if !servers.keys().any(|server| may_reach(pattern, server.as_str())) {
                 let server = pattern.split("__").next().unwrap_or_default();
@@ -66,6 +70,14 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn a_weight_that_nobody_weighs_is_told_of_and_loads() {
+        let text = "models:\n  m: { strategy: fallback, targets: [{ provider: portolan, model: echo, weight: 4 }] }\n";
+        let config = Config::parse(text, Path::new(".")).unwrap();
+        let found = strays(&config.mcp.servers, &config.context.sources, &config.models);
+        assert!(found.len() == 1 && found[0].why.contains("strategy: weighted"), "{found:?}");
+    }
 
     #[test]
     fn a_server_that_nobody_declared_is_told_of_with_the_name_that_is_near() {

@@ -68,8 +68,7 @@ impl Expiry<Key, Arc<Kept>> for Lifetime {
 
 impl Default for Texts {
     fn default() -> Self {
-        // The text itself, and what is made of it for requests.
-        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(2 * kept.fetched.text.len() + 256).unwrap_or(u32::MAX);
+        let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(kept.fetched.weight() + 256).unwrap_or(u32::MAX);
         let cache = || Cache::builder().max_capacity(CAPACITY).weigher(weigh).expire_after(Lifetime).build();
         Self { fresh: cache(), older: cache() }
     }

@@ -30,6 +30,11 @@ impl Fetched {
         Self { text, digest, origin, trust, tokens, cut, prepared: OnceLock::new() }
     }
 
+    /// How many bytes it takes, with what is made of it.
+    pub fn weight(&self) -> usize {
+        self.text.len() + self.prepared.get().map_or(self.text.len(), String::len) + self.origin.len()
+    }
+
     /// What was made of the text for requests, or is made now.
     pub fn prepared(&self, make: impl FnOnce(&Self) -> String) -> &str {
         self.prepared.get_or_init(|| make(self))

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use url::Url;
+
 use super::answer::{MAX_TEXT, Read, bounded};
 use super::cache::Kept;
 use super::embed::Embedder;
@@ -114,15 +116,11 @@ pub(super) fn described(source: &Source) -> String {
     }
 }
 
-/// The same with the whole of an address that is no secret: what its operator wrote, without user and query.
+/// The same with scheme and port of an address: what operators see. Its path is left out, for a secret may stand there.
 pub(super) fn addressed(source: &Source) -> String {
     let Some(Reads::Url(url)) = source.reads() else { return described(source) };
-    let written = url.to_string();
-    let plain = written.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = plain.split_once("://") else { return described(source) };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    let written = url.fill(|_| Ok::<_, ()>("x".to_owned())).unwrap_or_default();
+    Url::parse(&written).map_or_else(|_| described(source), |url| format!("{}/…", url.origin().ascii_serialization()))
 }
 
 /// Where one text came from: what models and callers see.

@@ -1,11 +1,12 @@
 //! `GET /v1/models` and `/v1/models/{id}`.
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
 use super::caller::ModelCaller;
 use super::error::ApiError;
+use super::paths::Name;
 use super::state::State;
 use crate::completion;
 
@@ -20,7 +21,7 @@ pub(super) async fn list(Shared(state): Shared<State>, ModelCaller(principal): M
 pub(super) async fn show(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<Value>, ApiError> {
     let completions = state.completions.load_full();
     let owner = completions.router().owner(&principal, &id).await.map_err(completion::Error::Model)?;

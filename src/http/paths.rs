@@ -1,5 +1,12 @@
 //! The paths of the gateway.
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+use super::error::ApiError;
+use super::state::State;
+
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const TARGET: &str = "/mcp/{target}";
 pub(super) const CHAT: &str = "/v1/chat/completions";
@@ -21,4 +28,16 @@ pub(super) fn route(path: &str) -> &'static str {
     const BELOW: [(&str, &str); 3] = [("/mcp/", TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE)];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
+}
+
+/// The name that a path ends with.
+pub(super) struct Name(pub(super) String);
+
+impl FromRequestParts<State> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let unreadable = |_| ApiError::new(StatusCode::NOT_FOUND, "not_found", "the path is not UTF-8, and there is nothing at it");
+        Path::from_request_parts(parts, state).await.map(|Path(name)| Self(name)).map_err(unreadable)
+    }
 }

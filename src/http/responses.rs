@@ -1,20 +1,21 @@
 //! `GET` and `DELETE /v1/responses/{id}`: responses that are kept here, for the caller they were made for.
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::caller::ModelCaller;
 use super::error::ApiError;
+use super::paths::Name;
 use super::state::State;
 
 /// One response, as it was answered.
 pub(super) async fn show(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    Path(id): Path<String>,
+    Name(id): Name,
     uri: Uri,
 ) -> Result<impl IntoResponse, ApiError> {
     // What only adds to an answer, as `include` does, is left aside.
@@ -30,7 +31,7 @@ pub(super) async fn show(
 pub(super) async fn remove(
     Shared(state): Shared<State>,
     ModelCaller(principal): ModelCaller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<Value>, ApiError> {
     state.completions.load_full().forget(&principal, &id).await?;
     Ok(Json(json!({ "id": id, "object": "response", "deleted": true })))

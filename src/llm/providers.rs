@@ -59,7 +59,8 @@ impl Providers {
         let provider = self.0.all.get(target.provider()).ok_or(Error::Unreachable)?;
         let dialect = provider.speaks(request.dialect(), request.relayed());
         if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
-            let bare = seals::without(request).map_err(Error::Unfit)?;
+            // Others may know them, as a gateway in front of who sealed them does.
+            let bare = if provider.is_openai() { seals::without(request).map_err(Error::Unfit)? } else { None };
             let body = provider.send(target.model(), endpoint, bare.as_ref().unwrap_or(request)).await?;
             return Ok(Reply { dialect: request.dialect(), lost: Vec::new(), body });
         }

@@ -194,6 +194,8 @@ impl Request {
             Dialect::Messages => {
                 let block = format!("{{\"type\":\"text\",\"text\":{text}}}");
                 let system = match self.get("system") {
+                    // A text that is empty is refused.
+                    Some("\"\"") => format!("[{block}]"),
                     Some(own) if own.starts_with('"') => format!("[{{\"type\":\"text\",\"text\":{own}}},{block}]"),
                     _ => match self.list("system")?.unwrap_or_default() {
                         own if own.is_empty() => format!("[{block}]"),
@@ -324,6 +326,8 @@ mod tests {
         assert!(chat.contains(r#"{"role":"system","content":"S"},{"role":"system","content":"CTX"},{"role":"user""#), "{chat}");
         let messages = with(Dialect::Messages, r#"{"model":"m","system":"S","messages":[]}"#);
         assert!(messages.contains(r#""system":[{"type":"text","text":"S"},{"type":"text","text":"CTX"}]"#), "{messages}");
+        let empty = with(Dialect::Messages, r#"{"model":"m","system":"","messages":[]}"#);
+        assert!(empty.contains(r#""system":[{"type":"text","text":"CTX"}]"#), "{empty}");
         let responses = with(Dialect::Responses, r#"{"model":"m","instructions":"S","input":"U"}"#);
         assert!(responses.contains(r#""instructions":"S\n\nCTX""#), "{responses}");
     }

@@ -36,7 +36,8 @@ pub(super) struct Remote {
     base: String,
     /// The addresses below it, read once.
     destinations: Vec<(&'static str, Destination)>,
-    /// What goes with a request for a whole answer, and for a stream.
+    /// What goes with a plain GET, with a request for a whole answer, and for a stream.
+    plain: HeaderMap,
     whole: HeaderMap,
     stream: HeaderMap,
     secrets: Arc<[Secret]>,
@@ -72,17 +73,19 @@ impl Remote {
         if anthropic {
             headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(provider.version().as_str()));
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let accepting = |media_type| {
             let mut headers = net::dressed(&headers);
             headers.insert(ACCEPT, HeaderValue::from_static(media_type));
             headers
         };
-        let (whole, stream) = (accepting(JSON), accepting(EVENT_STREAM));
+        let (plain, mut whole, mut stream) = (accepting(JSON), accepting(JSON), accepting(EVENT_STREAM));
+        for headers in [&mut whole, &mut stream] {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        }
         let base = provider.base().to_owned();
         let to = |path: &str| net.to(Url::parse(&format!("{base}{path}")).ok()?, Reach::Operator).ok();
         let destinations = PATHS.iter().filter_map(|path| Some((*path, to(path)?))).collect();
-        Self { base, destinations, whole, stream, secrets: secrets.into(), idle }
+        Self { base, destinations, plain, whole, stream, secrets: secrets.into(), idle }
     }
 
     async fn request(
@@ -93,7 +96,11 @@ impl Remote {
         streams: bool,
     ) -> Result<Reply, Error> {
         let destination = self.destinations.iter().find(|(known, _)| *known == path).map(|(_, to)| to).ok_or(Error::Unreachable)?;
-        let mut headers = Cow::Borrowed(if streams { &self.stream } else { &self.whole });
+        let mut headers = Cow::Borrowed(match (streams, body.is_empty()) {
+            (true, _) => &self.stream,
+            (false, false) => &self.whole,
+            (false, true) => &self.plain,
+        });
         for (name, value) in more {
             // The operator's betas stay when a client asks for others.
             let own = headers.get(*name).filter(|_| *name == "anthropic-beta").and_then(|own| own.to_str().ok());

@@ -4,7 +4,7 @@
 //! refuses a name when any of its addresses is not allowed, and dials the very addresses it has checked;
 //! address literals never reach a resolver and are checked in the URL. The operator's addresses, which most
 //! requests go to, take the lean client where no proxy of the environment stands before them. Redirects
-//! are followed only within one origin, three times at most.
+//! are followed only within one origin, a few times at most.
 
 mod error;
 mod guard;
@@ -14,10 +14,13 @@ mod sse;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use percent_encoding::percent_decode_str;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Method, StatusCode, redirect};
 use url::{Host, Url};
 
@@ -48,6 +51,8 @@ pub struct Net {
 #[derive(Clone)]
 pub struct Destination {
     url: Url,
+    /// User and password, where the address had them.
+    credential: Option<HeaderValue>,
     lean: Option<(Lean, Place)>,
     full: reqwest::Client,
 }
@@ -77,11 +82,14 @@ impl Net {
     }
 
     /// An address that is called again and again, once it is found allowed.
-    pub fn to(&self, url: Url, reach: Reach) -> Result<Destination, Error> {
+    pub fn to(&self, mut url: Url, reach: Reach) -> Result<Destination, Error> {
         let full = self.client(&url, reach)?.clone();
+        let credential = credential(&url);
+        // Sent in a header, they are no part of what the server is told of its address.
+        let _ = (url.set_username(""), url.set_password(None));
         let proxies = Some(&*self.proxies).filter(|_| !is_local(&url));
         let place = (reach == Reach::Operator).then(|| Place::of(&url, proxies)).flatten();
-        Ok(Destination { lean: place.map(|place| (self.lean.clone(), place)), full, url })
+        Ok(Destination { lean: place.map(|place| (self.lean.clone(), place)), full, credential, url })
     }
 }
 
@@ -91,10 +99,13 @@ impl Destination {
         let Some((lean, place)) = &self.lean else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
         let mut request = hyper::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
-        *request.headers_mut() = headers.clone();
-        let response = lean.send(place, request).await?;
+        *request.headers_mut() = self.with_credential(headers);
+        let response = match lean.send(place, request).await {
+            Err(refusal) if lean::untouched(&refusal) => return Box::pin(self.full(self.url.clone(), method, headers, body)).await,
+            sent => sent?,
+        };
         let Some(location) = response.headers().get(LOCATION).filter(|_| response.status().is_redirection()) else {
-            return Ok(response.into());
+            return Ok(lean::opened(response).await?.into());
         };
         // The others make a GET of a POST, which nobody who calls from here means.
         let same = method != Method::POST || matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
@@ -105,14 +116,34 @@ impl Destination {
         }
     }
 
+    fn with_credential(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut headers = headers.clone();
+        if let (Some(credential), false) = (&self.credential, headers.contains_key(AUTHORIZATION)) {
+            headers.insert(AUTHORIZATION, credential.clone());
+        }
+        headers
+    }
+
     async fn full(&self, url: Url, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         let mut request = reqwest::Request::new(method, url);
-        *request.headers_mut() = headers.clone();
+        *request.headers_mut() = self.with_credential(headers);
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
         Ok(self.full.execute(request).await?.into())
     }
+}
+
+/// The user and the password of an address as a header (RFC 7617).
+fn credential(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let pair = format!("{}:{}", text(url.username()), text(url.password().unwrap_or_default()));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Headers with those that every request carries.

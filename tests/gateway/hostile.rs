@@ -195,3 +195,14 @@ async fn anthropics_own_way_to_warm_a_cache_is_let_through() {
     assert_eq!(Door::Messages.send(&gateway, &body).await.status, 200);
     assert_eq!(provider.only().body()["max_tokens"], 0);
 }
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_answered_in_the_words_of_its_door() {
+    let gateway = TestGateway::start().await;
+    for (path, word) in
+        [("/v1/responses/%FF", "\"code\":\"not_found\""), ("/v1/models/%FF", "\"code\":\"not_found\""), ("/mcp/%FF", "\"jsonrpc\":\"2.0\"")]
+    {
+        let answer = Answer::read(http().get(gateway.url(path)).send().await.unwrap()).await;
+        assert!(answer.status == 404 && answer.text.contains(word), "{path}: {} {}", answer.status, answer.text);
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{McpUpstream, Speaks, TestGateway, tool};
+use crate::support::{McpUpstream, Reply, Speaks, StubProvider, TestGateway, post, tool};
 
 /// A listener on every address of this machine that counts who calls.
 async fn trap(answer: String) -> (u16, Arc<AtomicUsize>) {
@@ -133,4 +133,25 @@ async fn an_allowed_address_stays_allowed_and_others_stay_refused_after_a_restar
     gateway.wait_for_server("near", "ready").await;
     let refused = gateway.try_control("servers_add", json!({ "name": "other", "url": upstream.url() })).await.unwrap_err();
     assert_eq!(refused["code"], "url_not_allowed");
+}
+
+#[tokio::test]
+async fn user_and_password_of_an_address_and_a_host_of_the_operators_arrive_as_headers() {
+    let provider = StubProvider::start([Reply::text("a"), Reply::text("b")]).await;
+    let base = provider.base();
+    let with_user = base.replace("http://", "http://bob:s%40cret@");
+    let config = format!(
+        "providers:\n  user: {{ kind: openai-compatible, base_url: '{with_user}' }}\n  host: {{ kind: openai-compatible, base_url: '{base}', headers: {{ Host: vhost.example }} }}\n"
+    );
+    let gateway = TestGateway::with_config(&config).await;
+    for model in ["user/m", "host/m"] {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "x" }] });
+        let answer = post(&gateway.url("/v1/chat/completions"), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let received = provider.received();
+    let header = |at: usize, name: &str| received[at].headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    assert_eq!(header(0, "authorization").as_deref(), Some("Basic Ym9iOnNAY3JldA=="));
+    assert!(!header(0, "host").unwrap().contains("bob"), "they are no part of the address");
+    assert_eq!(header(1, "host").as_deref(), Some("vhost.example"));
 }

@@ -295,7 +295,6 @@ async fn what_a_file_says_wrongly_of_models_is_named_with_its_place() {
         (format!("{target} }}], retries: 6"), vec!["models.m.retries", "at most 5"]),
         (format!("{target}, weight: 0 }}], strategy: weighted"), vec!["models.m.targets", "weight"]),
         (format!("{target}, weight: 9999999 }}]"), vec!["models.m.targets[0].weight", "1000000"]),
-        (format!("{target}, weight: 3 }}]"), vec!["models.m.targets[0].weight", "strategy: weighted"]),
         (format!("{target} }}], when: caller.id"), vec!["line 2 column", "is a text, where true or false is needed"]),
         (format!("{target} }}], when: 'caller.id = 1'"), vec!["line 2 column", "write `==`"]),
         (format!("{target} }}], when: 'request.endpoint == \"chatt\"'"), vec!["line 2 column", "did you mean `chat`?"]),

@@ -8,7 +8,7 @@ mod session;
 mod stateless;
 mod visit;
 
-use axum::extract::{Path, Request, State as Shared};
+use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
@@ -17,6 +17,7 @@ use super::caller::{Caller, missing};
 use super::error::ApiError;
 use super::every::Elsewhere;
 use super::meters::message_of;
+use super::paths::Name;
 use super::state::State;
 use crate::domain::Principal;
 use crate::federation::Waited;
@@ -37,7 +38,7 @@ pub(super) async fn aggregate(Shared(state): Shared<State>, Caller(principal): C
 pub(super) async fn target(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
     request: Request,
 ) -> Result<Response, ApiError> {
     let endpoint = if name == "portolan" { Endpoint::Control } else { Endpoint::One(name) };

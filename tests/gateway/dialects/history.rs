@@ -162,10 +162,10 @@ async fn a_thought_that_another_sealed_is_not_sent_to_who_cannot_read_it() {
             let answer = door.send(&gateway, &body).await;
             assert_eq!(answer.status, 200, "{door:?} {model}: {}", answer.text);
             let sent = provider.received().last().unwrap().text.clone();
-            assert!(
-                !sent.contains("c2VhbA==") && !sent.contains("\"ptl1:") && !sent.contains("\"thinking_blocks\""),
-                "{door:?} {model}: {sent}"
-            );
+            // Who speaks like OpenAI and is another may know it: there the bytes pass as they are.
+            let passes = door == Door::Chat && model.starts_with("stub");
+            assert_eq!(sent.contains("c2VhbA==") && sent.contains("\"thinking_blocks\""), passes, "{door:?} {model}: {sent}");
+            assert!(!sent.contains("\"ptl1:"), "{door:?} {model}: {sent}");
             assert!(sent.contains("Aye.") && sent.contains("And thinking_blocks, ptl1: ?"), "{door:?} {model}: {sent}");
         }
         body["model"] = "claude/claude-sonnet-4-5".into();
