@@ -12,7 +12,7 @@ mod lean;
 mod reply;
 mod sse;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,69 +38,74 @@ const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 
 /// The outbound clients, one per degree of trust. Cheap to clone; pools are shared.
 #[derive(Clone)]
-pub struct Net {
+pub struct Net(Arc<Clients>);
+
+struct Clients {
     lean: Lean,
-    proxies: Arc<Matcher>,
-    direct: reqwest::Client,
-    proxied: reqwest::Client,
-    private: reqwest::Client,
-    public: reqwest::Client,
+    proxies: Matcher,
+    /// Each is made when somebody needs it: it reads the machine's certificates, and many gateways need one of them or none.
+    direct: OnceLock<reqwest::Client>,
+    proxied: OnceLock<reqwest::Client>,
+    private: OnceLock<reqwest::Client>,
+    public: OnceLock<reqwest::Client>,
 }
 
 /// An address that may be called, with the client that calls it. Cheap to clone.
 #[derive(Clone)]
 pub struct Destination {
+    net: Net,
     url: Url,
+    reach: Reach,
     /// User and password, where the address had them.
     credential: Option<HeaderValue>,
-    lean: Option<(Lean, Place)>,
-    full: reqwest::Client,
+    /// Where the lean client may go.
+    place: Option<Place>,
 }
 
 impl Net {
-    /// Builds the clients once.
+    /// The clients of a process.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self {
-            lean: Lean::new()?,
-            proxies: Arc::new(Matcher::from_system()),
-            direct: client(Reach::Operator, false)?,
-            proxied: client(Reach::Operator, true)?,
-            private: client(Reach::Private, false)?,
-            public: client(Reach::Public, false)?,
-        })
+        let none = OnceLock::new;
+        let (direct, proxied, private, public) = (none(), none(), none(), none());
+        Ok(Self(Arc::new(Clients { lean: Lean::new()?, proxies: Matcher::from_system(), direct, proxied, private, public })))
     }
 
     /// The general client for an address of this trust, once the address itself is found allowed.
     pub fn client(&self, url: &Url, reach: Reach) -> Result<&reqwest::Client, Error> {
         guard::check(url, reach).map_err(|refusal| Error::NotAllowed(refusal.to_string()))?;
-        Ok(match reach {
-            Reach::Operator if is_local(url) => &self.direct,
-            Reach::Operator => &self.proxied,
-            Reach::Private => &self.private,
-            Reach::Public => &self.public,
-        })
+        let (place, proxied) = match reach {
+            Reach::Operator if is_local(url) => (&self.0.direct, false),
+            Reach::Operator => (&self.0.proxied, true),
+            Reach::Private => (&self.0.private, false),
+            Reach::Public => (&self.0.public, false),
+        };
+        if let Some(made) = place.get() {
+            return Ok(made);
+        }
+        let made = client(reach, proxied)?;
+        Ok(place.get_or_init(|| made))
     }
 
     /// An address that is called again and again, once it is found allowed.
     pub fn to(&self, mut url: Url, reach: Reach) -> Result<Destination, Error> {
-        let full = self.client(&url, reach)?.clone();
+        guard::check(&url, reach).map_err(|refusal| Error::NotAllowed(refusal.to_string()))?;
         let credential = credential(&url);
         // Sent in a header, they are no part of what the server is told of its address.
         let _ = (url.set_username(""), url.set_password(None));
-        let proxies = Some(&*self.proxies).filter(|_| !is_local(&url));
+        let proxies = Some(&self.0.proxies).filter(|_| !is_local(&url));
         let place = (reach == Reach::Operator).then(|| Place::of(&url, proxies)).flatten();
-        Ok(Destination { lean: place.map(|place| (self.lean.clone(), place)), full, credential, url })
+        Ok(Destination { net: self.clone(), url, reach, credential, place })
     }
 }
 
 impl Destination {
     /// Sends a request with headers that are [`dressed`], and returns the head of its answer.
     pub async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
-        let Some((lean, place)) = &self.lean else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
+        let Some(place) = &self.place else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
         let mut request = hyper::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
         *request.headers_mut() = self.with_credential(headers);
-        let response = match lean.send(place, request).await {
+        let response = match self.net.0.lean.send(place, request).await {
             Err(refusal) if lean::untouched(&refusal) => return Box::pin(self.full(self.url.clone(), method, headers, body)).await,
             sent => sent?,
         };
@@ -125,12 +130,12 @@ impl Destination {
     }
 
     async fn full(&self, url: Url, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
-        let mut request = reqwest::Request::new(method, url);
+        let mut request = reqwest::Request::new(method, url.clone());
         *request.headers_mut() = self.with_credential(headers);
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
-        Ok(self.full.execute(request).await?.into())
+        Ok(self.net.client(&url, self.reach)?.execute(request).await?.into())
     }
 }
 
