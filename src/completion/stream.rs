@@ -1,10 +1,13 @@
 //! A completion as one stream: one or many model turns, one end.
 
+use std::pin::Pin;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, timeout_at};
 
 use super::answer::{Answer, Meta, Sent};
 use super::error::Error;
@@ -16,7 +19,7 @@ use crate::net::Event;
 
 /// How long a client waits for the status of a stream. Until then a refusal is a status of its own;
 /// after it, the stream begins with a sign of life, and a refusal is its last event.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 type Stream = BoxStream<'static, Result<Sent, Error>>;
 
@@ -82,19 +85,13 @@ impl Loop {
         Box::pin(async_stream::stream! {
             let mut counted = None;
             let mut numbers = Numbers::default();
-            // One alarm for all of it: setting one for each event costs more than passing it on.
             let mut alarm = std::pin::pin!(tokio::time::sleep_until(deadline));
             loop {
-                let next = tokio::select! {
-                    biased;
-                    next = events.next() => next,
-                    () = &mut alarm => { yield Err(Error::Deadline(limit)); return; }
-                };
-                let batch = match next {
+                let batch = match next_of(&mut events, alarm.as_mut(), limit).await {
                     None => break,
                     Some(Err(error)) => {
                         yield Ok(Sent { place: numbers.place(), ..Sent::default() });
-                        yield Err(Error::Provider(error));
+                        yield Err(error);
                         return;
                     }
                     Some(Ok(batch)) => batch,
@@ -154,6 +151,7 @@ impl Loop {
             let mut seen = llm::Answer::default();
             let mut filter = Filter::default();
             let mut out = String::new();
+            let mut alarm = std::pin::pin!(tokio::time::sleep_until(deadline));
             for listed in self.tools.listed() {
                 self.writer.piece(Piece::Listed(listed.clone()), &mut out);
             }
@@ -166,11 +164,10 @@ impl Loop {
                 filter.begin_turn();
                 let mut pieces = Vec::new();
                 loop {
-                    let batch = match timeout_at(deadline, events.next()).await {
-                        Err(_) => { yield Err(Error::Deadline(limit)); return; }
-                        Ok(None) => break,
-                        Ok(Some(Err(error))) => { yield Err(Error::Provider(error)); return; }
-                        Ok(Some(Ok(batch))) => batch,
+                    let batch = match next_of(&mut events, alarm.as_mut(), limit).await {
+                        None => break,
+                        Some(Err(error)) => { yield Err(error); return; }
+                        Some(Ok(batch)) => batch,
                     };
                     let read = batch.iter().filter_map(|event| event.data.as_deref()).try_for_each(|data| reader.event(data, &mut pieces));
                     for piece in pieces.drain(..) {
@@ -245,6 +242,16 @@ impl Loop {
             }
             yield Err(Error::Turns(most));
         })
+    }
+}
+
+/// The next events, until the alarm rings. There is one alarm for a whole stream: setting one for each event costs more than
+/// passing it on.
+async fn next_of(events: &mut Events, alarm: Pin<&mut Sleep>, limit: Duration) -> Option<Result<Vec<Event>, Error>> {
+    tokio::select! {
+        biased;
+        next = events.next() => next.map(|next| next.map_err(Error::Provider)),
+        () = alarm => Some(Err(Error::Deadline(limit))),
     }
 }
 
