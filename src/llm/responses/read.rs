@@ -71,6 +71,8 @@ fn check_item(item: &RawValue, path: &str) -> Result<(), Wrong> {
             fields.need("name").map(drop)
         }
         Some("function_call_output" | "custom_tool_call_output") => fields.need("call_id").map(drop),
+        // All callers share one account at a provider, and there an id reaches anybody's items.
+        Some("item_reference") => Err(Wrong::at(path, format!("`{path}`: items are not kept here; send the item itself"))),
         Some(_) => Ok(()),
     }
 }
@@ -167,7 +169,6 @@ fn read_item(conversation: &mut Conversation, item: &RawValue, path: &str) -> Re
                 conversation.say(Role::Assistant, vec![thought]);
             }
         }
-        "item_reference" => return Err(Wrong::at(path, format!("`{path}`: items are not kept here; send the item itself"))),
         other => return Err(Wrong::at(path, format!("`{path}`: this model cannot be given an item of type `{}`", clip(other, 40)))),
     }
     Ok(())
