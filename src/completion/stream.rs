@@ -277,7 +277,12 @@ impl Numbers {
     /// The response's id, when it has come to its end.
     fn ended(&self) -> Option<String> {
         let last = self.last.as_ref()?.data.as_deref()?;
-        if last.contains("response.completed") || last.contains("response.incomplete") { self.id() } else { None }
+        // Most events have no such word, and one that has it may only quote it.
+        if !last.contains("response.completed") && !last.contains("response.incomplete") {
+            return None;
+        }
+        let kind = RawObject::parse(last).ok()?.string("type")?;
+        if matches!(kind.as_str(), "response.completed" | "response.incomplete") { self.id() } else { None }
     }
 }
 
