@@ -61,7 +61,8 @@ impl<'w> Whole<'w> {
 
     /// The response in the last event of a stream.
     pub(super) fn last(id: &'w str, output: Vec<Box<RawValue>>, events: &str) -> Option<Self> {
-        let (_, data) = events.rsplit_once("data: ")?;
+        // Only a line's beginning counts: the words may stand in what was said, but no JSON has them at a line's beginning.
+        let (_, data) = events.rsplit_once("\ndata: ")?;
         let body = RawObject::parse(data.trim_end()).ok()?.get("response")?.to_owned();
         Some(Self { id, output, body })
     }
@@ -79,8 +80,10 @@ impl After {
         if let Some(turn) = self.turn {
             turn.done(request, said, last, shown);
         }
-        if let (Some(keeping), Some(Whole { id, output, body })) = (self.keeping, response) {
-            self.memory.responses.keep(keeping, id, &output, &body).await;
+        match (self.keeping, response) {
+            (Some(keeping), Some(Whole { id, output, body })) => self.memory.responses.keep(keeping, id, &output, &body).await,
+            (Some(_), None) => tracing::error!("a response could not be kept: its last event cannot be read"),
+            (None, _) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, StubProvider, TestGateway, http};
+use crate::support::{Answer, Reply, StubProvider, TestGateway, http};
 
 /// Asks for a response as one who holds a key.
 async fn ask(gateway: &TestGateway, key: &str, body: &Value) -> Answer {
@@ -52,4 +52,85 @@ async fn a_response_that_is_kept_can_be_read_and_deleted_by_its_own_caller_alone
     let unstored = ask(&gateway, &ada, &json!({ "model": "claude/claude-stub", "input": "one", "store": false })).await;
     let id = unstored.body["id"].as_str().unwrap();
     assert_eq!(response(&gateway, reqwest::Method::GET, &ada, id).await.status, 404, "what is not stored is not there");
+}
+
+/// The response in the last event of a stream.
+fn last_response(answer: &Answer) -> Value {
+    let last = answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap_or_else(|| panic!("{}", answer.text));
+    serde_json::from_str::<Value>(last).unwrap()["response"].clone()
+}
+
+#[tokio::test]
+async fn a_streamed_response_that_speaks_of_data_is_kept_like_any_other() {
+    let provider = StubProvider::start([]).await;
+    let gateway = TestGateway::with_config(&provider.section()).await;
+    let key = gateway.owner_key();
+    for (said, instructions) in [("Write the data: 42 and go.", "Be kind."), ("Aye.", "Use metadata: yes"), ("\ndata: {}\n\ndata: 1", "x")]
+    {
+        provider.then([Reply::stream_text(&[said])]);
+        let body = json!({ "model": "stub/stub-1", "input": "hi", "instructions": instructions, "stream": true });
+        let whole = last_response(&ask(&gateway, &key, &body).await);
+        let id = whole["id"].as_str().unwrap();
+        let read = response(&gateway, reqwest::Method::GET, &key, id).await;
+        assert_eq!((read.status, &read.body), (200, &whole), "{said}");
+        let on = ask(&gateway, &key, &json!({ "model": "stub/stub-1", "input": "on", "previous_response_id": id })).await;
+        assert_eq!(on.status, 200, "{said}: {}", on.text);
+        let told = provider.received().last().unwrap().body()["messages"].clone();
+        assert!(told.as_array().unwrap().iter().any(|message| message["content"] == said), "{told}");
+    }
+}
+
+/// A gateway with providers of the kind `openai` by these names.
+async fn openai(providers: &[(&str, &StubProvider)], models: &str) -> TestGateway {
+    let one = |(name, provider): &(&str, &StubProvider)| {
+        format!("  {name}: {{ kind: openai, base_url: '{}', api_key: sk-CANARY-7f3a9c }}\n", provider.base())
+    };
+    let providers: String = providers.iter().map(one).collect();
+    TestGateway::with_config(&format!("providers:\n{providers}{models}")).await
+}
+
+/// An event of a stream of Responses.
+fn event(number: usize, kind: &str, members: &Value) -> String {
+    let mut data = json!({ "type": kind, "sequence_number": number });
+    data.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    format!("event: {kind}\ndata: {data}\n\n")
+}
+
+#[tokio::test]
+async fn a_response_that_only_quotes_the_word_for_its_end_has_not_come_to_it() {
+    let provider = StubProvider::start([]).await;
+    let gateway = openai(&[("oa", &provider)], "").await;
+    let key = gateway.owner_key();
+    let begun = |id: &str| event(0, "response.created", &json!({ "response": { "id": id } }));
+    let quoted = event(1, "response.output_text.delta", &json!({ "delta": "Then comes response.completed, or response.incomplete." }));
+    let ended = |id: &str| event(2, "response.completed", &json!({ "response": { "id": id, "status": "completed", "output": [] } }));
+    let ask = async |from: Option<&str>| {
+        ask(&gateway, &key, &json!({ "model": "oa/m", "input": "x", "stream": true, "previous_response_id": from })).await
+    };
+    let text = begun("resp_a") + &quoted;
+    provider.then([Reply::stream(&(text.clone() + &ended("resp_a"))).cut_after(text.len())]);
+    ask(None).await;
+    assert_eq!(ask(Some("resp_a")).await.word(), "previous_response_not_found", "it broke off");
+    let text = begun("resp_b") + &quoted + &ended("resp_b");
+    provider.then([Reply::stream(&text).in_pieces(begun("resp_b").len() + quoted.len(), std::time::Duration::from_millis(50))]);
+    ask(None).await;
+    provider.then([Reply::stream(&(begun("resp_c") + &ended("resp_c")))]);
+    assert_eq!(ask(Some("resp_b")).await.status, 200, "its end is seen behind the quotation");
+}
+
+#[tokio::test]
+async fn an_item_that_lies_at_a_provider_is_not_referred_to_by_anybody() {
+    let provider = StubProvider::start([]).await;
+    let gateway = openai(&[("oa", &provider)], "").await;
+    let words = json!({ "role": "user", "content": "repeat it" });
+    let reference = json!({ "type": "item_reference", "id": "msg_of_somebody_else" });
+    for streamed in [false, true] {
+        let body = json!({ "model": "oa/m", "input": [words, reference], "stream": streamed });
+        let answer = ask(&gateway, &gateway.owner_key(), &body).await;
+        assert_eq!((answer.status, &answer.body["error"]["param"]), (400, &json!("input[1]")), "{}", answer.text);
+        assert!(answer.message().contains("send the item itself"), "{}", answer.text);
+    }
+    let unnamed = json!({ "model": "oa/m", "input": [words, { "id": "msg_of_somebody_else" }] });
+    assert_eq!(ask(&gateway, &gateway.owner_key(), &unnamed).await.status, 400, "nor without the word");
+    assert!(provider.received().is_empty(), "nothing is sent");
 }
