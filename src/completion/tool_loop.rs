@@ -87,10 +87,10 @@ impl After {
         }
     }
 
-    /// Remembers whose a response is that its provider keeps.
-    pub(super) async fn note(&mut self, id: &str) {
+    /// Remembers whose a response is that its provider keeps, and where.
+    pub(super) async fn note(&mut self, id: &str, target: &Target) {
         if let Some(keeping) = self.keeping.take() {
-            self.memory.responses.note(keeping, id).await;
+            self.memory.responses.note(keeping, id, target).await;
         }
     }
 }
@@ -131,7 +131,7 @@ impl Loop {
         let usage = turn.usage();
         if request.dialect() == Dialect::Responses && turn.as_it_is(Dialect::Responses).is_some() {
             let id = turn.members().ok().and_then(|body| body.string("id"));
-            Box::pin(self.after.note(&id.unwrap_or_default())).await;
+            Box::pin(self.after.note(&id.unwrap_or_default(), &target)).await;
         }
         match (turn.as_it_is(request.dialect()), self.report.body()) {
             (Some(body), None) => Ok(Answer::Json(meta, body.clone(), usage)),
