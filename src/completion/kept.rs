@@ -122,17 +122,18 @@ impl Responses {
                 false
             }
         };
-        if self.added.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) || too_much {
-            self.sweep();
+        let aged = self.added.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP);
+        if aged || too_much {
+            self.sweep(aged);
         }
     }
 
-    /// Forgets what is out of bounds, while answers go on. What one sweep leaves, the next one finds.
-    fn sweep(&self) {
+    /// Forgets what is too much, or also what is too old, while answers go on. What one sweep leaves, the next one finds.
+    fn sweep(&self, aged: bool) {
         let Ok(turn) = self.sweeping.clone().try_acquire_owned() else { return };
         let store = self.store.clone();
         let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
-        let bounds = Bounds { before_ms: now_ms().saturating_sub(age), of_one: OF_ONE, of_all: OF_ALL };
+        let bounds = Bounds { before_ms: aged.then(|| now_ms().saturating_sub(age)), of_one: OF_ONE, of_all: OF_ALL };
         tokio::spawn(async move {
             for _ in 0..STEPS {
                 match store.forget_responses(&bounds).await {

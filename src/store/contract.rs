@@ -137,7 +137,8 @@ impl Holding {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// What was made before this time goes, in milliseconds since the epoch, but for what something else goes on from.
-    pub before_ms: i64,
+    /// Without one, age is not looked at, which is quicker.
+    pub before_ms: Option<i64>,
     /// Most of one caller, whose own oldest go first.
     pub of_one: Holding,
     /// Most responses of all callers together; the oldest of whoever has the most go first.

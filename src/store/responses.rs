@@ -67,36 +67,42 @@ pub(super) async fn chain(readers: &SqlitePool, caller: &str, id: &str, most: u3
     Ok(Chain { items, before: oldest.try_get(1)?, elsewhere: None })
 }
 
-/// Takes away a few of those that are too old, or else of those that are too many; how many there were.
+/// Takes away a few of those that are too many, or else of those that are too old; how many there were.
 pub(super) async fn forget(writer: &SqlitePool, readers: &SqlitePool, bounds: &Bounds) -> Result<u64, Error> {
+    if let Some(over) = over(readers, bounds).await? {
+        let gone = query("DELETE FROM responses WHERE id IN (SELECT value FROM json_each($1))");
+        return Ok(gone.bind(list(&oldest(readers, &over).await?)).execute(writer).await?.rows_affected());
+    }
+    let Some(before_ms) = bounds.before_ms else { return Ok(0) };
     let old = query(
         "SELECT id FROM responses r WHERE created_ms < $1 AND NOT EXISTS (SELECT 1 FROM responses n WHERE n.previous = r.id)
          ORDER BY created_ms LIMIT $2",
     );
-    let old = old.bind(bounds.before_ms).bind(FEW).fetch_all(readers).await?;
-    if !old.is_empty() {
-        let old = old.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-        // What somebody has gone on from meanwhile stays.
-        let gone = query(
-            "DELETE FROM responses WHERE id IN (SELECT value FROM json_each($1))
-             AND NOT EXISTS (SELECT 1 FROM responses n WHERE n.previous = responses.id)",
-        );
-        return Ok(gone.bind(list(&old)).execute(writer).await?.rows_affected());
+    let old = old.bind(before_ms).bind(FEW).fetch_all(readers).await?;
+    if old.is_empty() {
+        return Ok(0);
     }
+    let old = old.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+    // What somebody has gone on from meanwhile stays.
+    let gone = query(
+        "DELETE FROM responses WHERE id IN (SELECT value FROM json_each($1))
+         AND NOT EXISTS (SELECT 1 FROM responses n WHERE n.previous = responses.id)",
+    );
+    Ok(gone.bind(list(&old)).execute(writer).await?.rows_affected())
+}
+
+/// A caller who has too much, by how many responses and by how many bytes. Where all together have too much, it is the one who has the most.
+async fn over(readers: &SqlitePool, bounds: &Bounds) -> Result<Option<SqliteRow>, Error> {
     let own = query("SELECT caller, kept - $1, bytes - $2 FROM holdings WHERE kept > $1 OR bytes > $2 LIMIT 1");
     let own = own.bind(bounds.of_one.responses).bind(bounds.of_one.bytes).fetch_optional(readers).await?;
-    let over = match own {
-        Some(own) => Some(own),
-        // Of all callers, the one who has the most gives way.
-        None => {
-            let all = query("SELECT caller, (SELECT SUM(kept) FROM holdings) - $1 AS over, 0 FROM holdings ORDER BY kept DESC LIMIT 1");
-            let all = all.bind(bounds.of_all).fetch_optional(readers).await?;
-            all.map(|row| Ok::<_, Error>((row.try_get::<i64, _>(1)? > 0).then_some(row))).transpose()?.flatten()
-        }
-    };
-    let Some(over) = over else { return Ok(0) };
-    let gone = query("DELETE FROM responses WHERE id IN (SELECT value FROM json_each($1))");
-    Ok(gone.bind(list(&oldest(readers, &over).await?)).execute(writer).await?.rows_affected())
+    if own.is_some() {
+        return Ok(own);
+    }
+    let all = query(
+        "SELECT caller, (SELECT SUM(kept) FROM holdings) - $1, 0 FROM holdings
+         WHERE (SELECT SUM(kept) FROM holdings) > $1 ORDER BY kept DESC LIMIT 1",
+    );
+    Ok(all.bind(bounds.of_all).fetch_optional(readers).await?)
 }
 
 /// The oldest of a caller who has too much, as many as that is.

@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    const BOUNDS: Bounds = Bounds { before_ms: 5, of_one: Holding { responses: 999, bytes: 99_999 }, of_all: 9_999 };
+    const BOUNDS: Bounds = Bounds { before_ms: Some(5), of_one: Holding { responses: 999, bytes: 99_999 }, of_all: 9_999 };
 
     #[tokio::test]
     async fn a_response_is_read_with_those_before_it_by_its_own_caller_alone() {
