@@ -74,10 +74,10 @@ impl Completions {
         let deadline = Instant::now() + self.0.targets.limits.completion.0;
         let writer = request.writer();
         asked.take_from(&mut request)?;
-        let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
+        let mut route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
         // What most requests do not need lies in boxes, or each would carry the room for it from step to step.
         let keeping = match request.dialect() {
-            Dialect::Responses => Box::pin(self.resume(principal, &route, &mut request)).await?,
+            Dialect::Responses => Box::pin(self.resume(principal, &mut route, &mut request)).await?,
             Dialect::Chat | Dialect::Messages => None,
         };
         request.unfold(&public_name)?;
@@ -116,13 +116,21 @@ impl Completions {
         Ok(Joint { turn: Some(turn), tools, context: joined.outcomes })
     }
 
-    /// Puts the response that a request goes on from in front of it.
-    async fn resume(&self, principal: &Principal, route: &Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
+    /// Puts the response that a request goes on from in front of it; one that a provider keeps is known there alone.
+    async fn resume(&self, principal: &Principal, route: &mut Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
         let (elsewhere, keeping) = self.0.memory.responses.resume(principal, request).await?;
-        let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
-        if elsewhere && !route.targets.first().is_some_and(native) {
-            let id = request.field::<String>("previous_response_id").unwrap_or_default();
-            return Err(Error::Previous(clip(&id, 80)));
+        if let Some(elsewhere) = elsewhere {
+            let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
+            route.targets.retain(native);
+            if let Some(keeper) = &elsewhere.target {
+                // Another model of the same provider can go on from it, too; the one that made it is the better one.
+                let itself = route.targets.iter().any(|target| **target.name() == **keeper);
+                let provider = keeper.split_once('/').map_or(keeper.as_str(), |(provider, _)| provider);
+                route.targets.retain(|target| if itself { **target.name() == **keeper } else { target.provider() == provider });
+            }
+            if route.targets.is_empty() {
+                return Err(Error::Previous(clip(&elsewhere.id, 80)));
+            }
         }
         Ok(keeping)
     }

@@ -72,14 +72,14 @@ impl Loop {
         // A report stands in an event of ours; only Chat Completions has one to add behind the last.
         let reported = self.report.wanted() && dialect == Dialect::Messages;
         Ok(if self.tools.is_empty() && dialect == request.dialect() && !reported {
-            self.pass(dialect, events, counts)
+            self.pass(route, dialect, events, counts)
         } else {
             self.speak(route, request, dialect, events)
         })
     }
 
     /// Passes events on as they came; only an end that never came is added.
-    fn pass(mut self: Box<Self>, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
+    fn pass(mut self: Box<Self>, route: Route, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
@@ -99,8 +99,9 @@ impl Loop {
                 if dialect == Dialect::Responses {
                     numbers.see(&batch);
                     // Before the last event, so that whoever has it can go on from it.
-                    if let Some(id) = numbers.ended() {
-                        self.after.note(&id).await;
+                    // Who answers stands first in the route by now.
+                    if let (Some(id), Some(target)) = (numbers.ended(), route.targets.first()) {
+                        self.after.note(&id, target).await;
                     }
                 }
                 let mut out = BytesMut::new();
@@ -284,7 +285,12 @@ impl Numbers {
     /// The response's id, when it has come to its end.
     fn ended(&self) -> Option<String> {
         let last = self.last.as_ref()?.data.as_deref()?;
-        if last.contains("response.completed") || last.contains("response.incomplete") { self.id() } else { None }
+        // Most events have no such word, and one that has it may only quote it.
+        if !last.contains("response.completed") && !last.contains("response.incomplete") {
+            return None;
+        }
+        let kind = RawObject::parse(last).ok()?.string("type")?;
+        if matches!(kind.as_str(), "response.completed" | "response.incomplete") { self.id() } else { None }
     }
 }
 

@@ -61,7 +61,8 @@ impl<'w> Whole<'w> {
 
     /// The response in the last event of a stream.
     pub(super) fn last(id: &'w str, output: Vec<Box<RawValue>>, events: &str) -> Option<Self> {
-        let (_, data) = events.rsplit_once("data: ")?;
+        // Only a line's beginning counts: the words may stand in what was said, but no JSON has them at a line's beginning.
+        let (_, data) = events.rsplit_once("\ndata: ")?;
         let body = RawObject::parse(data.trim_end()).ok()?.get("response")?.to_owned();
         Some(Self { id, output, body })
     }
@@ -79,15 +80,17 @@ impl After {
         if let Some(turn) = self.turn {
             turn.done(request, said, last, shown);
         }
-        if let (Some(keeping), Some(Whole { id, output, body })) = (self.keeping, response) {
-            self.memory.responses.keep(keeping, id, &output, &body).await;
+        match (self.keeping, response) {
+            (Some(keeping), Some(Whole { id, output, body })) => self.memory.responses.keep(keeping, id, &output, &body).await,
+            (Some(_), None) => tracing::error!("a response could not be kept: its last event cannot be read"),
+            (None, _) => {}
         }
     }
 
-    /// Remembers whose a response is that its provider keeps.
-    pub(super) async fn note(&mut self, id: &str) {
+    /// Remembers whose a response is that its provider keeps, and where.
+    pub(super) async fn note(&mut self, id: &str, target: &Target) {
         if let Some(keeping) = self.keeping.take() {
-            self.memory.responses.note(keeping, id).await;
+            self.memory.responses.note(keeping, id, target).await;
         }
     }
 }
@@ -128,7 +131,7 @@ impl Loop {
         let usage = turn.usage();
         if request.dialect() == Dialect::Responses && turn.as_it_is(Dialect::Responses).is_some() {
             let id = turn.members().ok().and_then(|body| body.string("id"));
-            Box::pin(self.after.note(&id.unwrap_or_default())).await;
+            Box::pin(self.after.note(&id.unwrap_or_default(), &target)).await;
         }
         match (turn.as_it_is(request.dialect()), self.report.body()) {
             (Some(body), None) => Ok(Answer::Json(meta, body.clone(), usage)),

@@ -93,6 +93,8 @@ pub struct ResponseRow {
     pub created_ms: i64,
     /// The whole answer, as the client got it.
     pub answer: Option<String>,
+    /// The target that keeps it itself, as `provider/model`.
+    pub target: Option<String>,
 }
 
 /// A response, with those that it went on from.
@@ -102,6 +104,45 @@ pub struct Chain {
     pub items: Vec<String>,
     /// What the oldest of them went on from, where that is not here.
     pub before: Option<String>,
+    /// The response that the oldest of them went on from, or that was asked for, where a provider keeps it.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// A response that a provider keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its id.
+    pub id: String,
+    /// The target that keeps it, as `provider/model`; older rows do not say.
+    pub target: Option<String>,
+}
+
+/// How much is kept for somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// How many responses.
+    pub responses: i64,
+    /// Their bytes, items and answers together.
+    pub bytes: i64,
+}
+
+impl Holding {
+    /// Whether it is more than a bound.
+    pub fn exceeds(&self, bound: &Self) -> bool {
+        self.responses > bound.responses || self.bytes > bound.bytes
+    }
+}
+
+/// How long and how much is kept of responses.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// What was made before this time goes, in milliseconds since the epoch, but for what something else goes on from.
+    /// Without one, age is not looked at, which is quicker.
+    pub before_ms: Option<i64>,
+    /// Most of one caller, whose own oldest go first.
+    pub of_one: Holding,
+    /// Most responses of all callers together; the oldest of whoever has the most go first.
+    pub of_all: i64,
 }
 
 /// A storage engine.
@@ -136,8 +177,8 @@ pub trait Contract: Send + Sync {
     /// Revokes a key; false when there is none of that id that was still valid.
     async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error>;
 
-    /// Adds a response.
-    async fn add_response(&self, row: &ResponseRow) -> Result<(), Error>;
+    /// Adds a response; how much its caller has here now.
+    async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error>;
     /// The items of a caller's response and of those it went on from, at most `most` of them and no more once
     /// they have more than so many `bytes`, the oldest first; nothing when the response is not there.
     async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error>;
@@ -145,7 +186,6 @@ pub trait Contract: Send + Sync {
     async fn answer(&self, caller: &str, id: &str) -> Result<Option<String>, Error>;
     /// Removes a caller's response; false when the caller has none of that id here.
     async fn remove_response(&self, caller: &str, id: &str) -> Result<bool, Error>;
-    /// Forgets responses made before a time, in milliseconds since the epoch, that none made later goes on from, and
-    /// the oldest of more than `most`; how many there were.
-    async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error>;
+    /// Forgets a few of the responses that are out of bounds; how many there were, and none when all are within.
+    async fn forget_responses(&self, bounds: &Bounds) -> Result<u64, Error>;
 }

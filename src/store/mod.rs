@@ -2,12 +2,13 @@
 //! contract's tests run on it unchanged.
 
 mod contract;
+mod responses;
 mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
 
-pub use contract::{Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+pub use contract::{Bounds, Contract, Elsewhere, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 
 /// A store, whatever engine is behind it.
 pub type Store = Arc<dyn Contract>;

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, query};
 
-use super::contract::{Chain, Contract, Error, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+use super::contract::{Bounds, Chain, Contract, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+use super::responses;
 
 /// One database file.
 pub struct Sqlite {
@@ -176,61 +177,24 @@ impl Contract for Sqlite {
         Ok(done.execute(&self.writer).await?.rows_affected() > 0)
     }
 
-    async fn add_response(&self, row: &ResponseRow) -> Result<(), Error> {
-        let mut all = self.writer.begin().await?;
-        query("INSERT INTO responses (id, caller, previous, items, created_ms) VALUES ($1, $2, $3, $4, $5)")
-            .bind(&row.id)
-            .bind(&row.caller)
-            .bind(&row.previous)
-            .bind(&row.items)
-            .bind(row.created_ms)
-            .execute(&mut *all)
-            .await?;
-        if let Some(answer) = &row.answer {
-            query("INSERT INTO answers (id, body) VALUES ($1, $2)").bind(&row.id).bind(answer).execute(&mut *all).await?;
-        }
-        all.commit().await?;
-        Ok(())
-    }
-
-    async fn answer(&self, caller: &str, id: &str) -> Result<Option<String>, Error> {
-        let found = query("SELECT body FROM answers JOIN responses USING (id) WHERE id = $1 AND caller = $2");
-        let row = found.bind(id).bind(caller).fetch_optional(&self.readers).await?;
-        row.map(|row| row.try_get(0).map_err(Error::from)).transpose()
-    }
-
-    async fn remove_response(&self, caller: &str, id: &str) -> Result<bool, Error> {
-        let gone = query("DELETE FROM responses WHERE id = $1 AND caller = $2 AND items <> ''").bind(id).bind(caller);
-        Ok(gone.execute(&self.writer).await?.rows_affected() > 0)
+    async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error> {
+        responses::add(&self.writer, row).await
     }
 
     async fn responses(&self, caller: &str, id: &str, most: u32, bytes: u32) -> Result<Chain, Error> {
-        let rows = query(
-            "WITH RECURSIVE chain (id, previous, items, depth, size) AS (
-                SELECT id, previous, items, 0, length(items) FROM responses WHERE id = $1 AND caller = $2
-                UNION ALL
-                SELECT r.id, r.previous, r.items, chain.depth + 1, chain.size + length(r.items) FROM responses r
-                JOIN chain ON r.id = chain.previous AND r.caller = $2 WHERE chain.depth + 1 < $3 AND chain.size <= $4
-            ) SELECT items, previous FROM chain ORDER BY depth DESC",
-        );
-        let rows = rows.bind(id).bind(caller).bind(i64::from(most)).bind(i64::from(bytes)).fetch_all(&self.readers).await?;
-        let before = rows.first().map(|oldest| oldest.try_get(1)).transpose()?.flatten();
-        let items = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        Ok(Chain { items, before })
+        responses::chain(&self.readers, caller, id, most, bytes).await
     }
 
-    async fn forget_responses(&self, before_ms: i64, most: u32) -> Result<u64, Error> {
-        let gone = query(
-            "WITH RECURSIVE needed (id) AS (
-                SELECT previous FROM responses WHERE created_ms >= $1 AND previous IS NOT NULL
-                UNION
-                SELECT r.previous FROM responses r JOIN needed ON r.id = needed.id WHERE r.previous IS NOT NULL
-            ) DELETE FROM responses WHERE created_ms < $1 AND id NOT IN (SELECT id FROM needed) OR created_ms <= (
-                SELECT created_ms FROM responses ORDER BY created_ms DESC LIMIT 1 OFFSET $2
-            )",
-        );
-        let gone = gone.bind(before_ms).bind(i64::from(most)).execute(&self.writer).await?;
-        Ok(gone.rows_affected())
+    async fn answer(&self, caller: &str, id: &str) -> Result<Option<String>, Error> {
+        responses::answer(&self.readers, caller, id).await
+    }
+
+    async fn remove_response(&self, caller: &str, id: &str) -> Result<bool, Error> {
+        responses::remove(&self.writer, caller, id).await
+    }
+
+    async fn forget_responses(&self, bounds: &Bounds) -> Result<u64, Error> {
+        responses::forget(&self.writer, &self.readers, bounds).await
     }
 }
 
@@ -263,6 +227,7 @@ fn release(row: &SqliteRow) -> Result<ReleaseRow, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::contract::Elsewhere;
     use super::*;
 
     #[tokio::test]
@@ -287,38 +252,97 @@ mod tests {
         assert!(kept.contains(&"a".to_owned()) && kept.contains(&"c".to_owned()));
     }
 
+    fn response(id: &str, caller: &str, previous: Option<&str>, created_ms: i64) -> ResponseRow {
+        ResponseRow {
+            id: id.into(),
+            caller: caller.into(),
+            previous: previous.map(Into::into),
+            items: format!("[\"{id}\"]"),
+            created_ms,
+            answer: Some(format!("{{\"id\":\"{id}\"}}")),
+            target: None,
+        }
+    }
+
+    const BOUNDS: Bounds = Bounds { before_ms: Some(5), of_one: Holding { responses: 999, bytes: 99_999 }, of_all: 9_999 };
+
     #[tokio::test]
     async fn a_response_is_read_with_those_before_it_by_its_own_caller_alone() {
         let dir = tempfile::tempdir().unwrap();
         let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
-        let row = |id: &str, previous: Option<&str>| ResponseRow {
-            id: id.into(),
-            caller: "key:a".into(),
-            previous: previous.map(Into::into),
-            items: format!("[\"{id}\"]"),
-            created_ms: if id == "1" { 1 } else { 9 },
-            answer: Some(format!("{{\"id\":\"{id}\"}}")),
-        };
-        for row in [row("1", None), row("2", Some("1")), row("3", Some("2"))] {
-            store.add_response(&row).await.unwrap();
+        for (id, previous, at) in [("1", None, 1), ("2", Some("1"), 9), ("3", Some("2"), 9)] {
+            store.add_response(&response(id, "key:a", previous, at)).await.unwrap();
         }
         let chain = |items: &[&str], before: Option<&str>| Chain {
             items: items.iter().map(|item| (*item).to_owned()).collect(),
             before: before.map(Into::into),
+            elsewhere: None,
         };
         assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), chain(&["[\"1\"]", "[\"2\"]", "[\"3\"]"], None));
         assert_eq!(store.responses("key:a", "3", 2, 999).await.unwrap(), chain(&["[\"2\"]", "[\"3\"]"], Some("1")));
         assert_eq!(store.responses("key:b", "3", 9, 999).await.unwrap(), Chain::default());
         assert_eq!(store.answer("key:a", "1").await.unwrap().as_deref(), Some("{\"id\":\"1\"}"));
         assert!(store.answer("key:b", "1").await.unwrap().is_none() && !store.remove_response("key:b", "1").await.unwrap());
-        store.add_response(&row("1b", None)).await.unwrap();
-        store.add_response(&ResponseRow { created_ms: 1, ..row("old", None) }).await.unwrap();
-        assert_eq!(store.forget_responses(5, 9).await.unwrap(), 1, "what is too old, but for what something newer goes on from");
+        store.add_response(&response("old", "key:a", None, 1)).await.unwrap();
+        assert_eq!(store.forget_responses(&BOUNDS).await.unwrap(), 1, "what is too old, but for what something newer goes on from");
         assert!(store.answer("key:a", "old").await.unwrap().is_none(), "the answer goes with its response");
         assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap().before, None);
         assert!(store.remove_response("key:a", "2").await.unwrap() && !store.remove_response("key:a", "2").await.unwrap());
         assert_eq!(store.responses("key:a", "3", 9, 999).await.unwrap(), chain(&["[\"3\"]"], Some("2")), "what is gone is missed");
-        assert_eq!(store.forget_responses(5, 1).await.unwrap(), 3, "what is too much, and all of the same time");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_goes_a_few_at_a_time_the_ends_of_conversations_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        for at in 0..150 {
+            store.add_response(&response(&format!("old{at}"), "key:a", None, 1)).await.unwrap();
+        }
+        for (id, previous) in [("a", None), ("b", Some("a")), ("c", Some("b"))] {
+            store.add_response(&response(id, "key:a", previous, 2)).await.unwrap();
+        }
+        let mut gone = Vec::new();
+        while gone.last() != Some(&0) {
+            gone.push(store.forget_responses(&BOUNDS).await.unwrap());
+        }
+        assert_eq!(gone, [64, 64, 23, 1, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn who_has_too_much_loses_the_own_oldest_and_nobody_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        store.add_response(&response("b0", "key:b", None, 6)).await.unwrap();
+        let mut holding = Holding { responses: 0, bytes: 0 };
+        for at in 0..6 {
+            holding = store.add_response(&response(&format!("a{at}"), "key:a", None, 7 + at)).await.unwrap();
+        }
+        let each = i64::try_from(r#"["a0"]{"id":"a0"}"#.len()).unwrap();
+        assert_eq!(holding, Holding { responses: 6, bytes: 6 * each });
+        let left = async || {
+            let rows = query("SELECT id FROM responses ORDER BY id").fetch_all(&store.readers).await.unwrap();
+            rows.iter().map(|row| row.get(0)).collect::<Vec<String>>().join(" ")
+        };
+        let forget = async |bounds: Bounds| while store.forget_responses(&bounds).await.unwrap() > 0 {};
+        forget(Bounds { of_one: Holding { responses: 5, ..BOUNDS.of_one }, ..BOUNDS }).await;
+        assert_eq!(left().await, "a1 a2 a3 a4 a5 b0", "too many");
+        forget(Bounds { of_one: Holding { bytes: 3 * each + 1, ..BOUNDS.of_one }, ..BOUNDS }).await;
+        assert_eq!(left().await, "a3 a4 a5 b0", "too large");
+        forget(Bounds { of_all: 2, ..BOUNDS }).await;
+        assert_eq!(left().await, "a5 b0", "all together too many: who has the most gives way");
+    }
+
+    #[tokio::test]
+    async fn a_response_that_a_provider_keeps_is_the_beginning_of_what_is_kept_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let theirs = ResponseRow { items: String::new(), target: Some("oa/m".into()), ..response("2", "key:a", Some("1"), 9) };
+        store.add_response(&theirs).await.unwrap();
+        store.add_response(&response("3", "key:a", Some("2"), 9)).await.unwrap();
+        let elsewhere = Some(Elsewhere { id: "2".into(), target: Some("oa/m".into()) });
+        for (id, items) in [("2", vec![]), ("3", vec!["[\"3\"]".to_owned()])] {
+            assert_eq!(store.responses("key:a", id, 9, 99).await.unwrap(), Chain { items, before: None, elsewhere: elsewhere.clone() });
+        }
     }
 
     #[tokio::test]

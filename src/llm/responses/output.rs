@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::seal::seal;
 use super::unfold::{id_of, new_turn};
-use crate::domain::{Digest, RawObject, Usage, now_ms, raw};
+use crate::domain::{Digest, RawObject, Usage, now_ms, raw, raw_string};
 use crate::llm::answer::{Answer, Finish};
 use crate::llm::conversation::{Call, Part, Ran};
 
@@ -42,6 +42,14 @@ const REPEATED: [(&str, &str); 15] = [
     ("truncation", "\"disabled\""),
 ];
 
+/// A value in one line, as an event's data must be. A text holds no line break as it is, so none is lost.
+fn in_one_line(value: &RawValue) -> Box<RawValue> {
+    match value.get() {
+        text if text.contains(['\n', '\r']) => raw_string(text.replace(['\n', '\r'], " ")).unwrap_or_else(|_| value.to_owned()),
+        _ => value.to_owned(),
+    }
+}
+
 impl Frame {
     pub(in crate::llm) fn new(request: &RawObject<'_>) -> Self {
         let id = format!("resp_{}", uuid::Uuid::now_v7().simple());
@@ -51,8 +59,8 @@ impl Frame {
         members.set("created_at", raw(&(now_ms() / 1000)));
         members.set("model", request.get("model").map_or_else(|| raw(""), ToOwned::to_owned));
         for (key, otherwise) in REPEATED {
-            let given = request.get(key).filter(|value| value.get() != "null").map(ToOwned::to_owned);
-            let value = given.or_else(|| crate::domain::raw_string(otherwise.to_owned()).ok());
+            let given = request.get(key).filter(|value| value.get() != "null").map(in_one_line);
+            let value = given.or_else(|| raw_string(otherwise.to_owned()).ok());
             members.set(key, value.unwrap_or_else(|| RawValue::NULL.to_owned()));
         }
         let tools = request.read_raw("tools").unwrap_or_default();
