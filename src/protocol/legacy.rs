@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 
 use super::{Dialect, RpcError};
@@ -12,6 +12,11 @@ use crate::domain::RawObject;
 /// Answers peers that opened a session.
 pub(super) struct Legacy;
 
+/// What only stateless results say of themselves.
+const MODERN: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+/// The first of them at the end of a result, where most servers write it.
+const LAST: &str = ",\"resultType\":\"complete\"}";
+
 impl Dialect for Legacy {
     fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Cow<'r, str> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
@@ -19,8 +24,17 @@ impl Dialect for Legacy {
         if KEY.find(result.get().as_bytes()).is_none() {
             return result.get().into();
         }
+        // What stands before the last brace is the object's own last member, and a result needs no opening to lose it.
+        let last = result
+            .get()
+            .trim_end()
+            .strip_suffix(LAST)
+            .filter(|rest| MODERN.iter().all(|key| memmem::find(rest.as_bytes(), key.as_bytes()).is_none()));
+        if let Some(rest) = last {
+            return [rest, "}"].concat().into();
+        }
         let Ok(mut object) = RawObject::parse(result.get()) else { return result.get().into() };
-        let stripped = ["resultType", "ttlMs", "cacheScope"].map(|key| object.remove(key).is_some());
+        let stripped = MODERN.map(|key| object.remove(key).is_some());
         if stripped.contains(&true) { object.to_text().into() } else { result.get().into() }
     }
 
@@ -33,6 +47,27 @@ impl Dialect for Legacy {
             RpcError::PARSE | RpcError::INVALID_REQUEST => 400,
             RpcError::NO_SESSION => 404,
             _ => 200,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::raw_string;
+
+    #[test]
+    fn what_stateless_results_say_of_themselves_is_taken_out_wherever_it_stands() {
+        let plain = |text: &str| Legacy.result("tools/call", &raw_string(text.to_owned()).unwrap()).into_owned();
+        for (given, left) in [
+            (r#"{"content":[],"resultType":"complete"}"#, r#"{"content":[]}"#),
+            (r#"{"content":[{"a":"resultType"}],"resultType":"complete"}"#, r#"{"content":[{"a":"resultType"}]}"#),
+            (r#"{"resultType":"complete","content":[]}"#, r#"{"content":[]}"#),
+            (r#"{"ttlMs":1,"tools":[],"resultType":"complete"} "#, r#"{"tools":[]}"#),
+            (r#"{"resultType":"complete"}"#, "{}"),
+            (r#"{"content":[{"x":{"n":1,"resultType":"complete"}}]}"#, r#"{"content":[{"x":{"n":1,"resultType":"complete"}}]}"#),
+        ] {
+            assert_eq!(plain(given), left, "{given}");
         }
     }
 }
