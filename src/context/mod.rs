@@ -36,6 +36,9 @@ use read::{Found, Reader};
 /// Fewer tokens than these are not worth their delimiters.
 const LEAST: usize = 16;
 
+/// Why a text that was to be shared is asked for once more.
+const NARROWED: &str = "it is for one caller alone";
+
 /// All sources. Cheap to clone.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -210,6 +213,10 @@ impl Context {
         loop {
             let key = key(name, sharing, caller, &question);
             let fetch = async {
+                // Whoever fetched it just now may have learnt that it is not for all.
+                if sharing == Sharing::Shared && self.sharing(known) == Sharing::Caller {
+                    return Err(NARROWED.to_owned());
+                }
                 let found = self.0.reader.read(&known.source, sharing, values, &filled).await?;
                 Ok(self.take_in(name, known, (sharing, caller, &question), found).await)
             };
@@ -221,6 +228,7 @@ impl Context {
                 // One fetched it for all, and then it was not for all.
                 Ok(kept) if kept.only_for.as_deref().is_some_and(|only| only != caller) => sharing = Sharing::Caller,
                 Ok(kept) => return Ok(kept),
+                Err(why) if why == NARROWED => sharing = Sharing::Caller,
                 Err(why) => {
                     let older = self.0.texts.stand_in(key, known.source.ttl.0).await.ok_or_else(|| why.clone())?;
                     tracing::warn!(context.source = %name, "the context source `{name}` failed, and an older text stands in: {why}");
