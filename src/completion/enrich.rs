@@ -76,9 +76,8 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
 /// of its bytes, and it is the same in every request.
 fn joined(outcomes: &[Outcome]) -> Option<String> {
     static INTRODUCED: LazyLock<String> = LazyLock::new(|| literal(INTRODUCTION));
-    let fetched = |outcome: &Outcome| outcome.text.clone().ok().map(|fetched| (outcome.source.clone(), fetched));
-    let blocks: Vec<_> = outcomes.iter().filter_map(fetched).collect();
-    let parts: Vec<&str> = blocks.iter().map(|(source, fetched)| fetched.prepared(|fetched| literal(&block(source, fetched)))).collect();
+    let fetched = outcomes.iter().filter_map(|outcome| Some((outcome.source.as_str(), outcome.text.as_ref().ok()?)));
+    let parts: Vec<&str> = fetched.map(|(source, fetched)| fetched.prepared(|fetched| literal(&block(source, fetched)))).collect();
     (!parts.is_empty()).then(|| format!("\"{}{}\"", *INTRODUCED, parts.concat()))
 }
 

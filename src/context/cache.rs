@@ -38,6 +38,21 @@ pub(super) struct Kept {
     pub(super) only_for: Option<String>,
 }
 
+/// Why there is no text.
+#[derive(Clone, Debug)]
+pub(super) enum Missed {
+    /// It was to be shared, and is for one caller alone: each asks for their own.
+    Narrowed,
+    /// It could not be had, and why.
+    Failed(String),
+}
+
+impl From<String> for Missed {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
 /// The key of a question.
 pub(super) fn key(source: &str, sharing: Sharing, caller: &str, question: &Value) -> Key {
     let partition = match sharing {
@@ -76,7 +91,7 @@ impl Default for Texts {
 
 impl Texts {
     /// A text that holds, or that is fetched now: by one for all who come meanwhile.
-    pub(super) async fn get(&self, key: Key, fetch: impl Future<Output = Result<Kept, String>>) -> Result<Arc<Kept>, String> {
+    pub(super) async fn get(&self, key: Key, fetch: impl Future<Output = Result<Kept, Missed>>) -> Result<Arc<Kept>, Missed> {
         self.fresh.try_get_with(key, async { fetch.await.map(Arc::new) }).await.map_err(|why| (*why).clone())
     }
 

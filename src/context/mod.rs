@@ -28,16 +28,13 @@ use crate::domain::{Principal, clip};
 use crate::federation::Federation;
 use crate::llm::Providers;
 use crate::net::Net;
-use cache::{Kept, Texts, key};
+use cache::{Kept, Missed, Texts, key};
 use embed::Embedder;
 use fill::Values;
 use read::{Found, Reader};
 
 /// Fewer tokens than these are not worth their delimiters.
 const LEAST: usize = 16;
-
-/// Why a text that was to be shared is asked for once more.
-const NARROWED: &str = "it is for one caller alone";
 
 /// All sources. Cheap to clone.
 #[derive(Clone)]
@@ -215,21 +212,21 @@ impl Context {
             let fetch = async {
                 // Whoever fetched it just now may have learnt that it is not for all.
                 if sharing == Sharing::Shared && self.sharing(known) == Sharing::Caller {
-                    return Err(NARROWED.to_owned());
+                    return Err(Missed::Narrowed);
                 }
                 let found = self.0.reader.read(&known.source, sharing, values, &filled).await?;
                 Ok(self.take_in(name, known, (sharing, caller, &question), found).await)
             };
             let fetched = match tokio::time::timeout_at(end, self.0.texts.get(key, fetch)).await {
                 Ok(fetched) => fetched,
-                Err(_) => Err(format!("it was not there within {:?}", self.0.deadline)),
+                Err(_) => Err(Missed::Failed(format!("it was not there within {:?}", self.0.deadline))),
             };
             match fetched {
                 // One fetched it for all, and then it was not for all.
                 Ok(kept) if kept.only_for.as_deref().is_some_and(|only| only != caller) => sharing = Sharing::Caller,
                 Ok(kept) => return Ok(kept),
-                Err(why) if why == NARROWED => sharing = Sharing::Caller,
-                Err(why) => {
+                Err(Missed::Narrowed) => sharing = Sharing::Caller,
+                Err(Missed::Failed(why)) => {
                     let older = self.0.texts.stand_in(key, known.source.ttl.0).await.ok_or_else(|| why.clone())?;
                     tracing::warn!(context.source = %name, "the context source `{name}` failed, and an older text stands in: {why}");
                     return Ok(older);

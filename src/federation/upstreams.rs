@@ -65,20 +65,28 @@ impl Road {
         headers: Vec<(String, String)>,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
+        let outcome = self.sent(entry, caller, method, params, headers).await;
+        caller.waited.add(start);
+        outcome
+    }
+
+    async fn sent(
+        &self,
+        entry: &Entry,
+        caller: &Caller<'_>,
+        method: &str,
+        params: &Params,
+        headers: Vec<(String, String)>,
+    ) -> Result<Box<RawValue>, RpcError> {
         let timeout = self.tool_timeout.get();
         let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
-        let mut outcome = match self.connection(entry, caller).await {
-            Ok(connection) => connection.call(call()).await,
-            Err(error) => {
-                caller.waited.add(start);
-                return Err(error);
+        let outcome = match self.connection(entry, caller).await?.call(call()).await {
+            Err(error) if error.is_unprocessed() => {
+                let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
+                Box::pin(again).await?
             }
+            outcome => outcome,
         };
-        if matches!(&outcome, Err(error) if error.is_unprocessed()) {
-            let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
-            outcome = Box::pin(again).await?;
-        }
-        caller.waited.add(start);
         outcome.map_err(|error| public(entry, &error))
     }
 

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use moka::future::Cache;
+use reqwest::Method;
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::error::Error;
@@ -67,7 +70,9 @@ impl Lists {
 
     /// What stands in the way to an address that could not be reached.
     async fn cause(&self, url: &Url) -> String {
-        let sent = async { self.net.client(url, Reach::Operator)?.head(url.clone()).send().await.map_err(net::Error::from) };
+        // By the same client that could not reach it.
+        let sent =
+            async { self.net.to(url.clone(), Reach::Operator)?.send(Method::HEAD, &net::dressed(&HeaderMap::new()), Bytes::new()).await };
         match tokio::time::timeout(PATIENCE, sent).await {
             Ok(Ok(_)) => "the connection broke off, and now there is one again".to_owned(),
             Ok(Err(error)) => error.to_string(),

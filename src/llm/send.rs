@@ -12,9 +12,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::Error;
 use super::dialect::{Dialect, Verdict, error_in};
-use super::error::Refusal;
+use super::error::{Error, Refusal};
 use super::provider::{Body, Events};
 use super::request::Request;
 use super::routing::asked;

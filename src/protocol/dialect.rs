@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::RpcError;
+use super::error::RpcError;
 
 /// Puts results and errors, from whatever era they came, into the words of a peer's era.
 pub trait Dialect: Send + Sync {

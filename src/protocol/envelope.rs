@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Params, RpcError};
+use super::error::RpcError;
+use super::params::Params;
 use crate::domain::{RawObject, clip, is_deep};
 
 /// A request id as it was written: a string or an integer.

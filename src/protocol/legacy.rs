@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 
-use super::{Dialect, RpcError};
+use super::dialect::Dialect;
+use super::error::RpcError;
 use crate::domain::RawObject;
 
 /// Answers peers that opened a session.

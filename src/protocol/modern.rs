@@ -6,9 +6,12 @@ use std::fmt::Write as _;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
+use super::dialect::Dialect;
+use super::envelope::Incoming;
+use super::era::{Era, Revision};
+use super::error::RpcError;
 use super::headers::{HEADER_METHOD, HEADER_NAME, HEADER_VERSION, decoded, named_by};
 use super::params::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
-use super::{Dialect, Era, Incoming, Revision, RpcError};
 use crate::domain::{RawObject, clip, raw, raw_string};
 
 /// Answers stateless peers.
