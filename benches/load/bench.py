@@ -75,6 +75,7 @@ models:
   mock: { targets: [{ provider: stub, model: mock }] }
   claude: { targets: [{ provider: claude, model: mock }] }
   informed: { targets: [{ provider: stub, model: mock }], context: [tides, pilots] }
+  echo: { targets: [{ provider: portolan, model: echo }] }
 context:
   sources:
     tides: { file: tides.md, ttl: 1h }
@@ -92,6 +93,25 @@ telemetry: { log: warn }
 def spawn(command, cpu, log=None):
     out = open(log, "ab") if log else subprocess.DEVNULL
     return subprocess.Popen(["taskset", "-c", str(cpu)] + command, stdout=out, stderr=out, start_new_session=True)
+
+
+def write(run):
+    """The files that the servers under test read."""
+    with open(f"{run}/nginx.conf", "w") as file:
+        file.write(NGINX.format(run=run))
+    with open(f"{run}/portolan.yaml", "w") as file:
+        file.write(PORTOLAN)
+    for source in ("tides", "pilots"):
+        with open(f"{run}/{source}.md", "w") as file:
+            file.write(f"# {source}\n" + "The harbour opens at six, and the pilot answers on channel 12.\n" * 32)
+
+
+def upstreams(loadkit):
+    """The stub of a provider and that of an MCP server."""
+    servers = [spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1),
+               spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)]
+    time.sleep(0.5)
+    return servers
 
 
 def stop(process):
@@ -215,18 +235,10 @@ def main():
     options = parser.parse_args()
     loadkit, portolan = os.environ["LOADKIT"], os.environ["PORTOLAN_BIN"]
     run = tempfile.mkdtemp(prefix="portolan-bench-")
-    with open(f"{run}/nginx.conf", "w") as file:
-        file.write(NGINX.format(run=run))
-    with open(f"{run}/portolan.yaml", "w") as file:
-        file.write(PORTOLAN)
-    for source in ("tides", "pilots"):
-        with open(f"{run}/{source}.md", "w") as file:
-            file.write(f"# {source}\n" + "The harbour opens at six, and the pilot answers on channel 12.\n" * 32)
-    servers = [spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1),
-               spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)]
+    write(run)
+    servers = upstreams(loadkit)
     raw = {}
     try:
-        time.sleep(0.5)
         for number in range(options.rounds):
             for name, peer in peers(loadkit, portolan, run).items():
                 if options.only and name not in options.only.split(","):

@@ -15,11 +15,26 @@ pub(super) struct Caller(pub(super) Principal);
 /// A caller who may use models.
 pub(super) struct ModelCaller(pub(super) Principal);
 
+impl Caller {
+    /// Who sends a request.
+    pub(super) fn of(headers: &HeaderMap, state: &State) -> Result<Self, ApiError> {
+        identify(headers, state).map(Self)
+    }
+}
+
+impl ModelCaller {
+    /// Who sends a request, if models may be used with that credential.
+    pub(super) fn of(headers: &HeaderMap, state: &State) -> Result<Self, ApiError> {
+        let principal = identify(headers, state)?;
+        if principal.grants().models { Ok(Self(principal)) } else { Err(missing("models")) }
+    }
+}
+
 impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        identify(&parts.headers, state).map(Self)
+        Self::of(&parts.headers, state)
     }
 }
 
@@ -27,8 +42,7 @@ impl FromRequestParts<State> for ModelCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let principal = identify(&parts.headers, state)?;
-        if principal.grants().models { Ok(Self(principal)) } else { Err(missing("models")) }
+        Self::of(&parts.headers, state)
     }
 }
 

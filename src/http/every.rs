@@ -10,14 +10,15 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use hyper::body::Incoming;
 use metrics::{Counter, counter};
-use tower::Service as _;
 use tracing::Instrument as _;
 
+use super::doors::answering;
 use super::error::{ApiError, panicked};
 use super::paths;
 use super::state::{Settings, State};
@@ -31,7 +32,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(super) struct Elsewhere(pub(super) Duration);
 
 /// Answers a request.
-pub(super) async fn answer(state: &State, mut router: Router, request: Request<Incoming>) -> Response {
+pub(super) async fn answer(state: &State, router: &Router, request: Request<Incoming>) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
     let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -46,8 +47,9 @@ pub(super) async fn answer(state: &State, mut router: Router, request: Request<I
         Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => {
             // A handler that panics fails its own request and no other; what others could see half done is behind locks.
-            let handled = AssertUnwindSafe(router.call(request)).catch_unwind().instrument(span.clone()).await;
-            handled.map_or_else(panicked, |answered| answered.unwrap_or_else(|never| match never {}))
+            let handled = async { answering(state, router, request.map(Body::new))?.await };
+            let handled = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
+            handled.map_or_else(panicked, IntoResponse::into_response)
         }
     };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {

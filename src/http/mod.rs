@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod completions;
+mod doors;
 mod error;
 mod every;
 mod health;
@@ -23,7 +24,7 @@ use axum::routing::{any, get, post};
 pub use serve::serve;
 pub use state::{Settings, State};
 
-/// All routes; `every` stands around them.
+/// All routes; `every` stands around them, and `doors` before them.
 pub fn router(state: State) -> Router {
     Router::new()
         // MCP: every server as one; one server by itself; the control server as `portolan`.

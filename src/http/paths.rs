@@ -8,6 +8,7 @@ use super::error::ApiError;
 use super::state::State;
 
 pub(super) const AGGREGATE: &str = "/mcp";
+pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
 pub(super) const TARGET: &str = "/mcp/{target}";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const RESPONSES: &str = "/v1/responses";
@@ -25,7 +26,7 @@ pub(super) const HOME: &str = "/";
 /// The route that a path takes, by the name it has in metrics and logs.
 pub(super) fn route(path: &str) -> &'static str {
     const WHOLE: [&str; 11] = [CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, LIVE, READY, METRICS, HOME];
-    const BELOW: [(&str, &str); 3] = [("/mcp/", TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE)];
+    const BELOW: [(&str, &str); 3] = [(BELOW_AGGREGATE, TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE)];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
 }

@@ -51,7 +51,7 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
                     phase.step();
                     let (state, router, phase) = (state.clone(), router.clone(), phase.clone());
                     async move {
-                        let answer = every::answer(&state, router, request).await;
+                        let answer = every::answer(&state, &router, request).await;
                         phase.step();
                         Ok::<_, Infallible>(answer)
                     }

@@ -1,13 +1,18 @@
 //! Sessions of 2025-11-25 and before: opened by `initialize`, bound to a principal and an endpoint.
 
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-use super::answer::{answer as deliver, progress};
+use super::answer::{Work, answer as deliver, progress};
 use super::listen as streams;
 use super::reply::{id_of, json as whole, refusal};
 use super::visit::Visit;
@@ -91,22 +96,49 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             };
             let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
-            // A client that only disconnects did not cancel (2025-11-25 §basic/transports), so the work goes on by itself.
-            let span = tracing::Span::current();
-            let run = async move {
+            let work = async move {
                 let caller = visit.caller(Some(&session.id), listener);
                 tokio::select! {
                     outcome = visit.endpoint.request(&visit.state, &caller, &asked, params) => outcome,
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
                 }
             };
-            let work = tokio::spawn(run.instrument(span));
-            let work = Box::pin(async move {
-                work.await.unwrap_or_else(|_| Err(RpcError::new(RpcError::INTERNAL, "the gateway failed on this request")))
-            });
-            deliver(era, id, method, work, notes).await
+            // A client that only disconnects did not cancel (2025-11-25 §basic/transports).
+            deliver(era, id, method, Box::pin(Outliving(Some(Box::pin(work)))), notes).await
         }
     }
+}
+
+/// Work that goes on by itself when nobody waits for it any more. It needs a task of its own only then.
+struct Outliving(Option<Work>);
+
+impl Future for Outliving {
+    type Output = Result<Box<RawValue>, RpcError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Taken out meanwhile: what panics is not to go on.
+        let Some(mut work) = self.0.take() else { return Poll::Ready(Err(failed())) };
+        match panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome),
+            Ok(Poll::Pending) => {
+                self.0 = Some(work);
+                Poll::Pending
+            }
+            Err(_) => Poll::Ready(Err(failed())),
+        }
+    }
+}
+
+impl Drop for Outliving {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work.in_current_span());
+        }
+    }
+}
+
+fn failed() -> RpcError {
+    RpcError::new(RpcError::INTERNAL, "the gateway failed on this request")
 }
 
 /// What a request hears that was cancelled while its connection is still open. Ours: outside the reserved range.
