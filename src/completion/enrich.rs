@@ -42,11 +42,11 @@ pub(super) struct Joined {
 pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request, turn: &mut Turn) -> Result<Joined, Error> {
     context.check(wish.principal, wish.bound, wish.asked)?;
     let all = || wish.bound.iter().chain(wish.asked);
-    let mut fixed: Vec<Outcome> = turn.context().iter().filter(|kept| all().any(|name| *name == kept.source)).cloned().collect();
+    let mut fixed: Vec<Outcome> = turn.context().iter().filter(|kept| all().any(|name| **name == *kept.source)).cloned().collect();
     // Only what is asked for with each turn needs to know what the turn says.
     let answered = all().any(|name| context.refresh(name) == Some(Refresh::Turn)) && turn.has_beside(request)?;
     let needed = |name: &&String| match context.refresh(name) {
-        Some(Refresh::Conversation) => !fixed.iter().any(|kept| kept.source == **name),
+        Some(Refresh::Conversation) => !fixed.iter().any(|kept| *kept.source == ***name),
         Some(Refresh::Turn) => !answered,
         Some(Refresh::Ttl) | None => true,
     };
@@ -76,9 +76,17 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
 /// of its bytes, and it is the same in every request.
 fn joined(outcomes: &[Outcome]) -> Option<String> {
     static INTRODUCED: LazyLock<String> = LazyLock::new(|| literal(INTRODUCTION));
-    let fetched = outcomes.iter().filter_map(|outcome| Some((outcome.source.as_str(), outcome.text.as_ref().ok()?)));
+    let fetched = outcomes.iter().filter_map(|outcome| Some((&*outcome.source, outcome.text.as_ref().ok()?)));
     let parts: Vec<&str> = fetched.map(|(source, fetched)| fetched.prepared(|fetched| literal(&block(source, fetched)))).collect();
-    (!parts.is_empty()).then(|| format!("\"{}{}\"", *INTRODUCED, parts.concat()))
+    if parts.is_empty() {
+        return None;
+    }
+    let mut whole = String::with_capacity(INTRODUCED.len() + parts.iter().map(|part| part.len()).sum::<usize>() + 2);
+    whole.push('"');
+    whole.push_str(&INTRODUCED);
+    whole.extend(parts);
+    whole.push('"');
+    Some(whole)
 }
 
 /// A text as it stands between the quotation marks of a JSON string.

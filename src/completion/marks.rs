@@ -13,38 +13,48 @@ use crate::llm::{Answer, Part};
 const VOLATILE: [&str; 5] = ["cache_control", "id", "status", "annotations", "logprobs"];
 
 /// The digests of all beginnings of a history: of nothing, of the first item, of the first two …
-pub(super) fn prefixes(base: Digest, items: &[Box<RawValue>]) -> Vec<Digest> {
+pub(super) fn prefixes(base: Digest, items: &[impl AsRef<RawValue>]) -> Vec<Digest> {
     let mut all = Vec::with_capacity(items.len() + 1);
     let mut last = base;
     all.push(last);
     for item in items {
-        last = last.then(mark(item).as_bytes());
+        let item = item.as_ref();
+        last = match plain(item) {
+            Some(plain) => last.then(&plain.pieces()),
+            None => last.then(&[&meaning(item)]),
+        };
         all.push(last);
     }
     all
 }
 
-/// An item's meaning as text: who, what, and all else it says.
-fn mark(item: &RawValue) -> String {
-    plain(item).unwrap_or_else(|| mark_of(serde_json::from_str(item.get()).unwrap_or_default()))
+/// A plain text of somebody, which most items are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain<'a> {
+    #[serde(borrow)]
+    role: Cow<'a, str>,
+    #[serde(borrow)]
+    content: Cow<'a, str>,
 }
 
-/// The same for a plain text of somebody, which most items are, without building anything.
-fn plain(item: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Plain<'a> {
-        #[serde(borrow)]
-        role: Cow<'a, str>,
-        #[serde(borrow)]
-        content: Cow<'a, str>,
+impl Plain<'_> {
+    /// Its [`meaning`], without building anything.
+    fn pieces(&self) -> [&str; 4] {
+        [&self.role, "\u{1f}", &self.content, "\u{1e}\u{1f}{}"]
     }
-    let item: Plain<'_> = serde_json::from_str(item.get()).ok()?;
-    Some(format!("{}\u{1f}{}\u{1e}\u{1f}{{}}", item.role, item.content))
 }
 
-fn mark_of(value: Value) -> String {
-    let Value::Object(mut object) = value else { return value.to_string() };
+fn plain(item: &RawValue) -> Option<Plain<'_>> {
+    serde_json::from_str(item.get()).ok()
+}
+
+/// An item's meaning as text: who, what, and all else it says.
+fn meaning(item: &RawValue) -> String {
+    let mut object = match serde_json::from_str(item.get()).unwrap_or_default() {
+        Value::Object(object) => object,
+        other => return other.to_string(),
+    };
     // `call_id` and the like stay; an item's own id does not.
     for key in VOLATILE {
         object.remove(key);
@@ -86,6 +96,9 @@ fn push(mut part: Value, out: &mut String) {
 /// The meaning of instructions that stand apart from the history. A line of billing that one agent puts first changes with each request.
 pub(super) fn instructions(system: &str) -> String {
     let mut text = String::new();
+    if system.is_empty() {
+        return text;
+    }
     match serde_json::from_str(system).unwrap_or_default() {
         Value::Array(parts) => parts.into_iter().filter(|part| !bills(part)).for_each(|part| push(part, &mut text)),
         Value::Null => {}
@@ -121,10 +134,10 @@ fn is_by_model(role: Option<&str>, kind: Option<&str>) -> bool {
 }
 
 /// The digest of what the model said from a place on, until somebody else spoke.
-pub(super) fn said_after(items: &[Box<RawValue>], at: usize) -> Digest {
+pub(super) fn said_after(items: &[impl AsRef<RawValue>], at: usize) -> Digest {
     let (mut texts, mut ids) = (String::new(), Vec::new());
     for item in items.iter().skip(at) {
-        let item: Map<String, Value> = serde_json::from_str(item.get()).unwrap_or_default();
+        let item: Map<String, Value> = serde_json::from_str(item.as_ref().get()).unwrap_or_default();
         if !is_models(&item) {
             break;
         }
@@ -184,9 +197,10 @@ mod tests {
             json!({ "role": "user", "content": [{ "type": "text", "text": "hi", "cache_control": { "type": "ephemeral" } }] }),
             json!({ "type": "message", "id": "msg_1", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }),
         ];
-        let marks: Vec<String> = same.iter().map(|item| mark(&raw(item))).collect();
+        let mark = |item: &Value| prefixes(Digest::of("", b""), &[raw(item)]).last().copied();
+        let marks: Vec<_> = same.iter().map(mark).collect();
         assert!(marks.iter().all(|mark| *mark == marks[0]), "{marks:?}");
-        assert_ne!(mark(&raw(&json!({ "role": "user", "content": "ho" }))), marks[0]);
+        assert_ne!(mark(&json!({ "role": "user", "content": "ho" })), marks[0]);
     }
 
     #[test]

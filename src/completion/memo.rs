@@ -100,7 +100,7 @@ impl Entry {
 impl Memo {
     /// Looks for what is known of the conversation that a request goes on with.
     pub(super) fn open(&self, principal: &Principal, request: &Request, tags: &BTreeMap<String, String>) -> Result<Turn, Error> {
-        let items = request.items()?;
+        let items = request.said()?;
         // Many people may come with one key: what an application says of them keeps them apart.
         let system = request.get("system").or_else(|| request.get("instructions")).unwrap_or_default();
         let base = format!("{}\n{}\n{}\n{tags:?}\n{}", principal.id(), request.model(), request.dialect(), instructions(system));
@@ -139,13 +139,13 @@ impl Turn {
 
     /// Whether context stands with the newest thing the person said already.
     pub(super) fn has_beside(&self, request: &Request) -> Result<bool, Error> {
-        let newest = request.items()?.iter().rposition(|item| Request::human(item).is_some());
+        let newest = request.said()?.iter().rposition(|item| Request::human(item).is_some());
         Ok(self.entry.inserts.iter().any(|insert| matches!(insert.what, What::Beside(_)) && Some(insert.at) == newest))
     }
 
     /// Puts context with the newest thing the person said.
     pub(super) fn put_beside(&mut self, request: &Request, text: String) -> Result<(), Error> {
-        let newest = request.items()?.iter().rposition(|item| Request::human(item).is_some());
+        let newest = request.said()?.iter().rposition(|item| Request::human(item).is_some());
         self.entry.inserts.push(Insert { at: newest.unwrap_or(self.sent.saturating_sub(1)), what: What::Beside(text) });
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Turn {
 
     /// Says that the gateway may add turns of its own from here on.
     pub(super) fn begin(&mut self, request: &Request) -> Result<(), Error> {
-        self.begun = request.items()?.len();
+        self.begun = request.said()?.len();
         Ok(())
     }
 

@@ -31,14 +31,22 @@ impl Report {
 
     /// The value of `x-portolan-context`.
     pub(super) fn header(&self) -> String {
-        let one = |outcome: &Outcome| match &outcome.text {
-            Ok(fetched) => {
-                let (cut, stale) = (if fetched.cut { ";cut" } else { "" }, if outcome.stale { ";stale" } else { "" });
-                format!("{};digest={}{cut}{stale}", outcome.source, fetched.digest.short())
+        let mut header = String::new();
+        for outcome in &self.context {
+            if !header.is_empty() {
+                header.push_str(", ");
             }
-            Err(_) => format!("{};error", outcome.source),
-        };
-        self.context.iter().map(one).collect::<Vec<_>>().join(", ")
+            header.push_str(&outcome.source);
+            let Ok(fetched) = &outcome.text else {
+                header.push_str(";error");
+                continue;
+            };
+            header.push_str(";digest=");
+            header.push_str(&fetched.digest.short());
+            header.push_str(if fetched.cut { ";cut" } else { "" });
+            header.push_str(if outcome.stale { ";stale" } else { "" });
+        }
+        header
     }
 
     /// The value of `x-portolan-cache`: whether what was put in earlier is remembered.
@@ -58,11 +66,11 @@ impl Report {
         }
         let one = |outcome: &Outcome| match &outcome.text {
             Ok(fetched) => json!({
-                "source": outcome.source, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
+                "source": &*outcome.source, "from": fetched.origin, "trust": fetched.trust.as_str(), "digest": fetched.digest.to_string(),
                 "bytes": fetched.text.len(), "tokens": fetched.tokens, "cut": fetched.cut, "cached": outcome.cached, "stale": outcome.stale,
                 "scope": outcome.sharing.as_str(), "refresh": outcome.refresh.as_str(), "ms": outcome.ms,
             }),
-            Err(why) => json!({ "source": outcome.source, "error": why, "ms": outcome.ms }),
+            Err(why) => json!({ "source": &*outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
         Some(json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo=") }))

@@ -143,7 +143,7 @@ fn lists(request: &Request, server: &str) -> Result<bool, Error> {
         item.get().contains("mcp_list_tools")
             && RawObject::parse(item.get()).is_ok_and(|item| item.string("server_label").as_deref() == Some(server))
     };
-    Ok(request.items()?.iter().any(|item| told(item)))
+    Ok(request.said()?.iter().any(|item| told(item)))
 }
 
 /// What names a server elsewhere, or a credential for it.

@@ -50,6 +50,7 @@ struct Inner {
 
 /// A source, and what was learnt of it.
 struct Known {
+    name: Arc<str>,
     source: Source,
     /// The key of its text where that is the same for everyone and every request.
     key: Option<cache::Key>,
@@ -82,7 +83,7 @@ impl Context {
             let values = Values { principal: &Principal::local(), query: Query::default() };
             let filled = source.variables().is_empty().then(|| values.fill(source).ok()).flatten();
             let key = filled.map(|filled| key(name, Sharing::Shared, "", &filled.key()));
-            Known { source: source.clone(), key, private: AtomicBool::new(false) }
+            Known { name: name.into(), source: source.clone(), key, private: AtomicBool::new(false) }
         };
         Self(Arc::new(Inner {
             sources: config.sources.iter().map(|(name, source)| (name.clone(), known(name, source))).collect(),
@@ -178,7 +179,7 @@ impl Context {
             Err(why) => (Err(why), false, false),
         };
         Outcome {
-            source: name.to_owned(),
+            source: known.name.clone(),
             text,
             cached,
             stale,

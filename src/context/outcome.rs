@@ -45,7 +45,7 @@ impl Fetched {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The source.
-    pub source: String,
+    pub source: Arc<str>,
     /// Its text, or why there is none.
     pub text: Result<Arc<Fetched>, String>,
     /// Whether the text was at hand.

@@ -19,11 +19,13 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
-    /// The digest of some bytes behind all that this one is of.
-    pub fn then(&self, bytes: &[u8]) -> Self {
+    /// The digest of a text, which comes in pieces, behind all that this one is of.
+    pub fn then(&self, pieces: &[&str]) -> Self {
         let mut hash = Sha256::new();
         hash.update(self.0);
-        hash.update(bytes);
+        for piece in pieces {
+            hash.update(piece);
+        }
         Self(hash.finalize().into())
     }
 

@@ -1,7 +1,10 @@
 //! A request in the dialect it came in, opened only where it is touched: all other members keep their bytes.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -129,33 +132,28 @@ impl Request {
         self.get(field).map(|value| serde_json::from_str(value).map_err(wrong)).transpose()
     }
 
-    /// The conversation, item by item.
-    pub fn items(&self) -> Result<Vec<Box<RawValue>>, Wrong> {
+    /// The conversation, item by item, to be read.
+    pub fn said(&self) -> Result<Vec<Cow<'_, RawValue>>, Wrong> {
         let key = self.dialect.list();
-        match self.get(key) {
-            Some(text) if text.starts_with('"') => {
-                let text: String = serde_json::from_str(text).unwrap_or_default();
-                Ok(vec![raw(&json!({ "type": "message", "role": "user", "content": text }))])
-            }
-            _ => self.list(key)?.ok_or_else(|| Wrong::at(key, format!("`{key}` must be a list"))),
+        let wrong = || Wrong::at(key, format!("`{key}` must be a list"));
+        let text = self.get(key).ok_or_else(wrong)?;
+        if text.starts_with('"') {
+            let text: String = serde_json::from_str(text).unwrap_or_default();
+            return Ok(vec![Cow::Owned(raw(&json!({ "type": "message", "role": "user", "content": text })))]);
         }
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| wrong())?;
+        Ok(items.into_iter().map(Cow::Borrowed).collect())
+    }
+
+    /// The conversation, item by item, to be changed.
+    pub fn items(&self) -> Result<Vec<Box<RawValue>>, Wrong> {
+        Ok(self.said()?.into_iter().map(Cow::into_owned).collect())
     }
 
     /// Puts a conversation in place of the one there is.
     pub fn set_items(&mut self, items: &[Box<RawValue>]) {
-        self.set_each(items.iter().map(|item| item.get()));
-    }
-
-    fn set_each<'i>(&mut self, items: impl Iterator<Item = &'i str>) {
-        let mut text = String::from("[");
-        for item in items {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(item);
-        }
-        text.push(']');
-        self.members.set_list(self.dialect.list(), text);
+        let length = items.iter().map(|item| item.get().len() + 1).sum::<usize>() + 2;
+        self.members.set_list(self.dialect.list(), list(length, items.iter().map(|item| [item.get()])));
     }
 
     /// Makes calls and results of the blocks and items that told the client of calls the gateway ran; `name` is a
@@ -183,13 +181,13 @@ impl Request {
     pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
         match self.dialect {
             Dialect::Chat => {
-                let block = format!("{{\"role\":\"system\",\"content\":{text}}}");
-                let own = self.members.get("messages").unwrap_or("[]").to_owned();
-                let items: Vec<&RawValue> = serde_json::from_str(&own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
+                let own = self.members.get("messages").unwrap_or("[]");
+                let items: Vec<&RawValue> = serde_json::from_str(own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
                 let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
-                let mut texts: Vec<&str> = items.iter().map(|item| item.get()).collect();
-                texts.insert(at, &block);
-                self.set_each(texts.into_iter());
+                let mut items: Vec<[&str; 3]> = items.iter().map(|item| [item.get(), "", ""]).collect();
+                items.insert(at, ["{\"role\":\"system\",\"content\":", text, "}"]);
+                let list = list(own.len() + text.len() + 64, items.into_iter());
+                self.members.set_list("messages", list);
             }
             Dialect::Messages => {
                 let block = format!("{{\"type\":\"text\",\"text\":{text}}}");
@@ -215,12 +213,12 @@ impl Request {
 
     /// The last text that a person wrote.
     pub fn last_human_text(&self) -> Option<String> {
-        self.items().ok()?.iter().rev().find_map(|item| Self::human(item))
+        self.said().ok()?.iter().rev().find_map(|item| Self::human(item))
     }
 
     /// The first text that a person wrote.
     pub fn first_human_text(&self) -> Option<String> {
-        self.items().ok()?.iter().find_map(|item| Self::human(item))
+        self.said().ok()?.iter().find_map(|item| Self::human(item))
     }
 
     /// The text of an item, if a person wrote it.
@@ -299,8 +297,27 @@ impl Request {
     }
 }
 
-fn role(item: &RawValue) -> Option<String> {
-    RawObject::parse(item.get()).ok()?.string("role")
+fn role(item: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        role: Cow<'a, str>,
+    }
+    serde_json::from_str(item.get()).ok().map(|Said { role }| role)
+}
+
+/// A JSON list of items, each of which comes in pieces; `length` is about how long it gets.
+fn list<'i, const N: usize>(length: usize, items: impl Iterator<Item = [&'i str; N]>) -> String {
+    let mut text = String::with_capacity(length);
+    text.push('[');
+    for pieces in items {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.extend(pieces);
+    }
+    text.push(']');
+    text
 }
 
 #[cfg(test)]

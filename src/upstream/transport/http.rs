@@ -1,9 +1,11 @@
 //! Streamable HTTP (specification: basic/transports/streamable-http), in sessions or stateless.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -25,6 +27,9 @@ use crate::upstream::{Call, Change, Error};
 /// Largest answer in one piece, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// What a message may be answered with.
+const ANSWERS: &str = "application/json, text/event-stream";
+
 /// An HTTP server, as far as we have got with it.
 pub(in crate::upstream) struct Http {
     shared: Arc<Shared>,
@@ -33,12 +38,42 @@ pub(in crate::upstream) struct Http {
 
 struct Shared {
     destination: Destination,
-    headers: HeaderMap,
-    era: Mutex<Era>,
-    session: Mutex<Option<String>>,
+    /// The headers of a message before anything is agreed on.
+    first: HeaderMap,
+    agreed: ArcSwap<Agreed>,
     lost: AtomicBool,
     closed: AtomicBool,
     next_id: AtomicU64,
+}
+
+/// What was agreed on with a server, and the headers that say so, made once.
+struct Agreed {
+    era: Era,
+    session: Option<HeaderValue>,
+    /// Those of a message.
+    post: HeaderMap,
+}
+
+impl Agreed {
+    fn on(first: &HeaderMap, era: Era, session: Option<HeaderValue>) -> Self {
+        let mut post = first.clone();
+        // The header came with 2025-06-18; older servers may choke on a value they do not know.
+        if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
+            post.insert(HEADER_VERSION, HeaderValue::from_static(era.as_str()));
+        }
+        if let Some(session) = &session {
+            post.insert(HEADER_SESSION, session.clone());
+        }
+        Self { era, session, post }
+    }
+
+    /// The headers of what has no body, and takes an answer of this type.
+    fn get(&self, accepted: &'static str) -> HeaderMap {
+        let mut headers = self.post.clone();
+        headers.remove(CONTENT_TYPE);
+        headers.insert(ACCEPT, HeaderValue::from_static(accepted));
+        headers
+    }
 }
 
 impl Http {
@@ -60,11 +95,13 @@ impl Http {
             value.set_sensitive(true);
             map.append(name, value);
         }
+        let mut first = net::dressed(&map);
+        first.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        first.insert(ACCEPT, HeaderValue::from_static(ANSWERS));
         let shared = Shared {
             destination,
-            headers: net::dressed(&map),
-            era: Mutex::new(Era::Modern),
-            session: Mutex::default(),
+            agreed: ArcSwap::from_pointee(Agreed::on(&first, Era::Modern, None)),
+            first,
             lost: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
@@ -99,57 +136,43 @@ impl Http {
 
 impl Shared {
     fn era(&self) -> Era {
-        *self.era.lock().unwrap_or_else(PoisonError::into_inner)
+        self.agreed.load().era
     }
 
-    fn session(&self) -> Option<String> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The headers that every request of this era carries.
-    fn headers(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        let era = self.era();
-        // The header came with 2025-06-18; older servers may choke on a value they do not know.
-        if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
-            headers.insert(HEADER_VERSION, HeaderValue::from_static(era.as_str()));
-        }
-        if let Some(session) = self.session().and_then(|session| HeaderValue::try_from(session).ok()) {
-            headers.insert(HEADER_SESSION, session);
-        }
-        headers
-    }
-
-    async fn post(&self, mut headers: HeaderMap, body: String) -> Result<Reply, net::Error> {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        self.destination.send(Method::POST, &headers, body.into()).await
+    fn has_session(&self) -> bool {
+        self.agreed.load().session.is_some()
     }
 
     /// Sends what is not a call, within a time.
     async fn tell(&self, body: String, within: Duration) -> Result<Reply, net::Error> {
-        tokio::time::timeout(within, self.post(self.headers(), body)).await.unwrap_or(Err(net::Error::Timeout))
+        let agreed = self.agreed.load_full();
+        let sent = self.destination.send(Method::POST, &agreed.post, body.into());
+        tokio::time::timeout(within, sent).await.unwrap_or(Err(net::Error::Timeout))
     }
 
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let body = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
+        let agreed = self.agreed.load_full();
         // Nothing is agreed on yet when a session is asked for.
-        let mut headers = if call.method == "initialize" { self.headers.clone() } else { self.headers() };
+        let opens = call.method == "initialize";
+        let mut headers = Cow::Borrowed(if opens { &self.first } else { &agreed.post });
         if era == Era::Modern {
-            put(&mut headers, HEADER_METHOD, call.method);
+            let headers = headers.to_mut();
+            put(headers, HEADER_METHOD, call.method);
             let name = named_by(call.method).and_then(|key| call.params.string(key));
             if let Some(name) = name {
-                put(&mut headers, HEADER_NAME, &encoded(&name));
+                put(headers, HEADER_NAME, &encoded(&name));
             }
             for (name, value) in &call.headers {
-                put(&mut headers, &format!("{HEADER_PARAM}{name}"), &encoded(value));
+                put(headers, &format!("{HEADER_PARAM}{name}"), &encoded(value));
             }
         }
-        let reply = self.accepted(self.post(headers, body).await?).await?;
-        if call.method == "initialize"
-            && let Some(session) = reply.headers.get(HEADER_SESSION).and_then(|value| value.to_str().ok())
-        {
-            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.to_owned());
+        let mut reply = self.destination.send(Method::POST, &headers, body.into()).await?;
+        if !reply.status.is_success() {
+            reply = Box::pin(self.accepted(reply)).await?;
+        }
+        if let Some(session) = reply.headers.get(HEADER_SESSION).filter(|_| opens) {
+            self.agreed.store(Arc::new(Agreed::on(&self.first, agreed.era, Some(session.clone()))));
         }
         match media_type(&reply) {
             "application/json" => {
@@ -163,7 +186,8 @@ impl Shared {
             "text/event-stream" => {
                 let pending = Pending::default();
                 let mut answer = pending.add(id, call.listener);
-                let found = self.events(reply, &pending, &|_| {}, &mut || answer.try_recv().ok()).await?;
+                // In a box, since it is long and others have no need of it.
+                let found = Box::pin(self.events(reply, &pending, &|_| {}, &mut || answer.try_recv().ok())).await?;
                 found.unwrap_or_else(|| Err(Error::Net(net::Error::Failed("the stream ended before the answer".into()))))
             }
             other => Err(Error::NotMcp(format!("it answered with `{}` instead of JSON", clip(other, 60)))),
@@ -176,7 +200,7 @@ impl Shared {
         if status.is_success() {
             return Ok(reply);
         }
-        if status == StatusCode::NOT_FOUND && self.session().is_some() {
+        if status == StatusCode::NOT_FOUND && self.has_session() {
             self.lost.store(true, Ordering::Relaxed);
             return Err(Error::SessionLost);
         }
@@ -190,7 +214,7 @@ impl Shared {
             }
             _ => true,
         };
-        if status == StatusCode::BAD_REQUEST && self.session().is_some() && forgotten {
+        if status == StatusCode::BAD_REQUEST && self.has_session() && forgotten {
             self.lost.store(true, Ordering::Relaxed);
         }
         match (parsed, status.as_u16()) {
@@ -237,19 +261,19 @@ impl Shared {
 
     /// One stream of notices; false when the server offers none.
     async fn listen_once(&self, again: bool, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
-        let mut headers = self.headers();
-        let reply = if self.era() == Era::Modern {
+        let agreed = self.agreed.load_full();
+        let reply = if agreed.era == Era::Modern {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
+            let mut headers = agreed.post.clone();
             put(&mut headers, HEADER_METHOD, "subscriptions/listen");
-            self.post(headers, body).await?
+            self.destination.send(Method::POST, &headers, body.into()).await?
         } else {
-            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-            self.destination.send(Method::GET, &headers, Bytes::new()).await?
+            self.destination.send(Method::GET, &agreed.get("text/event-stream"), Bytes::new()).await?
         };
         match reply.status {
             status if status.is_success() && media_type(&reply) == "text/event-stream" => {}
-            StatusCode::NOT_FOUND if self.session().is_some() => {
+            StatusCode::NOT_FOUND if agreed.session.is_some() => {
                 self.lost.store(true, Ordering::Relaxed);
                 return Err(Error::SessionLost);
             }
@@ -283,7 +307,8 @@ impl Wire for Http {
     }
 
     fn speak(&self, era: Era) {
-        *self.shared.era.lock().unwrap_or_else(PoisonError::into_inner) = era;
+        let session = self.shared.agreed.load().session.clone();
+        self.shared.agreed.store(Arc::new(Agreed::on(&self.shared.first, era, session)));
     }
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
@@ -313,8 +338,9 @@ impl Wire for Http {
         if let Some(listener) = listener {
             listener.abort();
         }
-        if self.shared.session().is_some() {
-            let headers = self.shared.headers();
+        let agreed = self.shared.agreed.load_full();
+        if agreed.session.is_some() {
+            let headers = agreed.get(ANSWERS);
             let end = self.shared.destination.send(Method::DELETE, &headers, Bytes::new());
             let _ = tokio::time::timeout(Duration::from_secs(1), end).await;
         }
