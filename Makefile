@@ -3,17 +3,19 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export PORTOLAN_BIN ?= $(abspath $(TARGET))/debug/portolan
 
-.PHONY: run bench test test-full interop peers check fmt clippy deny advisories clean
+.PHONY: run dist bench test test-full interop peers check fmt clippy deny advisories clean
 
 run:
 	cargo run --locked --release
 
+# The binary that is published: the `dist` profile, laid out by what it does under load.
+dist:
+	benches/load/trained.sh
+
 # Direct, nginx, a bare relay and Portolan side by side: CPU per request, and its ratio to nginx.
-bench:
+bench: dist
 	@command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light; }
-	cargo build --locked --profile dist
-	cargo build --release --manifest-path benches/load/Cargo.toml --target-dir $(TARGET)/loadkit
-	LOADKIT=$(abspath $(TARGET))/loadkit/release/loadkit PORTOLAN_BIN=$(abspath $(TARGET))/dist/portolan python3 benches/load/bench.py
+	LOADKIT=$(abspath $(TARGET))/loadkit/release/loadkit PORTOLAN_BIN=$(abspath $(TARGET))/trained/portolan python3 benches/load/bench.py
 
 # Everything: the Rust tests, and then the gateway among real peers, which are installed first.
 test:

@@ -108,10 +108,9 @@ def write(run):
 
 def upstreams(loadkit):
     """The stub of a provider and that of an MCP server."""
-    servers = [spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1),
-               spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)]
+    yield spawn([loadkit, "upstream", "--listen", "127.0.0.1:18080"], 1)
+    yield spawn([loadkit, "mcp-upstream", "--listen", "127.0.0.1:18090", "--tools", "100"], 1)
     time.sleep(0.5)
-    return servers
 
 
 def stop(process):
@@ -173,6 +172,8 @@ def start(loadkit, name, peer, cpu, run):
     family = "llm" if "llm" in peer else "mcp"
     probe = {**peer}
     for _ in range(200):
+        if process.poll() is not None:
+            break
         kind = "chat" if family == "llm" else "mcp-call"
         command = [loadkit, "load", "--target", f"127.0.0.1:{probe[family]}", "--kind", kind, "--conns", "1", "--count", "1", "--model", "mock",
                    "--timeout-ms", "3000"]
@@ -187,7 +188,8 @@ def start(loadkit, name, peer, cpu, run):
             return process
         time.sleep(0.05)
     stop(process)
-    sys.exit(f"{name} did not start; see {run}/{name}.log")
+    with open(f"{run}/{name}.log") as log:
+        sys.exit(f"{name} did not start:\n{log.read()[-2000:]}")
 
 
 def dig(value, *keys):
@@ -235,10 +237,10 @@ def main():
     options = parser.parse_args()
     loadkit, portolan = os.environ["LOADKIT"], os.environ["PORTOLAN_BIN"]
     run = tempfile.mkdtemp(prefix="portolan-bench-")
-    write(run)
-    servers = upstreams(loadkit)
-    raw = {}
+    raw, servers = {}, []
     try:
+        write(run)
+        servers += upstreams(loadkit)
         for number in range(options.rounds):
             for name, peer in peers(loadkit, portolan, run).items():
                 if options.only and name not in options.only.split(","):

@@ -57,9 +57,10 @@ def ask(connection, method, path, headers, body):
 def main():
     loadkit, portolan = os.environ["LOADKIT"], os.environ["PORTOLAN_BIN"]
     run = tempfile.mkdtemp(prefix="portolan-train-")
-    bench.write(run)
-    servers = bench.upstreams(loadkit)
+    servers = []
     try:
+        bench.write(run)
+        servers += bench.upstreams(loadkit)
         peers = bench.peers(loadkit, portolan, run)
         for name in ("portolan", "portolan-aggregate"):
             gateway = bench.start(loadkit, name, peers[name], 0, run)

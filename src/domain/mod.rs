@@ -10,6 +10,7 @@ mod server;
 mod text;
 mod time;
 mod usage;
+pub mod walk;
 
 pub use digest::Digest;
 pub use grants::{Globs, Grants};

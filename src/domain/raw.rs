@@ -211,7 +211,7 @@ pub fn raw_string(text: String) -> serde_json::Result<Box<RawValue>> {
 }
 
 /// Deepest nesting taken from a caller. What is only passed on is never parsed here, but others will parse it.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Whether a JSON text is nested deeper than anything honest is, found without building anything.
 pub fn is_deep(bytes: &[u8]) -> bool {

@@ -18,14 +18,14 @@ use super::{completions, mcp, paths};
 /// router costs each of them the boxes of a service, of two futures, and of what is kept of the path.
 pub(super) fn answering(state: &State, router: &Router, request: Request) -> Result<Answering, ApiError> {
     let shared = || Shared(state.clone());
-    let path = if *request.method() == Method::POST { request.uri().path() } else { paths::HOME };
-    let one = || path.strip_prefix(paths::BELOW_AGGREGATE).filter(|name| !name.is_empty() && !name.contains(['/', '%']));
-    Ok(match path {
-        paths::CHAT => Box::pin(completions::chat(shared(), ModelCaller::of(request.headers(), state)?, request)),
-        paths::MESSAGES => Box::pin(completions::messages(shared(), ModelCaller::of(request.headers(), state)?, request)),
-        paths::RESPONSES => Box::pin(completions::responses(shared(), ModelCaller::of(request.headers(), state)?, request)),
-        paths::EMBEDDINGS => Box::pin(completions::embed(shared(), ModelCaller::of(request.headers(), state)?, request)),
-        paths::AGGREGATE => Box::pin(mcp::aggregate(shared(), Caller::of(request.headers(), state)?, request)),
+    let posted = Some(request.uri().path()).filter(|_| *request.method() == Method::POST);
+    let one = || posted?.strip_prefix(paths::BELOW_AGGREGATE).filter(|name| !name.is_empty() && !name.contains(['/', '%']));
+    Ok(match posted {
+        Some(paths::CHAT) => Box::pin(completions::chat(shared(), ModelCaller::of(request.headers(), state)?, request)),
+        Some(paths::MESSAGES) => Box::pin(completions::messages(shared(), ModelCaller::of(request.headers(), state)?, request)),
+        Some(paths::RESPONSES) => Box::pin(completions::responses(shared(), ModelCaller::of(request.headers(), state)?, request)),
+        Some(paths::EMBEDDINGS) => Box::pin(completions::embed(shared(), ModelCaller::of(request.headers(), state)?, request)),
+        Some(paths::AGGREGATE) => Box::pin(mcp::aggregate(shared(), Caller::of(request.headers(), state)?, request)),
         _ => match one().map(|name| Name(name.to_owned())) {
             Some(name) => Box::pin(mcp::target(shared(), Caller::of(request.headers(), state)?, name, request)),
             None => Box::pin(router.clone().call(request).map_err(|never| match never {})),

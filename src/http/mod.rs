@@ -24,7 +24,7 @@ use axum::routing::{any, get, post};
 pub use serve::serve;
 pub use state::{Settings, State};
 
-/// All routes; `every` stands around them, and `doors` before them.
+/// All routes; `every` stands around them, and `doors` before them, which takes what is sent to `/mcp/{target}` as well.
 pub fn router(state: State) -> Router {
     Router::new()
         // MCP: every server as one; one server by itself; the control server as `portolan`.

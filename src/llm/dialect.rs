@@ -60,12 +60,17 @@ impl Dialect {
     }
 
     /// Refuses what could do harm or waste a call; nothing is changed.
-    pub(super) fn check(self, body: &RawObject<'_>) -> Result<(), Wrong> {
+    pub(super) fn check(self, body: &RawObject<'_>, plain: bool) -> Result<(), Wrong> {
         match self {
-            Self::Chat => chat::check(body),
+            Self::Chat => chat::check(body, plain),
             Self::Messages => messages::check(body, false),
             Self::Responses => responses::check(body),
         }
+    }
+
+    /// Whether a conversation is seen at once to be right, as most are; [`Self::check`] finds out about the others.
+    pub(super) fn is_plain(self, list: &str) -> bool {
+        self == Self::Chat && chat::is_plain(list)
     }
 
     /// Reads a request that another dialect shall carry.

@@ -21,6 +21,11 @@ impl Members {
         Self(object.iter().map(|(key, value)| (part(key), part(value.get()))).collect())
     }
 
+    /// The same of parts of this body.
+    pub(super) fn parts(body: &ByteString, parts: &[(&str, &str)]) -> Self {
+        Self(parts.iter().map(|(key, text)| (body.slice_ref(key), body.slice_ref(text))).collect())
+    }
+
     /// A value's own text.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, text)| &**text)
@@ -47,8 +52,13 @@ impl Members {
 
     /// All of them, to be read.
     pub(super) fn object(&self) -> RawObject<'_> {
+        self.without("")
+    }
+
+    /// All but one.
+    pub(super) fn without(&self, left_out: &str) -> RawObject<'_> {
         let mut object = RawObject::default();
-        for (key, text) in &self.0 {
+        for (key, text) in self.0.iter().filter(|(key, _)| key != left_out) {
             if let Ok(value) = serde_json::from_str::<&RawValue>(text) {
                 object.lend(key, value);
             }

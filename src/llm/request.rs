@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::conversation::{Conversation, Turn, Wrong};
 use super::dialect::{Dialect, Writer};
 use super::members::Members;
-use crate::domain::{RawObject, is_deep, raw};
+use crate::domain::{RawObject, is_deep, raw, walk};
 
 /// Longest name of a model, in bytes.
 const MAX_MODEL: usize = 256;
@@ -32,7 +32,10 @@ pub struct Request {
 impl Request {
     /// Reads a body and refuses what could do harm or waste a call; the error says what is wrong, and in which field.
     pub fn parse(dialect: Dialect, body: &Bytes) -> Result<Self, Wrong> {
-        Self::read(dialect, body, |members| dialect.check(members))
+        Self::read(dialect, body, |members| match members.get(dialect.list()) {
+            Some(list) if dialect.is_plain(list) => dialect.check(&members.without(dialect.list()), true),
+            _ => dialect.check(&members.object(), false),
+        })
     }
 
     /// Reads a body that asks for embeddings.
@@ -42,28 +45,32 @@ impl Request {
 
     /// Reads a body whose tokens are to be counted.
     pub fn parse_count(body: &Bytes) -> Result<Self, Wrong> {
-        Self::read(Dialect::Messages, body, |members| super::messages::check(members, true))
+        Self::read(Dialect::Messages, body, |members| super::messages::check(&members.object(), true))
     }
 
-    fn read(dialect: Dialect, body: &Bytes, check: impl Fn(&RawObject<'_>) -> Result<(), Wrong>) -> Result<Self, Wrong> {
+    fn read(dialect: Dialect, body: &Bytes, check: impl Fn(&Members) -> Result<(), Wrong>) -> Result<Self, Wrong> {
         let whole = |why: String| Wrong { why, param: None };
-        if is_deep(body) {
-            return Err(whole("the body is nested too deeply".to_owned()));
-        }
         let body = ByteString::try_from(body.clone()).map_err(|_| whole("the body is not UTF-8".to_owned()))?;
-        let members = RawObject::parse(&body).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
-        let model = members.string("model").filter(|model| !model.is_empty());
+        let members = match walk::members(&body) {
+            Some(parts) => Members::parts(&body, &parts),
+            None if is_deep(body.as_bytes()) => return Err(whole("the body is nested too deeply".to_owned())),
+            None => {
+                let object = RawObject::parse(&body).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
+                Members::of(&body, &object)
+            }
+        };
+        let model = members.get("model").and_then(|model| serde_json::from_str::<String>(model).ok()).filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| Wrong::at("model", "`model` must name a model"))?;
         if model.len() > MAX_MODEL {
             return Err(Wrong::at("model", format!("`model` is longer than {MAX_MODEL} bytes, which no model's name is")));
         }
-        let stream = match members.get("stream").map(RawValue::get) {
+        let stream = match members.get("stream") {
             None | Some("false" | "null") => false,
             Some("true") => true,
             Some(_) => return Err(Wrong::at("stream", "`stream` must be true or false")),
         };
         check(&members)?;
-        Ok(Self { dialect, members: Members::of(&body, &members), model, stream, headers: Vec::new(), relayed: true })
+        Ok(Self { dialect, members, model, stream, headers: Vec::new(), relayed: true })
     }
 
     /// A request that was translated.

@@ -149,3 +149,23 @@ async fn what_is_not_there_has_an_error_that_fits_its_door() {
     let server = ask(&gateway, &Method::POST, "/mcp/nobody", &[]).await;
     assert_eq!((server.status, &server.body["jsonrpc"]), (404, &json!("2.0")));
 }
+
+#[tokio::test]
+async fn a_path_is_found_however_it_is_written_and_nothing_near_it_is() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    for path in ["/mcp/demo", "/mcp/d%65mo", "/mcp/demo?x=/y", "/mcp?x=1"] {
+        let answer = ask(&gateway, &Method::POST, path, &[]).await;
+        assert_eq!((answer.status, &answer.body["result"]["protocolVersion"]), (200, &json!("2025-11-25")), "{path}: {}", answer.text);
+    }
+    for path in ["/mcp/", "/mcp/demo/", "/mcp/demo/x", "/mcp/d%2Femo", "/mcp/%ff", "/v1/chat/completions/", "/V1/chat/completions", "//mcp"]
+    {
+        let answer = ask(&gateway, &Method::POST, path, &[]).await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text);
+    }
+    for path in ["/v1/messages", "/v1/responses", "/v1/embeddings"] {
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            assert_eq!(ask(&gateway, &method, path, &[]).await.status, 405, "{method} {path}");
+        }
+    }
+}

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, McpUpstream, Session, Speaks, TestGateway, http, initialize, names, post, session, settles, text_of, tool};
+use crate::support::{
+    Answer, McpUpstream, Session, Speaks, TestGateway, http, initialize, modern, names, post, session, settles, text_of, tool,
+};
 
 /// A gateway with the demo server as `demo`.
 async fn demo() -> TestGateway {
@@ -227,6 +229,23 @@ async fn two_callers_with_the_same_token_each_hear_of_their_own_call() {
     let (first, second) = tokio::join!(first.request("tools/call", params(2)), second.request("tools/call", params(4)));
     assert_eq!((first.notes.len(), second.notes.len()), (2, 4));
     assert!(first.notes.iter().all(|note| note["params"]["total"] == 2.0 && note["params"]["progressToken"] == 1));
+}
+
+#[tokio::test]
+async fn progress_that_comes_together_with_the_result_is_told_all_the_same() {
+    for speaks in [Speaks::Sessions, Speaks::Stateless] {
+        let upstream = McpUpstream::start(speaks, [tool("load", "Loads.", any())]).await;
+        upstream.tells_at_once("load");
+        let gateway = TestGateway::start().await;
+        gateway.add_url("crane", &upstream.url()).await;
+        let params = json!({ "name": "crane__load", "arguments": {}, "_meta": { "progressToken": "p" } });
+        let (old, new) = (session(&gateway.url("/mcp")).await, modern(&gateway.url("/mcp")));
+        for answer in [old.request("tools/call", params.clone()).await, new.request("tools/call", params).await] {
+            let steps: Vec<f64> = answer.notes.iter().filter_map(|note| note["params"]["progress"].as_f64()).collect();
+            assert_eq!(steps, [1.0, 2.0, 3.0], "{}", answer.text);
+            assert!(answer.result()["content"].is_array(), "{}", answer.text);
+        }
+    }
 }
 
 #[tokio::test]

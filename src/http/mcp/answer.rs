@@ -29,22 +29,33 @@ pub(super) fn progress(token: Option<&RawValue>, streams: impl FnOnce() -> bool)
 /// Waits for the result; the first notification before it turns the answer into a stream.
 pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, notes: Option<mpsc::Receiver<Note>>) -> Response {
     let Some(mut notes) = notes else { return whole(era, &id, &method, work.await) };
+    let mut outcome = None;
     let first = tokio::select! {
         biased;
         Some(note) = notes.recv() => note,
-        outcome = &mut work => return whole(era, &id, &method, outcome),
+        done = &mut work => match notes.try_recv() {
+            // What came together with the result came before it.
+            Ok(note) => {
+                outcome = Some(done);
+                note
+            }
+            Err(_) => return whole(era, &id, &method, done),
+        },
     };
     let events = async_stream::stream! {
         yield note_event(&first);
-        loop {
+        while outcome.is_none() {
             tokio::select! {
                 biased;
                 Some(note) = notes.recv() => yield note_event(&note),
-                outcome = &mut work => {
-                    yield sse::message(encode(era, &id, &method, outcome).1);
-                    return;
-                }
+                done = &mut work => outcome = Some(done),
             }
+        }
+        while let Ok(note) = notes.try_recv() {
+            yield note_event(&note);
+        }
+        if let Some(outcome) = outcome {
+            yield sse::message(encode(era, &id, &method, outcome).1);
         }
     };
     sse::response(events.boxed())

@@ -96,6 +96,7 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             };
             let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
+            let hears = listener.is_some();
             let work = async move {
                 let caller = visit.caller(Some(&session.id), listener);
                 tokio::select! {
@@ -103,10 +104,18 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
                     () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
                 }
             };
-            // A client that only disconnects did not cancel (2025-11-25 §basic/transports).
-            deliver(era, id, method, Box::pin(Outliving(Some(Box::pin(work)))), notes).await
+            let work: Work = Box::pin(work.in_current_span());
+            // A client that only disconnects did not cancel (2025-11-25 §basic/transports), nor does one that reads of
+            // its progress slowly hold the work up.
+            let work: Work = if hears { Box::pin(apart(work)) } else { Box::pin(Outliving(Some(work))) };
+            deliver(era, id, method, work, notes).await
         }
     }
+}
+
+/// Work in a task of its own.
+async fn apart(work: Work) -> Result<Box<RawValue>, RpcError> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(failed()))
 }
 
 /// Work that goes on by itself when nobody waits for it any more. It needs a task of its own only then.
@@ -132,7 +141,7 @@ impl Future for Outliving {
 impl Drop for Outliving {
     fn drop(&mut self) {
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(work.in_current_span());
+            runtime.spawn(work);
         }
     }
 }

@@ -13,7 +13,7 @@ mod writer;
 
 pub(super) use answer::{read as read_answer, usage, whole};
 pub(super) use items::{items, thoughts};
-pub(super) use read::{check, read};
+pub(super) use read::{check, is_plain, read};
 pub(super) use reader::Reader;
 pub(super) use write::{Manner, tool, write};
 pub(super) use writer::Writer;

@@ -1,18 +1,16 @@
 //! A request of Chat Completions, checked, and read into a conversation.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{RawObject, clip};
+use crate::domain::{RawObject, clip, walk};
 use crate::llm::conversation::{Call, Conversation, Format, Function, Part, Role, Source, Thinking, Wrong};
 use crate::llm::dialect::Dialect;
 use crate::llm::fields::{Fields, no_twins, object};
 use crate::llm::{declared, media};
 
-/// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed.
-pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
+/// Looks at what could do harm or waste a call: numbers, roles, parts, names. Nothing is changed. Messages that are
+/// known to be [plain](is_plain) are not looked at again.
+pub(in crate::llm) fn check(body: &RawObject<'_>, plain: bool) -> Result<(), Wrong> {
     let fields = Fields::of(body);
     for count in ["max_tokens", "max_completion_tokens", "n"] {
         fields.count(count)?;
@@ -24,10 +22,7 @@ pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
     }
     fields.flag("parallel_tool_calls")?;
     fields.texts("stop")?;
-    let messages = fields.some("messages").map_or("[]", RawValue::get);
-    // Most requests are right, and are read once for that; for the others it is found out what is wrong.
-    let right = serde_json::from_str::<Vec<Shape<'_>>>(messages).is_ok_and(|all| !all.is_empty() && all.iter().all(Shape::is_right));
-    if !right {
+    if !plain {
         for (at, message) in fields.filled("messages")?.into_iter().enumerate() {
             check_message(message, &format!("messages[{at}]"))?;
         }
@@ -38,21 +33,15 @@ pub(in crate::llm) fn check(body: &RawObject<'_>) -> Result<(), Wrong> {
     no_twins(names.iter().map(String::as_str))
 }
 
-/// What is looked at of a message.
-#[derive(Deserialize)]
-struct Shape<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-impl Shape<'_> {
-    /// A plain text of somebody.
-    fn is_right(&self) -> bool {
-        let text = self.content.is_none_or(|content| content.get().starts_with('"'));
-        text && matches!(self.role.as_ref(), "system" | "developer" | "user" | "assistant")
-    }
+/// Whether messages are plain texts of somebody, and as they must be.
+pub(in crate::llm) fn is_plain(messages: &str) -> bool {
+    let right = |message: &str| {
+        let Some(members) = walk::members(message) else { return false };
+        let get = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        let somebody = matches!(get("role"), Some("\"system\"" | "\"developer\"" | "\"user\"" | "\"assistant\""));
+        somebody && get("content").is_none_or(|content| content.starts_with('"') || content == "null")
+    };
+    walk::items(messages).is_some_and(|all| !all.is_empty() && all.into_iter().all(right))
 }
 
 fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {

@@ -59,6 +59,8 @@ struct Inner {
     listing: Mutex<Duration>,
     /// Tools that never answer.
     hanging: Mutex<Vec<String>>,
+    /// Tools that answer with a stream, in one piece: three steps of progress and the result.
+    telling: Mutex<Vec<String>>,
     sessions: Mutex<Vec<String>>,
     recorded: Mutex<Vec<Recorded>>,
     /// Calls of a hanging tool whose connection was closed by the caller.
@@ -81,6 +83,7 @@ impl McpUpstream {
             resource: Mutex::new(Some(json!({}))),
             listing: Mutex::default(),
             hanging: Mutex::default(),
+            telling: Mutex::default(),
             sessions: Mutex::default(),
             recorded: Mutex::default(),
             left: AtomicUsize::new(0),
@@ -152,6 +155,11 @@ impl McpUpstream {
     /// This tool never answers.
     pub fn hangs(&self, tool: &str) {
         self.0.hanging.lock().unwrap().push(tool.to_owned());
+    }
+
+    /// This tool tells of its progress and of its result in one breath.
+    pub fn tells_at_once(&self, tool: &str) {
+        self.0.telling.lock().unwrap().push(tool.to_owned());
     }
 
     /// Calls of hanging tools whose caller closed the connection.
@@ -289,7 +297,9 @@ async fn handle(State(server): State<McpUpstream>, method: Method, headers: Head
         let _leaving = Leaving(server.clone());
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
+    let tells = rpc == "tools/call" && server.0.telling.lock().unwrap().iter().any(|name| params["name"] == name.as_str());
     let mut answer = match server.result(&rpc, &params) {
+        Ok(result) if tells => told(&params["_meta"]["progressToken"], &success(&id, result)),
         Ok(result) => reply(200, &success(&id, result)),
         Err((code, why)) => reply(if sessions { 200 } else { 404 }, &error(&id, code, &why)),
     };
@@ -342,6 +352,16 @@ impl Drop for Leaving {
 fn reply(status: u16, body: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
     (status, [("content-type", "application/json")], body.to_owned()).into_response()
+}
+
+/// An answer behind three steps of progress, in one piece.
+fn told(token: &Value, answer: &str) -> Response {
+    let step = |step| {
+        json!({ "jsonrpc": "2.0", "method": "notifications/progress",
+        "params": { "progressToken": token, "progress": step, "total": 3 } })
+    };
+    let events: String = (1..=3).map(|number| format!("data: {}\n\n", step(number))).collect();
+    ([("content-type", "text/event-stream")], format!("{events}data: {answer}\n\n")).into_response()
 }
 
 fn success(id: &Value, result: String) -> String {
