@@ -2,8 +2,10 @@
 
 mod banner;
 mod check;
+mod checked;
 mod data_dir;
 mod live;
+mod names;
 mod options;
 mod reload;
 
@@ -20,7 +22,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use check::{Checked, check};
+pub use check::check;
+pub use checked::Checked;
 pub use data_dir::data_dir;
 pub use options::Options;
 

@@ -1,65 +1,20 @@
 //! `portolan check`: reads a configuration as a start would, and tries what it names.
 
+use std::collections::BTreeMap;
 use std::fs::{Metadata, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::checked::{Checked, State};
 use super::live::{declared, providers};
-use crate::config::{Config, strays};
+use super::names;
+use crate::config::{Config, Provider, strays};
 use crate::context::Context;
-use crate::domain::printable;
+use crate::domain::{ServerName, printable};
 use crate::llm::Providers;
 use crate::net::Net;
 use crate::upstream::{Identity, Upstreams};
-
-/// One thing that was looked at.
-pub struct Checked {
-    /// `storage`, `provider`, `server`, `context` or `model`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// How it fared.
-    pub state: State,
-    /// What was found, or what is wrong.
-    pub detail: String,
-}
-
-/// How one thing fared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It works.
-    Good,
-    /// It was not tried.
-    Skipped,
-    /// It may be a mistake.
-    Warning,
-    /// It does not work.
-    Failed,
-}
-
-impl State {
-    /// As people and scripts read it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Skipped => "skipped",
-            Self::Warning => "warning",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Checked {
-    fn tried(kind: &'static str, name: impl Into<String>, outcome: Result<String, String>) -> Self {
-        let state = if outcome.is_ok() { State::Good } else { State::Failed };
-        Self { kind, name: name.into(), state, detail: outcome.unwrap_or_else(|why| why) }
-    }
-
-    fn skipped(kind: &'static str, name: impl Into<String>, why: &str) -> Self {
-        Self { kind, name: name.into(), state: State::Skipped, detail: format!("not tried: {why}") }
-    }
-}
 
 /// Checks a file, and unless `offline` also its providers and servers.
 pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Checked>> {
@@ -69,8 +24,10 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     };
     let mut checked = storage(&config)?;
     checked.extend(files(&config));
+    let (found, _) = providers(&config);
+    checked.extend(missing(&config, &found));
     if !offline {
-        checked.extend(online(&config).await?);
+        checked.extend(online(&config, &found).await?);
     }
     let unknown = strays(&config.mcp.servers, &config.context.sources, &config.models);
     checked.extend(unknown.into_iter().map(|stray| Checked {
@@ -82,10 +39,22 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     Ok(checked)
 }
 
-async fn online(config: &Config) -> anyhow::Result<Vec<Checked>> {
+/// The models whose provider is one of those that are found by their key, and was not.
+fn missing(config: &Config, found: &BTreeMap<String, Provider>) -> Vec<Checked> {
+    let mut checked = Vec::new();
+    for (name, model) in &config.models {
+        let absent = model.targets.iter().map(|target| &*target.provider).find(|provider| !found.contains_key(*provider));
+        if let Some((provider, mend)) = absent.and_then(|provider| Some((provider, Provider::found_by(provider)?))) {
+            let detail = format!("`targets`: no provider `{provider}` was found; {mend}, or declare it under `providers:`");
+            checked.push(Checked { kind: "model", name: name.clone(), state: State::Warning, detail });
+        }
+    }
+    checked
+}
+
+async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Result<Vec<Checked>> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let net = Net::new()?;
-    let (all, _) = providers(config);
     let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
     let addresses = addresses(config, &net).await;
     let upstreams = Upstreams::new(net, Arc::new(|_, _| {}));
@@ -96,33 +65,36 @@ async fn online(config: &Config) -> anyhow::Result<Vec<Checked>> {
     let specs = declared(config);
     let servers = futures::future::join_all(specs.iter().map(async |spec| {
         let opening = upstreams.connection(spec, Identity::default(), None);
-        let outcome = match tokio::time::timeout(Duration::from_secs(120), opening).await {
-            Ok(Ok(connection)) => Ok(format!("speaks {}", connection.peer().era)),
-            Ok(Err(error)) => Err(printable(&error.to_string())),
-            Err(_) => Err("does not answer".to_owned()),
+        let opened = tokio::time::timeout(Duration::from_secs(120), opening).await;
+        let (outcome, mut named) = match opened {
+            Ok(Ok(connection)) => {
+                (Ok(format!("speaks {}", connection.peer().era)), names::compare(config, spec.name.as_str(), &connection).await)
+            }
+            Ok(Err(error)) => (Err(printable(&error.to_string())), unread(config, &spec.name)),
+            Err(_) => (Err("does not answer".to_owned()), unread(config, &spec.name)),
         };
-        Checked::tried("server", spec.name.to_string(), outcome)
+        named.insert(0, Checked::tried("server", spec.name.to_string(), outcome));
+        named
     }));
     let (providers, servers) = futures::join!(providers, servers);
     upstreams.close_all().await;
-    Ok(providers.into_iter().chain(servers).chain(addresses).collect())
+    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).collect())
+}
+
+/// The sources that read from a server which does not answer.
+fn unread(config: &Config, server: &ServerName) -> Vec<Checked> {
+    let own = config.context.sources.iter().filter(|(_, source)| source.server.as_ref() == Some(server));
+    own.map(|(name, _)| Checked::skipped("context", name, "its server does not answer")).collect()
 }
 
 /// The addresses that context comes from; those that need something of a request can only be looked at.
 async fn addresses(config: &Config, net: &Net) -> Vec<Checked> {
-    let tried = config.context.sources.iter().map(async |(name, source)| match &source.server {
-        // One that is not declared has a warning of its own.
-        Some(server) if config.mcp.servers.contains_key(server) => {
-            Some(Checked::skipped("context", name, "it is read when it is asked for"))
-        }
-        Some(_) => None,
-        None if source.url.is_none() => None,
-        None => match Context::probe(source, net, config.context.deadline.0).await {
-            Some(outcome) => Some(Checked::tried("context", name, outcome)),
-            None => Some(Checked::skipped("context", name, "it needs a request")),
-        },
+    let own = config.context.sources.iter().filter(|(_, source)| source.url.is_some());
+    let tried = own.map(async |(name, source)| match Context::probe(source, net, config.context.deadline.0).await {
+        Some(outcome) => Checked::tried("context", name, outcome),
+        None => Checked::skipped("context", name, "it needs a request"),
     });
-    futures::future::join_all(tried).await.into_iter().flatten().collect()
+    futures::future::join_all(tried).await
 }
 
 /// The files that context comes from.

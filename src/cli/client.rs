@@ -74,7 +74,9 @@ impl Client {
     pub(super) fn new(connection: &Connection) -> Result<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let base = Url::parse(&connection.url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base = base.ok_or_else(|| Error::Usage(format!("`{}` is not the URL of a gateway", connection.url)))?;
+        let base = base.ok_or_else(|| {
+            Error::Usage(format!("`{}` is not the URL of a gateway; write it like `http://127.0.0.1:8484`", connection.url))
+        })?;
         let net = Net::new().map_err(|error| Error::failed(error.to_string()))?;
         let key = key(connection, &base);
         Ok(Self { net, base, key, next_id: AtomicU64::new(1), json: connection.json })

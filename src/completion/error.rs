@@ -98,5 +98,6 @@ fn near(wanted: &str, names: &[String]) -> String {
 }
 
 fn meant(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(", ")) }
 }

@@ -134,7 +134,9 @@ impl Turn {
 
     /// Remembers context that is fetched once.
     pub(super) fn keep_context(&mut self, context: &[Outcome]) {
-        self.entry.context = context.iter().filter(|outcome| outcome.text.is_ok()).cloned().collect();
+        // On the next turn it is at hand.
+        let kept = |outcome: &Outcome| Outcome { cached: true, ms: 0, ..outcome.clone() };
+        self.entry.context = context.iter().filter(|outcome| outcome.text.is_ok()).map(kept).collect();
     }
 
     /// Whether context stands with the newest thing the person said already.

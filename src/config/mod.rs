@@ -45,7 +45,7 @@ pub use telemetry::{Format, Telemetry};
 pub use template::{JsonTemplate, Template, Variable};
 pub use watch::watch;
 
-use crate::domain::Isolation;
+use crate::domain::{Isolation, meant};
 
 /// The whole configuration. Every section has defaults; an empty file is a valid one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -135,13 +135,14 @@ impl Config {
             model.check(name)?;
             for (at, target) in model.targets.iter().enumerate() {
                 if !known(&target.provider) {
-                    let why = format!("there is no provider `{}`; declare it under `providers:`", target.provider);
+                    let why = self.no_provider(&target.provider);
                     return Err(Error::wrong(format!("models.{name}.targets[{at}].provider"), why));
                 }
             }
             for (at, source) in model.context.iter().enumerate() {
                 if !self.context.sources.contains_key(&**source) {
-                    let why = format!("there is no context source `{source}`; declare it under `context.sources:`");
+                    let near = meant(source, self.context.sources.keys().map(String::as_str));
+                    let why = format!("there is no context source `{source}`; declare it under `context.sources:`{near}");
                     return Err(Error::wrong(format!("models.{name}.context[{at}]"), why));
                 }
             }
@@ -155,11 +156,16 @@ impl Config {
         provider == BUILT_IN || found()
     }
 
+    fn no_provider(&self, provider: &str) -> String {
+        let near = meant(provider, self.providers.iter().flat_map(BTreeMap::keys).map(String::as_str).chain([BUILT_IN]));
+        format!("there is no provider `{provider}`; declare it under `providers:`{near}")
+    }
+
     /// What a context source names in other sections.
     fn check_source(&self, at: &str, source: &Source) -> Result<(), Error> {
         let provider = source.embed.as_deref().and_then(|model| model.split_once('/')).map(|(provider, _)| provider);
         if let Some(provider) = provider.filter(|provider| !self.knows(provider)) {
-            let why = format!("there is no provider `{provider}`; declare it under `providers:`");
+            let why = self.no_provider(provider);
             return Err(Error::wrong(format!("{at}.embed"), why));
         }
         let server = source.server.as_ref().and_then(|name| self.mcp.servers.get(name));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::models::{Model, Strategy};
 use super::source::Source;
-use crate::domain::{ServerName, nearest};
+use crate::domain::{ServerName, meant};
 
 /// Something that has no effect as the file stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +46,8 @@ pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, S
 }
 
 fn mend<S>(server: &str, servers: &BTreeMap<ServerName, S>) -> String {
-    match nearest(server, servers.keys().map(ServerName::as_str)).first() {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => " until one is added".to_owned(),
-    }
+    let near = meant(server, servers.keys().map(ServerName::as_str));
+    if near.is_empty() { " until one is added".to_owned() } else { near }
 }
 
 /// Whether a pattern is a server's name, or may match the public name of one of its tools.

@@ -47,6 +47,11 @@ pub fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Vec<St
     near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
+/// What is added to a complaint about a name that is not there: the one that is most like it.
+pub fn meant<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> String {
+    nearest(wanted, names).first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 /// JSON on one line. A raw line break stands only between its tokens, never within a text, so a blank does as well.
 pub fn one_line(json: String) -> String {
     if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ") } else { json }

@@ -7,7 +7,7 @@ use cel::IdedExpr;
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr};
 
 use super::words;
-use crate::domain::{clip, nearest};
+use crate::domain::{clip, meant};
 
 /// Longest source, in bytes.
 pub(super) const MAX_SOURCE: usize = 4 << 10;
@@ -108,7 +108,5 @@ fn field(variable: &str, field: &str) -> Result<(), String> {
 
 fn unknown(what: &str, name: &str, names: &[&str], all: &str) -> String {
     let name = clip(name, 80);
-    let near = nearest(&name, names.iter().copied());
-    let meant = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    format!("asks for the unknown {what} `{name}`; there are {all}{meant}")
+    format!("asks for the unknown {what} `{name}`; there are {all}{}", meant(&name, names.iter().copied()))
 }

@@ -11,7 +11,7 @@ use cel::common::ast::operators::{
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr};
 
 use super::words;
-use crate::domain::{clip, nearest};
+use crate::domain::{clip, meant};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +133,8 @@ fn known(variable: &IdedExpr, text: &IdedExpr) -> Result<(), String> {
     if all.contains(&text) {
         return Ok(());
     }
-    let near = nearest(text, all.iter().copied());
-    let meant = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Err(format!("compares `{name}` with `{}`, which it never is; it is one of {}{meant}", clip(text, 40), all.join(", ")))
+    let near = meant(text, all.iter().copied());
+    Err(format!("compares `{name}` with `{}`, which it never is; it is one of {}{near}", clip(text, 40), all.join(", ")))
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ impl From<completion::Error> for ApiError {
 
 fn provider(error: &llm::Error, message: String) -> ApiError {
     use llm::Error::{
-        Credential, Failed, Idle, InStream, NotOffered, Protocol, RateLimited, Refused, TooLarge, Truncated, Unfit, Unreachable,
+        Credential, Failed, Idle, InStream, Missing, NotOffered, Protocol, RateLimited, Refused, TooLarge, Truncated, Unfit, Unreachable,
     };
     let gateway = |code| ApiError::new(StatusCode::BAD_GATEWAY, code, message.clone());
     match error {
@@ -178,7 +178,7 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
         Failed(529, _) => overloaded(message),
         InStream(refusal) if refusal.code.as_deref() == Some("overloaded_error") => overloaded(message),
         Failed(..) | InStream(_) => gateway("upstream_error"),
-        Unreachable => gateway("upstream_unreachable"),
+        Unreachable | Missing(_) => gateway("upstream_unreachable"),
         Protocol(_) => gateway("upstream_protocol"),
         TooLarge => gateway("upstream_too_large"),
         Truncated => gateway("upstream_truncated"),

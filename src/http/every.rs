@@ -22,14 +22,11 @@ use super::doors::answering;
 use super::error::{ApiError, panicked};
 use super::paths;
 use super::state::{Settings, State};
+use super::timing::{Elsewhere, timing};
 use crate::domain::clip;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// How long others took for an answer, put into its extensions by handlers.
-#[derive(Clone, Copy)]
-pub(super) struct Elsewhere(pub(super) Duration);
 
 /// Answers a request.
 pub(super) async fn answer(state: &State, router: &Router, request: Request<Incoming>) -> Response {
@@ -73,20 +70,6 @@ pub(super) async fn answer(state: &State, router: &Router, request: Request<Inco
         tracing::debug!("{method} {} answered {status} in {took:?}", clip(path, 200));
     }
     response
-}
-
-/// How long we took, and how long others did, in milliseconds (W3C Server Timing).
-fn timing(here: Duration, elsewhere: Duration) -> HeaderValue {
-    let mut text = String::with_capacity(64);
-    for (name, time) in [("gateway;dur=", here), (", upstream;dur=", elsewhere)] {
-        let mut number = itoa::Buffer::new();
-        text.push_str(name);
-        text.push_str(number.format(time.as_millis()));
-        // A thousand in front keeps the zeroes behind the point.
-        text.push('.');
-        text.push_str(number.format(1_000 + time.subsec_micros() % 1_000).get(1..).unwrap_or_default());
-    }
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Counts an answer. Handles are made once: routes and statuses are few, and looking one up by its labels is not free.
@@ -163,16 +146,4 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValu
              x-portolan-dropped, server-timing",
         ),
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_told_in_milliseconds_with_three_digits() {
-        let told = |here, elsewhere| timing(Duration::from_micros(here), Duration::from_micros(elsewhere));
-        assert_eq!(told(1_007, 0), "gateway;dur=1.007, upstream;dur=0.000");
-        assert_eq!(told(90, 61_000_250), "gateway;dur=0.090, upstream;dur=61000.250");
-    }
 }

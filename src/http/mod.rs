@@ -17,6 +17,7 @@ mod serve;
 mod sessions;
 mod sse;
 mod state;
+mod timing;
 
 use axum::Router;
 use axum::routing::{any, get, post};

@@ -36,6 +36,9 @@ pub enum Error {
     /// The provider failed, with this status; and how long it asks to be left alone.
     #[error("the provider failed with status {0}")]
     Failed(u16, Option<Duration>),
+    /// There is no provider of that name, as one that is found by its key alone and has none.
+    #[error("there is no provider `{0}` here")]
+    Missing(String),
     /// Nobody answered.
     #[error("the provider cannot be reached")]
     Unreachable,
@@ -121,7 +124,7 @@ impl Error {
         match self {
             Self::Credential(401) => Blame::Credential,
             Self::Refused(..) => Blame::Request,
-            Self::Unfit(_) | Self::NotOffered(_) | Self::TooLarge => Blame::Nobody,
+            Self::Unfit(_) | Self::NotOffered(_) | Self::TooLarge | Self::Missing(_) => Blame::Nobody,
             Self::Credential(_)
             | Self::RateLimited { .. }
             | Self::Failed(..)

@@ -99,14 +99,24 @@ impl<'f, 'a> Fields<'f, 'a> {
         let Some(value) = self.some(key) else { return Ok(None) };
         RawObject::parse(value.get()).map(Some).map_err(|error| {
             let wrong = self.wrong(key, "an object");
-            Wrong { why: format!("{}: {error}", wrong.why), ..wrong }
+            Wrong { why: unread(wrong.param.as_deref().unwrap_or(key), value, &error), ..wrong }
         })
     }
 }
 
 /// An item of a list as an object.
 pub(super) fn object<'a>(item: &'a RawValue, path: &str) -> Result<RawObject<'a>, Wrong> {
-    RawObject::parse(item.get()).map_err(|error| Wrong::at(path, format!("`{path}` must be an object: {error}")))
+    RawObject::parse(item.get()).map_err(|error| Wrong::at(path, unread(path, item, &error)))
+}
+
+/// Why a value is no object that can be read; it has been seen to be JSON.
+fn unread(path: &str, value: &RawValue, error: &serde_json::Error) -> String {
+    if !value.get().starts_with('{') {
+        return format!("`{path}` must be an object");
+    }
+    // Where in the value it stands would be taken for a place in the body.
+    let why = error.to_string();
+    format!("`{path}` cannot be read: {}", why.split(" at line ").next().unwrap_or_default())
 }
 
 /// Refuses two functions of one name: nobody could tell whose call it is.

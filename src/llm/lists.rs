@@ -64,7 +64,7 @@ impl Lists {
             Error::Idle(limit) => format!("does not answer within {limit:?} at {at}"),
             Error::InStream(refusal) => format!("answers at {at} with an error: {}", refusal.message),
             Error::Protocol(what) => format!("answers at {at}, but not with a list of models: {what}; look at `base_url`"),
-            Error::Truncated | Error::TooLarge | Error::Unfit(_) | Error::NotOffered(_) => format!("{error}, at {at}"),
+            Error::Truncated | Error::TooLarge | Error::Unfit(_) | Error::NotOffered(_) | Error::Missing(_) => format!("{error}, at {at}"),
         }
     }
 

@@ -56,7 +56,7 @@ impl Providers {
 
     /// Sends a request to a target, in its dialect, and returns what it answers, or begins to answer.
     pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &Request) -> Result<Reply, Error> {
-        let provider = self.0.all.get(target.provider()).ok_or(Error::Unreachable)?;
+        let provider = self.0.all.get(target.provider()).ok_or_else(|| Error::Missing(target.provider().to_owned()))?;
         let dialect = provider.speaks(request.dialect(), request.relayed());
         if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
             // Others may know them, as a gateway in front of who sealed them does.

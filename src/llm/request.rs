@@ -9,7 +9,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::conversation::{Conversation, Turn, Wrong};
-use super::dialect::{Dialect, Writer};
+use super::dialect::Dialect;
 use super::members::Members;
 use crate::domain::{RawObject, is_deep, raw, walk};
 
@@ -55,7 +55,8 @@ impl Request {
             Some(parts) => Members::parts(&body, &parts),
             None if is_deep(body.as_bytes()) => return Err(whole("the body is nested too deeply".to_owned())),
             None => {
-                let object = RawObject::parse(&body).map_err(|error| whole(format!("the body is not a JSON object: {error}")))?;
+                let object =
+                    RawObject::parse(&body).map_err(|error| whole(format!("the body cannot be read as a JSON object: {error}")))?;
                 Members::of(&body, &object)
             }
         };
@@ -291,11 +292,6 @@ impl Request {
 
     pub(super) fn object(&self) -> RawObject<'_> {
         self.members.object()
-    }
-
-    /// A writer of its answer.
-    pub fn writer(&self) -> Writer {
-        Writer::new(self)
     }
 
     /// The body for a provider's model.

@@ -12,11 +12,12 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::dialect::{Dialect, Verdict, error_in};
+use super::dialect::Dialect;
 use super::error::{Error, Refusal};
 use super::provider::{Body, Events};
 use super::request::Request;
 use super::routing::asked;
+use super::verdict::{Verdict, error_in};
 use crate::config;
 use crate::domain::{Secret, clip, printable};
 use crate::net::{self, Destination, Net, Reach, Reply, Splitter};

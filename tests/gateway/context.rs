@@ -162,7 +162,7 @@ async fn sources_are_fetched_side_by_side_within_the_deadline() {
     hung: {{ command: [sleep, '1000'] }}
     wiki: {{ url: '{}' }}
 context:
-  deadline: 1s
+  deadline: 3s
   sources:
     a: {{ server: hung, resource: 'x://a' }}
     b: {{ server: hung, resource: 'x://b' }}
@@ -177,7 +177,7 @@ context:
     gateway.wait_for_server("wiki", "ready").await;
     let start = Instant::now();
     let answer = with_header(&gateway, "a,b,c,notes,page", &chat("portolan/echo", "context")).await;
-    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(7500), "{:?}", start.elapsed());
     let text = answer.body["choices"][0]["message"]["content"].as_str().unwrap();
     assert!(text.contains("pilot boat") && text.contains("the text of"), "{}", answer.text);
 }

@@ -40,6 +40,35 @@ models: {{ m: {{ targets: [{{ provider: portolan, model: echo }}], tools: ['gihu
 }
 
 #[tokio::test]
+async fn check_compares_what_is_asked_of_a_server_with_what_it_lists() {
+    let config = format!(
+        "mcp: {{ servers: {{ demo: {{ command: {DEMO} }} }} }}
+context:
+  sources:
+    notes: {{ server: demo, resource: 'demo://notes' }}
+    note: {{ server: demo, resource: 'demo://note' }}
+    tool: {{ server: demo, tool: tme, read_only: true }}
+    prompt: {{ server: demo, prompt: greetin }}
+models:
+  m: {{ targets: [{{ provider: portolan, model: echo }}], tools: [demo__tme, demo__echo, 'demo__*'] }}
+  w: {{ targets: [{{ provider: mistral, model: x }}] }}\n"
+    );
+    let (shown, read) = checked(&config, &[]).await;
+    let state = |name: &str| entry(&read, name)["state"].as_str().unwrap_or_default().to_owned();
+    let states = ["notes", "note", "tool", "prompt", "m", "w"].map(state);
+    assert_eq!(states, ["ok", "warning", "failed", "failed", "warning", "warning"], "{shown}");
+    for told in [
+        "mean `demo://notes`?",
+        "no tool `tme`; did you mean `time`?",
+        "no tool `demo__tme`; did you mean `demo__time`?",
+        "MISTRAL_API_KEY",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert!(!shown.contains("`demo__echo`"), "{shown}");
+}
+
+#[tokio::test]
 async fn check_does_not_say_ok_of_what_it_did_not_try() {
     let config = "context: { sources: { papers: { url: 'http://127.0.0.1:1/{{ query }}' } } }\n";
     let (shown, read) = checked(config, &[]).await;
@@ -158,11 +187,11 @@ async fn a_name_that_is_not_there_is_answered_with_what_this_caller_may_call_or_
     let said = ask(&owner, "openai/gpt-5-mini").await;
     assert!(said.contains("no provider `openai`") && said.contains("OPENAI_API_KEY") && !said.contains("did you mean"), "{said}");
     assert!(ask(&owner, "ollama/x").await.contains("127.0.0.1:11434"));
-    assert!(ask(&owner, "nobody/x").await.ends_with("did you mean portolan/echo?"));
+    assert!(ask(&owner, "nobody/x").await.ends_with("did you mean `portolan/echo`?"));
     let key = "only-key-0123456789";
     assert_eq!(ask(key, "portolan/echo").await, "there is no model `portolan/echo` here");
     assert_eq!(ask(key, "openai/gpt-5-mini").await, "there is no model `openai/gpt-5-mini` here");
-    assert!(ask(key, "bet").await.ends_with("did you mean beta?"));
+    assert!(ask(key, "bet").await.ends_with("did you mean `beta`?"));
     // Hidden by its condition: told to who explains, and to nobody else.
     assert!(!ask(&owner, "alpha").await.contains("alpha?"));
     let explained = gateway.cli(&["model", "explain", "alpha"]).await;

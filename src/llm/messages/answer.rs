@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::grown::blocks;
-use super::items::{call, input};
+use super::input::input;
+use super::items::call;
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::answer::{Answer, Finish, Piece};
 use crate::llm::conversation::{Part, Ran};

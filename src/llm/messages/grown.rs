@@ -4,7 +4,7 @@
 
 use serde_json::value::RawValue;
 
-use super::items::input;
+use super::input::input;
 use crate::domain::{RawObject, raw};
 use crate::llm::conversation::Part;
 use crate::llm::dialect::Dialect;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::grown::blocks;
+use super::input::input;
 use crate::domain::{RawObject, raw};
 use crate::llm::conversation::{Call, Part, Role, Source, Turn};
 use crate::llm::dialect::Dialect;
@@ -98,18 +99,6 @@ pub(super) fn call(call: &Call) -> Box<RawValue> {
     block.set("name", raw(&call.name));
     block.set("input", input(&call.arguments));
     block.to_raw()
-}
-
-/// Arguments as the object they must be. What a model wrote that is none is kept as a text in one.
-pub(super) fn input(arguments: &str) -> Box<RawValue> {
-    let text = arguments.trim();
-    if text.is_empty() {
-        return raw(&json!({}));
-    }
-    match RawObject::parse(text) {
-        Ok(_) => crate::domain::raw_string(text.to_owned()).unwrap_or_else(|_| raw(&json!({}))),
-        Err(_) => raw(&json!({ "not_json": text })),
-    }
 }
 
 fn source(source: &Source) -> Value {

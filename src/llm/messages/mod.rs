@@ -5,6 +5,7 @@
 mod answer;
 mod cache;
 mod grown;
+mod input;
 mod items;
 mod read;
 mod reader;
