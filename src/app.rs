@@ -103,8 +103,7 @@ impl Gateway {
         let control = Control::new(parts);
 
         let listen = options.listen.unwrap_or(config.server.listen);
-        let listener =
-            TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
         let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
         let settings = state.settings.clone();

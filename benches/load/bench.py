@@ -29,6 +29,9 @@ WORK = {
     "translate32": ("chat", ["--conns", "32"], "llm", 2.6, "claude", "chat32"),
     "translate-stream100": ("chat-stream", ["--conns", "32"], "llm", 2.2, "claude", "stream100"),
     "context32": ("chat", ["--conns", "32"], "llm", None, "informed", "chat32"),
+    "loop32": ("chat", ["--conns", "32"], "llm", None, "loop", "chat32"),
+    "paced64": ("chat-stream", ["--conns", "64"], "llm", 1.5, "mock-d5000", "paced64"),
+    "paced1000": ("chat-stream", ["--conns", "1000", "--seconds", "12"], "llm", None, "mock-d50000", "paced1000"),
     "embed32": ("embeddings", ["--conns", "32"], "llm", 1.4),
     "chat-rate": ("chat", ["--conns", "16", "--rate", "100"], "llm", None),
     "mcp-call32": ("mcp-call", ["--conns", "32"], "mcp", 2.0),
@@ -41,7 +44,7 @@ worker_processes 1;
 daemon off;
 error_log stderr error;
 pid {run}/nginx.pid;
-events {{ worker_connections 2048; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     client_body_temp_path {run}/body;
@@ -75,6 +78,9 @@ models:
   mock: { targets: [{ provider: stub, model: mock }] }
   claude: { targets: [{ provider: claude, model: mock }] }
   informed: { targets: [{ provider: stub, model: mock }], context: [tides, pilots] }
+  loop: { targets: [{ provider: stub, model: mock-t }], tools: [up__echo] }
+  mock-d5000: { targets: [{ provider: stub, model: mock-d5000 }] }
+  mock-d50000: { targets: [{ provider: stub, model: mock-d50000 }] }
   echo: { targets: [{ provider: portolan, model: echo }] }
 context:
   sources:
@@ -158,7 +164,7 @@ def load(loadkit, peer, work, seconds, pid, cpu):
         command += ["--tool", peer["tool"]]
     if path := peer.get("path", {}).get(family):
         command += ["--path", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -207,7 +213,8 @@ def table(raw):
     def figure(name, work, *keys):
         return median([dig(one, *keys) for one in raw.get(name, {}).get(work, [])])
 
-    lines = ["work | peer | CPU µs/request | × nginx | target | requests/s | p50 µs | peak MB | errors", "---|---|---|---|---|---|---|---|---"]
+    lines = ["work | peer | CPU µs/request | × nginx | target | requests/s | p50 µs | p99 µs | first byte p99 µs | peak MB | errors",
+             "---|---|---|---|---|---|---|---|---|---|---"]
     for work in WORK:
         _, _, _, target, _, same = described(work)
         floor = figure("nginx", same, "server", "cpu_us_per_req")
@@ -223,7 +230,12 @@ def table(raw):
             cell = lambda value, digits=0: "-" if value is None else f"{value:.{digits}f}"
             lines.append(f"{work} | {name} | {cell(cpu, 1)} | {cell(ratio, 2)}{missed} | {target if ours and target else '-'} | "
                          f"{cell(figure(name, work, 'rps'))} | {cell(figure(name, work, 'latency_us', 'p50'))} | "
+                         f"{cell(figure(name, work, 'latency_us', 'p99'))} | {cell(figure(name, work, 'first_byte_us', 'p99'))} | "
                          f"{cell(peak / 1024 if peak else None, 1)} | {errors}")
+    cost = lambda name, work: figure(name, work, "server", "cpu_us_per_req")
+    turn, chat, call = cost("portolan", "loop32"), cost("portolan", "chat32"), cost("portolan-aggregate", "mcp-call32")
+    if turn and chat and call:
+        lines.append(f"\none turn of an agent's loop, besides its two chats and its call: {turn - 2 * chat - call:.0f} µs (target 30)")
     return "\n".join(lines)
 
 
@@ -245,7 +257,7 @@ def main():
             for name, peer in peers(loadkit, portolan, run).items():
                 if options.only and name not in options.only.split(","):
                     continue
-                fits = lambda work: WORK[work][2] in peer and (name.startswith("portolan") or described(work)[4] == "mock")
+                fits = lambda work: WORK[work][2] in peer and (name.startswith("portolan") or described(work)[5] == work)
                 todo = [work for work in WORK if fits(work) and (not options.work or work in options.work.split(","))]
                 process = start(loadkit, name, peer, 0, run) if todo else None
                 try:

@@ -22,7 +22,7 @@ mod timing;
 use axum::Router;
 use axum::routing::{any, get, post};
 
-pub use serve::serve;
+pub use serve::{listen, serve};
 pub use state::{Settings, State};
 
 /// All routes; `every` stands around them, and `doors` before them, which takes what is sent to `/mcp/{target}` as well.

@@ -1,6 +1,8 @@
 //! Connections: accepted, bounded, and drained.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -27,10 +29,22 @@ const PACE: Pace = Pace { head: Duration::from_secs(5), stall: Duration::from_se
 const LINGER: Duration = Duration::from_secs(1);
 /// Most connections at one time.
 const CONNECTIONS: usize = 20_000;
+/// Most connections that wait to be accepted; the system may allow fewer.
+const WAITING: u32 = 4_096;
 /// Most headers of a request.
 const HEADERS: usize = 100;
 /// Largest head of a request, in bytes.
 const HEAD_SIZE: usize = 64 << 10;
+
+/// Listens on an address. Many clients that come at once wait to be accepted; whom the usual queue of 128 has no room
+/// for would try again only after a second.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As after a restart, when connections of the one before are still being closed.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
 
 /// Serves until `stop`, then drains: readiness goes first, requests in flight may finish within the
 /// settings' grace, streams that only wait are ended.
