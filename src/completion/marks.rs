@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::domain::Digest;
+use crate::domain::{Digest, walk};
 use crate::llm::{Answer, Part};
 
 /// Members that say nothing of what was said: markers for a cache move on, ids and states come and go.
 const VOLATILE: [&str; 5] = ["cache_control", "id", "status", "annotations", "logprobs"];
 
 /// The digests of all beginnings of a history: of nothing, of the first item, of the first two …
-pub(super) fn prefixes(base: Digest, items: &[impl AsRef<RawValue>]) -> Vec<Digest> {
+pub(super) fn prefixes(base: Digest, items: &[impl AsRef<str>]) -> Vec<Digest> {
     let mut all = Vec::with_capacity(items.len() + 1);
     let mut last = base;
     all.push(last);
@@ -45,13 +44,13 @@ impl Plain<'_> {
     }
 }
 
-fn plain(item: &RawValue) -> Option<Plain<'_>> {
-    serde_json::from_str(item.get()).ok()
+fn plain(item: &str) -> Option<Plain<'_>> {
+    serde_json::from_str(item).ok()
 }
 
 /// An item's meaning as text: who, what, and all else it says.
-fn meaning(item: &RawValue) -> String {
-    let mut object = match serde_json::from_str(item.get()).unwrap_or_default() {
+fn meaning(item: &str) -> String {
+    let mut object = match serde_json::from_str(item).unwrap_or_default() {
         Value::Object(object) => object,
         other => return other.to_string(),
     };
@@ -112,7 +111,7 @@ fn bills(part: &Value) -> bool {
 }
 
 /// Whether the model said an item.
-pub(super) fn said_by(item: &RawValue) -> bool {
+pub(super) fn said_by(item: &str) -> bool {
     #[derive(Default, Deserialize)]
     struct Who<'a> {
         #[serde(borrow, default)]
@@ -120,7 +119,10 @@ pub(super) fn said_by(item: &RawValue) -> bool {
         #[serde(borrow, default, rename = "type")]
         kind: Option<Cow<'a, str>>,
     }
-    let who: Who<'_> = serde_json::from_str(item.get()).unwrap_or_default();
+    if let Some([role, kind]) = walk::texts(item, ["role", "type"]) {
+        return is_by_model(role, kind);
+    }
+    let who: Who<'_> = serde_json::from_str(item).unwrap_or_default();
     is_by_model(who.role.as_deref(), who.kind.as_deref())
 }
 
@@ -134,10 +136,10 @@ fn is_by_model(role: Option<&str>, kind: Option<&str>) -> bool {
 }
 
 /// The digest of what the model said from a place on, until somebody else spoke.
-pub(super) fn said_after(items: &[impl AsRef<RawValue>], at: usize) -> Digest {
+pub(super) fn said_after(items: &[impl AsRef<str>], at: usize) -> Digest {
     let (mut texts, mut ids) = (String::new(), Vec::new());
     for item in items.iter().skip(at) {
-        let item: Map<String, Value> = serde_json::from_str(item.as_ref().get()).unwrap_or_default();
+        let item: Map<String, Value> = serde_json::from_str(item.as_ref()).unwrap_or_default();
         if !is_models(&item) {
             break;
         }
@@ -187,7 +189,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::raw;
     use crate::llm::Piece;
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
             json!({ "role": "user", "content": [{ "type": "text", "text": "hi", "cache_control": { "type": "ephemeral" } }] }),
             json!({ "type": "message", "id": "msg_1", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }),
         ];
-        let mark = |item: &Value| prefixes(Digest::of("", b""), &[raw(item)]).last().copied();
+        let mark = |item: &Value| prefixes(Digest::of("", b""), &[item.to_string()]).last().copied();
         let marks: Vec<_> = same.iter().map(mark).collect();
         assert!(marks.iter().all(|mark| *mark == marks[0]), "{marks:?}");
         assert_ne!(mark(&json!({ "role": "user", "content": "ho" })), marks[0]);
@@ -214,7 +215,7 @@ mod tests {
                 json!({ "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "Aye, sir." }] }),
             ],
         ] {
-            let items: Vec<_> = items.iter().map(raw).collect();
+            let items: Vec<String> = items.iter().map(Value::to_string).collect();
             assert_eq!(said_after(&items, 0), answer(&given));
         }
     }

@@ -139,9 +139,8 @@ impl Asked {
 
 /// Whether the client was told of a server's tools in an earlier answer.
 fn lists(request: &Request, server: &str) -> Result<bool, Error> {
-    let told = |item: &RawValue| {
-        item.get().contains("mcp_list_tools")
-            && RawObject::parse(item.get()).is_ok_and(|item| item.string("server_label").as_deref() == Some(server))
+    let told = |item: &str| {
+        item.contains("mcp_list_tools") && RawObject::parse(item).is_ok_and(|item| item.string("server_label").as_deref() == Some(server))
     };
     Ok(request.said()?.iter().any(|item| told(item)))
 }

@@ -35,6 +35,22 @@ pub fn items(text: &str) -> Option<Vec<&str>> {
     Some(items)
 }
 
+/// Members of an object that are texts, without their quotation marks; none of one that is absent or no text.
+///
+/// None at all when the object is not plain, and when one of these texts holds an escape.
+pub fn texts<'a, const N: usize>(object: &'a str, keys: [&str; N]) -> Option<[Option<&'a str>; N]> {
+    let members = members(object)?;
+    let mut texts = [None; N];
+    for (text, key) in texts.iter_mut().zip(keys) {
+        let value = members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        *text = value.and_then(|value| value.strip_prefix('"')?.strip_suffix('"'));
+        if text.is_some_and(|text| text.contains('\\')) {
+            return None;
+        }
+    }
+    Some(texts)
+}
+
 /// Each key is compared with all before it.
 const FEW: usize = 64;
 
@@ -236,6 +252,15 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) }.unwrap();
             prop_assert_eq!(members(&text).map(|members| members.len()), Some(3), "{}", text);
         }
+    }
+
+    #[test]
+    fn texts_are_told_as_they_are_or_not_at_all() {
+        let found = |object| texts(object, ["role", "type"]);
+        assert_eq!(found(r#"{"type":"x","role":"user"}"#), Some([Some("user"), Some("x")]));
+        assert_eq!(found(r#"{"role":1,"other":"\n"}"#), Some([None, None]));
+        assert_eq!(found(r#"{"role":"\u0075ser"}"#), None);
+        assert_eq!(found("[]"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::conversation::{Conversation, Turn, Wrong};
 use super::dialect::Dialect;
 use super::members::Members;
-use crate::domain::{RawObject, is_deep, raw, walk};
+use crate::domain::{RawObject, is_deep, raw, raw_string, walk};
 
 /// Longest name of a model, in bytes.
 const MAX_MODEL: usize = 256;
@@ -141,21 +141,26 @@ impl Request {
     }
 
     /// The conversation, item by item, to be read.
-    pub fn said(&self) -> Result<Vec<Cow<'_, RawValue>>, Wrong> {
+    pub fn said(&self) -> Result<Vec<Cow<'_, str>>, Wrong> {
         let key = self.dialect.list();
         let wrong = || Wrong::at(key, format!("`{key}` must be a list"));
         let text = self.get(key).ok_or_else(wrong)?;
         if text.starts_with('"') {
             let text: String = serde_json::from_str(text).unwrap_or_default();
-            return Ok(vec![Cow::Owned(raw(&json!({ "type": "message", "role": "user", "content": text })))]);
+            return Ok(vec![Cow::Owned(json!({ "type": "message", "role": "user", "content": text }).to_string())]);
+        }
+        if let Some(items) = walk::items(text) {
+            return Ok(items.into_iter().map(Cow::Borrowed).collect());
         }
         let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| wrong())?;
-        Ok(items.into_iter().map(Cow::Borrowed).collect())
+        Ok(items.into_iter().map(|item| Cow::Borrowed(item.get())).collect())
     }
 
     /// The conversation, item by item, to be changed.
     pub fn items(&self) -> Result<Vec<Box<RawValue>>, Wrong> {
-        Ok(self.said()?.into_iter().map(Cow::into_owned).collect())
+        let key = self.dialect.list();
+        let own = |item: Cow<'_, str>| raw_string(item.into_owned()).map_err(|_| Wrong::at(key, format!("`{key}` must be a list")));
+        self.said()?.into_iter().map(own).collect()
     }
 
     /// Puts a conversation in place of the one there is.
@@ -189,12 +194,12 @@ impl Request {
     pub fn instruct(&mut self, text: &str) -> Result<(), Wrong> {
         match self.dialect {
             Dialect::Chat => {
-                let own = self.members.get("messages").unwrap_or("[]");
-                let items: Vec<&RawValue> = serde_json::from_str(own).map_err(|_| Wrong::at("messages", "`messages` must be a list"))?;
+                let items = self.said()?;
                 let at = items.iter().take_while(|item| matches!(role(item).as_deref(), Some("system" | "developer"))).count();
-                let mut items: Vec<[&str; 3]> = items.iter().map(|item| [item.get(), "", ""]).collect();
-                items.insert(at, ["{\"role\":\"system\",\"content\":", text, "}"]);
-                let list = list(own.len() + text.len() + 64, items.into_iter());
+                let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + text.len() + 64;
+                let mut pieces: Vec<[&str; 3]> = items.iter().map(|item| [item.as_ref(), "", ""]).collect();
+                pieces.insert(at, ["{\"role\":\"system\",\"content\":", text, "}"]);
+                let list = list(length, pieces.into_iter());
                 self.members.set_list("messages", list);
             }
             Dialect::Messages => {
@@ -230,11 +235,11 @@ impl Request {
     }
 
     /// The text of an item, if a person wrote it.
-    pub fn human(item: &RawValue) -> Option<String> {
+    pub fn human(item: &str) -> Option<String> {
         if role(item).as_deref() != Some("user") {
             return None;
         }
-        let item = RawObject::parse(item.get()).ok()?;
+        let item = RawObject::parse(item).ok()?;
         let content = item.get("content")?;
         if content.get().starts_with('"') {
             return serde_json::from_str(content.get()).ok();
@@ -300,13 +305,16 @@ impl Request {
     }
 }
 
-fn role(item: &RawValue) -> Option<Cow<'_, str>> {
+fn role(item: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Said<'a> {
         #[serde(borrow)]
         role: Cow<'a, str>,
     }
-    serde_json::from_str(item.get()).ok().map(|Said { role }| role)
+    match walk::texts(item, ["role"]) {
+        Some([role]) => role.map(Cow::Borrowed),
+        None => serde_json::from_str(item).ok().map(|Said { role }| role),
+    }
 }
 
 /// A JSON list of items, each of which comes in pieces; `length` is about how long it gets.
