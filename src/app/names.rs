@@ -8,27 +8,34 @@ use serde_json::value::RawValue;
 
 use super::checked::{Checked, State};
 use crate::config::{Config, Reads, Source};
-use crate::domain::{RawObject, meant};
+use crate::domain::{RawObject, meant, printable};
 use crate::federation::public_name;
 use crate::upstream::Connection;
 
 /// The longest a list may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The names of a server's things; none of a kind that it does not offer.
+/// The names of a server's things of one kind, or why they are not known.
+type Names = Result<Vec<String>, String>;
+
+/// The names of a server's things.
 struct Listed {
-    tools: Option<Vec<String>>,
-    prompts: Option<Vec<String>>,
-    resources: Option<Vec<String>>,
+    tools: Names,
+    prompts: Names,
+    resources: Names,
 }
 
 impl Listed {
     async fn read(connection: &Connection) -> Self {
         let list = async |kind: &str, key: &str| {
-            let offered = connection.peer().has(kind);
-            let items = if offered { connection.list(&format!("{kind}/list"), kind, PATIENCE).await.ok()? } else { return None };
+            // What is not offered has no names.
+            if !connection.peer().has(kind) {
+                return Ok(Vec::new());
+            }
+            let items = connection.list(&format!("{kind}/list"), kind, PATIENCE).await;
+            let items = items.map_err(|error| printable(&format!("its server does not list its {kind}: {error}")))?;
             let name = |item: &RawValue| RawObject::parse(item.get()).ok()?.string(key);
-            Some(items.iter().filter_map(|item| name(item)).collect())
+            Ok(items.iter().filter_map(|item| name(item)).collect())
         };
         Self { tools: list("tools", "name").await, prompts: list("prompts", "name").await, resources: list("resources", "uri").await }
     }
@@ -39,7 +46,8 @@ pub(super) async fn compare(config: &Config, server: &str, connection: &Connecti
     let listed = Listed::read(connection).await;
     let own = config.context.sources.iter().filter(|(_, source)| source.server.as_ref().is_some_and(|name| name.as_str() == server));
     let mut checked: Vec<Checked> = own.map(|(name, source)| look(name, source, server, &listed)).collect();
-    let tools: Vec<String> = listed.tools.iter().flatten().map(|tool| public_name(server, tool)).collect();
+    let Ok(tools) = &listed.tools else { return checked };
+    let tools: Vec<String> = tools.iter().map(|tool| public_name(server, tool)).collect();
     for (name, model) in &config.models {
         let plain = |pattern: &&String| pattern.starts_with(&format!("{server}__")) && !pattern.contains(['*', '?', '[', '{']);
         for pattern in model.tools.patterns().iter().filter(plain).filter(|pattern| !tools.contains(pattern)) {
@@ -62,16 +70,17 @@ fn look(name: &str, source: &Source, server: &str, listed: &Listed) -> Checked {
         _ => return Checked::skipped("context", name, "it is read when it is asked for"),
     };
     let outcome = match there {
-        Some(names) if names.iter().any(|one| one == wanted) => Ok(format!("`{server}` has the {kind} `{wanted}`")),
-        Some(names) => Err(format!("`{server}` has no {kind} `{wanted}`{}", like(wanted, names))),
-        None => Err(format!("`{server}` offers no {kind}s")),
+        Ok(names) if names.iter().any(|one| one == wanted) => Ok(format!("`{server}` has the {kind} `{wanted}`")),
+        Ok(names) => Err(format!("`{server}` has no {kind} `{wanted}`{}", like(wanted, names))),
+        Err(why) => Err(why.clone()),
     };
     Checked::tried("context", name, outcome)
 }
 
 fn resource(name: &str, uri: &str, server: &str, listed: &Listed) -> Checked {
-    let Some(names) = &listed.resources else {
-        return Checked::tried("context", name, Err(format!("`{server}` offers no resources")));
+    let names = match &listed.resources {
+        Ok(names) => names,
+        Err(why) => return Checked::tried("context", name, Err(why.clone())),
     };
     if names.iter().any(|one| one == uri) {
         return Checked::tried("context", name, Ok(format!("`{server}` lists `{uri}`")));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Grants;
+use super::grants::Grants;
 
 /// A caller whose credential has been checked, and what it may do.
 #[derive(Clone, Debug)]

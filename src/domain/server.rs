@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ServerName;
+use super::name::ServerName;
 
 /// An upstream server as the operator described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

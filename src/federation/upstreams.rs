@@ -65,29 +65,21 @@ impl Road {
         headers: Vec<(String, String)>,
     ) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
-        let outcome = self.sent(entry, caller, method, params, headers).await;
+        let sent = async {
+            let timeout = self.tool_timeout.get();
+            let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
+            let outcome = match self.connection(entry, caller).await?.call(call()).await {
+                Err(error) if error.is_unprocessed() => {
+                    let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
+                    Box::pin(again).await?
+                }
+                outcome => outcome,
+            };
+            outcome.map_err(|error| public(entry, &error))
+        };
+        let outcome = sent.await;
         caller.waited.add(start);
         outcome
-    }
-
-    async fn sent(
-        &self,
-        entry: &Entry,
-        caller: &Caller<'_>,
-        method: &str,
-        params: &Params,
-        headers: Vec<(String, String)>,
-    ) -> Result<Box<RawValue>, RpcError> {
-        let timeout = self.tool_timeout.get();
-        let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
-        let outcome = match self.connection(entry, caller).await?.call(call()).await {
-            Err(error) if error.is_unprocessed() => {
-                let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
-                Box::pin(again).await?
-            }
-            outcome => outcome,
-        };
-        outcome.map_err(|error| public(entry, &error))
     }
 
     /// All items of a list of a server's, asked for once more where nothing was done yet.

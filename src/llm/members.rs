@@ -52,13 +52,17 @@ impl Members {
 
     /// All of them, to be read.
     pub(super) fn object(&self) -> RawObject<'_> {
-        self.without("")
+        self.those(|_| true)
     }
 
     /// All but one.
     pub(super) fn without(&self, left_out: &str) -> RawObject<'_> {
+        self.those(|key| key != left_out)
+    }
+
+    fn those(&self, wanted: impl Fn(&str) -> bool) -> RawObject<'_> {
         let mut object = RawObject::default();
-        for (key, text) in self.0.iter().filter(|(key, _)| key != left_out) {
+        for (key, text) in self.0.iter().filter(|(key, _)| wanted(key)) {
             if let Ok(value) = serde_json::from_str::<&RawValue>(text) {
                 object.lend(key, value);
             }
@@ -98,5 +102,8 @@ mod tests {
         assert_eq!(members.get("n"), Some("18446744073709551616"));
         assert_eq!(&members.with("model", "\"b\"")[..], br#"{"z":1.50,"model":"b","n":18446744073709551616,"k\"":[ 1 ],"new":true}"#);
         assert_eq!(members.object().string("model").as_deref(), Some("a"));
+        let nameless = ByteString::from_static(r#"{"":1,"a":2}"#);
+        let members = Members::of(&nameless, &RawObject::parse(&nameless).unwrap());
+        assert_eq!((members.object().to_text().as_str(), members.without("a").to_text().as_str()), (r#"{"":1,"a":2}"#, r#"{"":1}"#));
     }
 }
