@@ -40,28 +40,28 @@ pub(super) struct Joined {
 /// The text for the system block is handed back: it may become an item of its own, and whatever has a place
 /// among the client's items must be in its place before.
 pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request, turn: &mut Turn) -> Result<Joined, Error> {
-    context.check(wish.principal, wish.bound, wish.asked)?;
-    let all = || wish.bound.iter().chain(wish.asked);
-    let mut fixed: Vec<Outcome> = turn.context().iter().filter(|kept| all().any(|name| **name == *kept.source)).cloned().collect();
+    let mut sources = context.choose(wish.principal, wish.bound, wish.asked)?;
+    let is_of = |kept: &&Outcome| sources.iter().any(|source| source.name() == &*kept.source);
+    let mut fixed: Vec<Outcome> = turn.context().iter().filter(is_of).cloned().collect();
     // Only what is asked for with each turn needs to know what the turn says.
-    let answered = all().any(|name| context.refresh(name) == Some(Refresh::Turn)) && turn.has_beside(request)?;
-    let needed = |name: &&String| match context.refresh(name) {
-        Some(Refresh::Conversation) => !fixed.iter().any(|kept| *kept.source == ***name),
-        Some(Refresh::Turn) => !answered,
-        Some(Refresh::Ttl) | None => true,
-    };
-    let pick = |names: &[String]| names.iter().filter(needed).cloned().collect::<Vec<_>>();
-    let question = all().any(|name| context.asks(name)).then(|| request.last_human_text()).flatten();
+    let answered = sources.iter().any(|source| source.refresh() == Refresh::Turn) && turn.has_beside(request)?;
+    sources.retain(|source| match source.refresh() {
+        Refresh::Conversation => !fixed.iter().any(|kept| &*kept.source == source.name()),
+        Refresh::Turn => !answered,
+        Refresh::Ttl => true,
+    });
+    let question = sources.iter().any(|source| source.asks()).then(|| request.last_human_text()).flatten();
     let query = Query { text: question.as_deref(), tags: Some(wish.tags) };
-    let mut fetched = context.fetch(wish.principal, &pick(wish.bound), &pick(wish.asked), query).await?;
+    let mut fetched = context.fetch(wish.principal, &sources, query).await?;
     fetched.sort_by_key(|outcome| outcome.sharing == Sharing::Caller);
-    let mut take = |refresh: Refresh| -> Vec<Outcome> {
-        let (taken, rest) = std::mem::take(&mut fetched).into_iter().partition(|outcome: &Outcome| outcome.refresh == refresh);
-        fetched = rest;
-        taken
-    };
-    fixed.extend(take(Refresh::Conversation));
-    let (timed, newest) = (take(Refresh::Ttl), take(Refresh::Turn));
+    let (mut timed, mut newest) = (Vec::new(), Vec::new());
+    for outcome in fetched {
+        match outcome.refresh {
+            Refresh::Conversation => fixed.push(outcome),
+            Refresh::Ttl => timed.push(outcome),
+            Refresh::Turn => newest.push(outcome),
+        }
+    }
     turn.keep_context(&fixed);
     if let Some(text) = joined(&newest) {
         turn.put_beside(request, serde_json::from_str(&text).unwrap_or_default())?;

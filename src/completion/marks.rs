@@ -11,41 +11,48 @@ use crate::llm::{Answer, Part};
 /// Members that say nothing of what was said: markers for a cache move on, ids and states come and go.
 const VOLATILE: [&str; 5] = ["cache_control", "id", "status", "annotations", "logprobs"];
 
-/// The digests of all beginnings of a history: of nothing, of the first item, of the first two …
-pub(super) fn prefixes(base: Digest, items: &[impl AsRef<str>]) -> Vec<Digest> {
-    let mut all = Vec::with_capacity(items.len() + 1);
-    let mut last = base;
-    all.push(last);
-    for item in items {
-        let item = item.as_ref();
-        last = match plain(item) {
-            Some(plain) => last.then(&plain.pieces()),
-            None => last.then(&[&meaning(item)]),
-        };
-        all.push(last);
+/// A history, as another one is told from it.
+pub(super) struct History {
+    /// The digests of all its beginnings: of nothing, of the first item, of the first two …
+    pub(super) prefixes: Vec<Digest>,
+    /// The places of what the model said.
+    pub(super) answers: Vec<usize>,
+}
+
+impl History {
+    /// Reads one, each item once; `base` is of what else tells it apart.
+    pub(super) fn read(base: Digest, items: &[impl AsRef<str>]) -> Self {
+        let mut prefixes = Vec::with_capacity(items.len() + 1);
+        let mut answers = Vec::new();
+        let mut last = base;
+        prefixes.push(last);
+        for (at, item) in items.iter().map(AsRef::as_ref).enumerate() {
+            let by_model = match plain(item) {
+                Some([role, content]) => {
+                    // Its meaning, without building anything.
+                    last = last.then(&[&role, "\u{1f}", &content, "\u{1e}\u{1f}{}"]);
+                    is_by_model(Some(&role), None)
+                }
+                None => {
+                    last = last.then(&[&meaning(item)]);
+                    said_by(item)
+                }
+            };
+            prefixes.push(last);
+            if by_model {
+                answers.push(at);
+            }
+        }
+        Self { prefixes, answers }
     }
-    all
 }
 
-/// A plain text of somebody, which most items are.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plain<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Cow<'a, str>,
-}
-
-impl Plain<'_> {
-    /// Its [`meaning`], without building anything.
-    fn pieces(&self) -> [&str; 4] {
-        [&self.role, "\u{1f}", &self.content, "\u{1e}\u{1f}{}"]
-    }
-}
-
-fn plain(item: &str) -> Option<Plain<'_>> {
-    serde_json::from_str(item).ok()
+/// Role and content of an item that is a text of somebody and says nothing else, as most are.
+fn plain(item: &str) -> Option<[Cow<'_, str>; 2]> {
+    let members = walk::members(item)?;
+    let text = |key: &str| walk::text(walk::find(&members, key)?);
+    let texts = [text("role")?, text("content")?];
+    (members.len() == texts.len()).then_some(texts)
 }
 
 /// An item's meaning as text: who, what, and all else it says.
@@ -111,16 +118,13 @@ fn bills(part: &Value) -> bool {
 }
 
 /// Whether the model said an item.
-pub(super) fn said_by(item: &str) -> bool {
+fn said_by(item: &str) -> bool {
     #[derive(Default, Deserialize)]
     struct Who<'a> {
         #[serde(borrow, default)]
         role: Option<Cow<'a, str>>,
         #[serde(borrow, default, rename = "type")]
         kind: Option<Cow<'a, str>>,
-    }
-    if let Some([role, kind]) = walk::texts(item, ["role", "type"]) {
-        return is_by_model(role, kind);
     }
     let who: Who<'_> = serde_json::from_str(item).unwrap_or_default();
     is_by_model(who.role.as_deref(), who.kind.as_deref())
@@ -198,7 +202,7 @@ mod tests {
             json!({ "role": "user", "content": [{ "type": "text", "text": "hi", "cache_control": { "type": "ephemeral" } }] }),
             json!({ "type": "message", "id": "msg_1", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }),
         ];
-        let mark = |item: &Value| prefixes(Digest::of("", b""), &[item.to_string()]).last().copied();
+        let mark = |item: &Value| History::read(Digest::of("", b""), &[item.to_string()]).prefixes.last().copied();
         let marks: Vec<_> = same.iter().map(mark).collect();
         assert!(marks.iter().all(|mark| *mark == marks[0]), "{marks:?}");
         assert_ne!(mark(&json!({ "role": "user", "content": "ho" })), marks[0]);

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Error;
-use super::marks::{instructions, prefixes, said_after, said_by};
+use super::marks::{History, instructions, said_after};
 use crate::context::Outcome;
 use crate::domain::{Digest, Principal};
 use crate::llm::{self, Dialect, Part, Request};
@@ -104,11 +104,11 @@ impl Memo {
         // Many people may come with one key: what an application says of them keeps them apart.
         let system = request.get("system").or_else(|| request.get("instructions")).unwrap_or_default();
         let base = format!("{}\n{}\n{}\n{tags:?}\n{}", principal.id(), request.model(), request.dialect(), instructions(system));
-        let prefixes = prefixes(Digest::of("portolan/conversation", base.as_bytes()), &items);
+        let History { prefixes, answers } = History::read(Digest::of("portolan/conversation", base.as_bytes()), &items);
         let sent = items.len();
         // A turn is remembered by all that came before its answer. Without an answer it is the first turn,
         // even where another conversation once began with the same words.
-        let answers: Vec<usize> = (1..sent).filter(|at| items.get(*at).is_some_and(|item| said_by(item))).collect();
+        let answers: Vec<usize> = answers.into_iter().filter(|at| *at > 0).collect();
         let known = answers.iter().rev().take(BACK).find_map(|at| self.0.get(prefixes.get(*at)?));
         let state = match known {
             Some(_) => State::Kept,

@@ -52,10 +52,35 @@ struct Inner {
 struct Known {
     name: Arc<str>,
     source: Source,
+    /// Who shares its text, by its entry alone.
+    sharing: Sharing,
+    /// Whether it asks for what the person said.
+    asks: bool,
     /// The key of its text where that is the same for everyone and every request.
     key: Option<cache::Key>,
     /// Whether its server once said that an answer is for nobody but who asked.
     private: AtomicBool,
+}
+
+/// A source that a request uses.
+#[derive(Clone, Copy)]
+pub struct Chosen<'c>(&'c Known);
+
+impl<'c> Chosen<'c> {
+    /// Its name.
+    pub fn name(self) -> &'c str {
+        &self.0.name
+    }
+
+    /// When it is to be fetched anew.
+    pub fn refresh(self) -> Refresh {
+        self.0.source.refresh
+    }
+
+    /// Whether it asks for what the person said.
+    pub fn asks(self) -> bool {
+        self.0.asks
+    }
 }
 
 /// A source as administrators see it.
@@ -80,10 +105,17 @@ impl Context {
     /// The sources of a configuration.
     pub fn new(config: &crate::config::Context, federation: Federation, net: Net, providers: Providers) -> Self {
         let known = |name: &str, source: &Source| {
+            let variables = source.variables();
             let values = Values { principal: &Principal::local(), query: Query::default() };
-            let filled = source.variables().is_empty().then(|| values.fill(source).ok()).flatten();
-            let key = filled.map(|filled| key(name, Sharing::Shared, "", &filled.key()));
-            Known { name: name.into(), source: source.clone(), key, private: AtomicBool::new(false) }
+            let filled = variables.is_empty().then(|| values.fill(source).ok()).flatten();
+            Known {
+                name: name.into(),
+                sharing: source.sharing(),
+                asks: variables.iter().any(|variable| matches!(variable, Variable::Query | Variable::Embedding)),
+                key: filled.map(|filled| key(name, Sharing::Shared, "", &filled.key())),
+                private: AtomicBool::new(false),
+                source: source.clone(),
+            }
         };
         Self(Arc::new(Inner {
             sources: config.sources.iter().map(|(name, source)| (name.clone(), known(name, source))).collect(),
@@ -99,60 +131,66 @@ impl Context {
         self.0.sources.iter().map(|(name, known)| Listed { name, source: &known.source, sharing: self.sharing(known) })
     }
 
-    /// When a source is to be fetched anew; none when there is no such source.
-    pub fn refresh(&self, name: &str) -> Option<Refresh> {
-        self.0.sources.get(name).map(|known| known.source.refresh)
-    }
-
-    /// Whether a source asks for what the person said.
-    pub fn asks(&self, name: &str) -> bool {
-        let says = |variable: &&Variable| matches!(variable, Variable::Query | Variable::Embedding);
-        self.0.sources.get(name).is_some_and(|known| known.source.variables().iter().any(says))
-    }
-
     /// Tries an address that needs nothing of a request, for `portolan check`; none where that cannot be tried.
     pub async fn probe(source: &Source, net: &Net, patience: Duration) -> Option<Result<String, String>> {
         read::probe(source, net, patience).await
     }
 
-    /// Fetches sources side by side, within the deadline and the budget of tokens. `asked` are those the caller named
+    /// The sources of these names, each once, or why not all of them are to be had. `asked` are those the caller named
     /// itself, who must then be allowed to see the server behind them; `bound` are the operator's choice.
-    pub async fn fetch(&self, principal: &Principal, bound: &[String], asked: &[String], query: Query<'_>) -> Result<Vec<Outcome>, Error> {
-        let sources = self.chosen(principal, bound, asked)?;
-        let values = Values { principal, query };
-        let fetching = sources.iter().map(|(name, known)| self.one(name, known, values));
-        let mut outcomes = futures::future::join_all(fetching).await;
+    pub fn choose(&self, principal: &Principal, bound: &[String], asked: &[String]) -> Result<Vec<Chosen<'_>>, Error> {
+        let mut chosen: Vec<Chosen<'_>> = Vec::with_capacity(bound.len() + asked.len());
+        for (at, name) in bound.iter().chain(asked).enumerate() {
+            if chosen.iter().any(|source| source.name() == name) {
+                continue;
+            }
+            let known = || self.0.sources.keys().cloned().collect();
+            let source = self.0.sources.get(name).ok_or_else(|| Error::Unknown { name: clip(name, 64), known: known() })?;
+            if at >= bound.len() && !self.may_ask(principal, &source.source) {
+                return Err(Error::Forbidden(name.clone()));
+            }
+            chosen.push(Chosen(source));
+        }
+        Ok(chosen)
+    }
+
+    /// Fetches sources side by side, within the deadline and the budget of tokens.
+    pub async fn fetch(&self, principal: &Principal, sources: &[Chosen<'_>], query: Query<'_>) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = match self.at_hand(sources).await {
+            Some(outcomes) => outcomes,
+            // In a box: texts that are at hand need no room for all the ways to fetch one.
+            None => Box::pin(self.side_by_side(sources, Values { principal, query })).await,
+        };
         self.keep_to_budget(&mut outcomes).await;
-        for (outcome, (name, known)) in outcomes.iter().zip(&sources) {
+        for (outcome, Chosen(known)) in outcomes.iter().zip(sources) {
             if let (Err(why), OnError::Fail) = (&outcome.text, known.source.on_error) {
-                return Err(Error::Failed { source_name: (*name).to_owned(), why: why.clone() });
+                return Err(Error::Failed { source_name: known.name.to_string(), why: why.clone() });
             }
         }
         Ok(outcomes)
     }
 
-    /// Refuses sources that are not there, or not for this caller.
-    pub fn check(&self, principal: &Principal, bound: &[String], asked: &[String]) -> Result<(), Error> {
-        self.chosen(principal, bound, asked).map(drop)
+    /// All these texts, if each is at hand, the same for everyone, and holds.
+    async fn at_hand(&self, sources: &[Chosen<'_>]) -> Option<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(sources.len());
+        for Chosen(known) in sources {
+            let key = known.key.filter(|_| self.sharing(known) == Sharing::Shared)?;
+            let kept = self.0.texts.held(&key).await.filter(|kept| kept.only_for.is_none())?;
+            outcomes.push(Outcome {
+                source: known.name.clone(),
+                text: Ok(kept.fetched.clone()),
+                cached: true,
+                stale: kept.stale,
+                refresh: known.source.refresh,
+                sharing: Sharing::Shared,
+                ms: 0,
+            });
+        }
+        Some(outcomes)
     }
 
-    fn chosen<'n>(&self, principal: &Principal, bound: &'n [String], asked: &'n [String]) -> Result<Vec<(&'n str, &Known)>, Error> {
-        let mut names: Vec<&String> = Vec::new();
-        for name in bound.iter().chain(asked) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let mut sources = Vec::with_capacity(names.len());
-        for name in names {
-            let known = || self.0.sources.keys().cloned().collect();
-            let source = self.0.sources.get(name).ok_or_else(|| Error::Unknown { name: clip(name, 64), known: known() })?;
-            if !bound.contains(name) && !self.may_ask(principal, &source.source) {
-                return Err(Error::Forbidden(name.clone()));
-            }
-            sources.push((name.as_str(), source));
-        }
-        Ok(sources)
+    async fn side_by_side(&self, sources: &[Chosen<'_>], values: Values<'_>) -> Vec<Outcome> {
+        futures::future::join_all(sources.iter().map(|Chosen(known)| self.one(known, values))).await
     }
 
     /// Whether a caller may name a source by itself.
@@ -165,44 +203,27 @@ impl Context {
     }
 
     fn sharing(&self, known: &Known) -> Sharing {
-        if known.private.load(Ordering::Relaxed) { Sharing::Caller } else { self.0.reader.sharing(&known.source) }
+        let apart = known.private.load(Ordering::Relaxed) || self.0.reader.keeps_apart(&known.source);
+        if apart { Sharing::Caller } else { known.sharing }
     }
 
-    async fn one(&self, name: &str, known: &Known, values: Values<'_>) -> Outcome {
+    async fn one(&self, known: &Known, values: Values<'_>) -> Outcome {
         let start = Instant::now();
-        let found = self.text(name, known, values).await;
-        if let Err(why) = &found {
-            tracing::warn!(context.source = %name, "the context source `{name}` failed: {why}");
-        }
+        let found = self.text(known, values).await;
         let (text, cached, stale) = match found {
             Ok(kept) => (Ok(kept.fetched.clone()), kept.at < start, kept.stale),
-            Err(why) => (Err(why), false, false),
+            Err(why) => {
+                tracing::warn!(context.source = %known.name, "the context source `{}` failed: {why}", known.name);
+                (Err(why), false, false)
+            }
         };
-        Outcome {
-            source: known.name.clone(),
-            text,
-            cached,
-            stale,
-            refresh: known.source.refresh,
-            sharing: self.sharing(known),
-            ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
+        let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Outcome { source: known.name.clone(), text, cached, stale, refresh: known.source.refresh, sharing: self.sharing(known), ms }
     }
 
     /// A source's text for this request: kept, fetched, or an older one where no newer can be had.
-    async fn text(&self, name: &str, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
-        let shared = known.key.filter(|_| self.sharing(known) == Sharing::Shared);
-        if let Some(key) = shared
-            && let Some(kept) = self.0.texts.held(&key).await
-            && kept.only_for.is_none()
-        {
-            return Ok(kept);
-        }
-        // In a box: a text that is at hand needs no room for all the ways to fetch one.
-        Box::pin(self.kept_or_fetched(name, known, values)).await
-    }
-
-    async fn kept_or_fetched(&self, name: &str, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
+    async fn text(&self, known: &Known, values: Values<'_>) -> Result<Arc<Kept>, String> {
+        let name = &*known.name;
         let filled = values.fill(&known.source)?;
         let question = filled.key();
         let caller = values.principal.id();
@@ -216,7 +237,7 @@ impl Context {
                     return Err(Missed::Narrowed);
                 }
                 let found = self.0.reader.read(&known.source, sharing, values, &filled).await?;
-                Ok(self.take_in(name, known, (sharing, caller, &question), found).await)
+                Ok(self.take_in(known, (sharing, caller, &question), found).await)
             };
             let fetched = match tokio::time::timeout_at(end, self.0.texts.get(key, fetch)).await {
                 Ok(fetched) => fetched,
@@ -237,7 +258,8 @@ impl Context {
     }
 
     /// Keeps what was found, where those may find it who may see it.
-    async fn take_in(&self, name: &str, known: &Known, asked: (Sharing, &str, &serde_json::Value), found: Found) -> Kept {
+    async fn take_in(&self, known: &Known, asked: (Sharing, &str, &serde_json::Value), found: Found) -> Kept {
+        let name = &*known.name;
         let Found { kept, private } = found;
         let (sharing, caller, question) = asked;
         let lifetime = known.source.ttl.0;

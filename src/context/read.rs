@@ -32,11 +32,10 @@ pub(super) struct Found {
 }
 
 impl Reader {
-    /// Who shares a source's text: by the file, and by how its server keeps callers apart.
-    pub(super) fn sharing(&self, source: &Source) -> Sharing {
-        let apart = |isolation| isolation != Isolation::Shared;
+    /// Whether a source's server keeps its callers apart.
+    pub(super) fn keeps_apart(&self, source: &Source) -> bool {
         let server = source.server.as_ref().and_then(|server| self.federation.isolation(server.as_str()));
-        if server.is_some_and(apart) { Sharing::Caller } else { source.sharing() }
+        server.is_some_and(|isolation| isolation != Isolation::Shared)
     }
 
     /// Reads a source, in the caller's name where the text is the caller's own.

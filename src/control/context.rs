@@ -59,7 +59,7 @@ async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query,
     };
     let context = parts.completions.load().context().clone();
     let asked = Query { text: query.as_deref(), tags: Some(&tags) };
-    let outcomes = context.fetch(&caller, std::slice::from_ref(&name), &[], asked).await?;
+    let outcomes = context.fetch(&caller, &context.choose(&caller, std::slice::from_ref(&name), &[])?, asked).await?;
     let outcome = outcomes.first().ok_or_else(|| Error::Missing("context source", name.clone()))?;
     Ok(match &outcome.text {
         Ok(fetched) => json!({

@@ -3,6 +3,9 @@
 //! It takes the plain case alone. What it does not take may be wrong or only unusual; [`RawObject`](super::RawObject)
 //! knows which, and says why.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
@@ -25,30 +28,25 @@ pub fn members(text: &str) -> Option<Vec<(&str, &str)>> {
     Some(members)
 }
 
-/// The items of a list as they stand in the text; none when it is no JSON list, or nested too deeply.
-pub fn items(text: &str) -> Option<Vec<&str>> {
+/// The value of a member that was found.
+pub fn find<'a>(members: &[(&str, &'a str)], key: &str) -> Option<&'a str> {
+    members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+}
+
+/// The places of a list's items in the text; none when it is no JSON list, or nested too deeply.
+pub fn items(text: &str) -> Option<Vec<Range<usize>>> {
     let mut items = Vec::new();
     let mut walk = Walk { text, at: 0 };
     walk.blank();
-    walk.list(1, &mut |item| items.push(item))?;
+    walk.list(1, &mut |place| items.push(place))?;
     walk.end()?;
     Some(items)
 }
 
-/// Members of an object that are texts, without their quotation marks; none of one that is absent or no text.
-///
-/// None at all when the object is not plain, and when one of these texts holds an escape.
-pub fn texts<'a, const N: usize>(object: &'a str, keys: [&str; N]) -> Option<[Option<&'a str>; N]> {
-    let members = members(object)?;
-    let mut texts = [None; N];
-    for (text, key) in texts.iter_mut().zip(keys) {
-        let value = members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        *text = value.and_then(|value| value.strip_prefix('"')?.strip_suffix('"'));
-        if text.is_some_and(|text| text.contains('\\')) {
-            return None;
-        }
-    }
-    Some(texts)
+/// The text that a JSON string says; none of any other JSON.
+pub fn text(value: &str) -> Option<Cow<'_, str>> {
+    let inside = value.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') { serde_json::from_str(value).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }
 
 /// Each key is compared with all before it.
@@ -130,7 +128,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn list(&mut self, depth: usize, each: &mut dyn FnMut(&'a str)) -> Option<()> {
+    fn list(&mut self, depth: usize, each: &mut dyn FnMut(Range<usize>)) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
         }
@@ -140,7 +138,9 @@ impl<'a> Walk<'a> {
             return Some(());
         }
         loop {
-            each(self.value(depth)?);
+            let start = self.at;
+            self.value(depth)?;
+            each(start..self.at);
             self.blank();
             if self.take(b']').is_some() {
                 return Some(());
@@ -241,7 +241,7 @@ mod tests {
             for text in [text.clone(), format!("[{text}]")] {
                 if let Some(items) = items(&text) {
                     let read: Vec<&RawValue> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
-                    prop_assert_eq!(items, read.iter().map(|item| item.get()).collect::<Vec<_>>());
+                    prop_assert_eq!(items.iter().map(|place| &text[place.clone()]).collect::<Vec<_>>(), read.iter().map(|item| item.get()).collect::<Vec<_>>());
                 }
             }
         }
@@ -255,12 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_told_as_they_are_or_not_at_all() {
-        let found = |object| texts(object, ["role", "type"]);
-        assert_eq!(found(r#"{"type":"x","role":"user"}"#), Some([Some("user"), Some("x")]));
-        assert_eq!(found(r#"{"role":1,"other":"\n"}"#), Some([None, None]));
-        assert_eq!(found(r#"{"role":"\u0075ser"}"#), None);
-        assert_eq!(found("[]"), None);
+    fn a_text_is_told_with_its_escapes_undone() {
+        assert_eq!(text(r#""a b""#).as_deref(), Some("a b"));
+        assert_eq!(text(r#""a\n\u00e9""#).as_deref(), Some("a\né"));
+        assert_eq!((text("1"), text("null"), text(r#""\ud800""#)), (None, None, None));
     }
 
     #[test]

@@ -21,8 +21,8 @@ impl Dialect {
     }
 
     /// Whether a conversation is seen at once to be right, as most are; [`Self::check`] finds out about the others.
-    pub(super) fn is_plain(self, list: &str) -> bool {
-        self == Self::Chat && chat::is_plain(list)
+    pub(super) fn is_plain(self, request: &Request) -> bool {
+        self == Self::Chat && request.said().is_ok_and(|messages| chat::is_plain(&messages))
     }
 
     /// Reads a request that another dialect shall carry.

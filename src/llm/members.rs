@@ -31,13 +31,8 @@ impl Members {
         self.0.iter().find(|(name, _)| name == key).map(|(_, text)| &**text)
     }
 
-    /// Puts a value in place of the one of that name, or at the end.
-    pub(super) fn set(&mut self, key: &'static str, value: &RawValue) {
-        self.set_list(key, value.get().to_owned());
-    }
-
-    /// Puts a text that is JSON in place, as when a list was put together of items that are.
-    pub(super) fn set_list(&mut self, key: &'static str, text: String) {
+    /// Puts a text that is JSON in place of the one of that name, or at the end.
+    pub(super) fn set(&mut self, key: &'static str, text: String) {
         match self.0.iter_mut().find(|(name, _)| name == key) {
             Some((_, old)) => *old = text.into(),
             None => self.0.push((ByteString::from_static(key), text.into())),
@@ -91,14 +86,13 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::raw;
 
     #[test]
     fn what_is_not_touched_keeps_its_bytes() {
         let body = ByteString::from_static(r#"{ "z":1.50, "model":"a", "n":18446744073709551616, "k\"":[ 1 ], "x":null }"#);
         let mut members = Members::of(&body, &RawObject::parse(&body).unwrap());
         members.remove("x");
-        members.set("new", &raw(&true));
+        members.set("new", "true".to_owned());
         assert_eq!(members.get("n"), Some("18446744073709551616"));
         assert_eq!(&members.with("model", "\"b\"")[..], br#"{"z":1.50,"model":"b","n":18446744073709551616,"k\"":[ 1 ],"new":true}"#);
         assert_eq!(members.object().string("model").as_deref(), Some("a"));

@@ -1,6 +1,8 @@
 //! A request in the dialect it came in, opened only where it is touched: all other members keep their bytes.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -21,6 +23,8 @@ const MAX_MODEL: usize = 256;
 pub struct Request {
     dialect: Dialect,
     members: Members,
+    /// Where each item of the conversation stands in its list, once that was walked over; none where it cannot be.
+    places: OnceLock<Vec<Range<usize>>>,
     model: String,
     stream: bool,
     /// Headers that go to a provider of the same dialect.
@@ -32,9 +36,11 @@ pub struct Request {
 impl Request {
     /// Reads a body and refuses what could do harm or waste a call; the error says what is wrong, and in which field.
     pub fn parse(dialect: Dialect, body: &Bytes) -> Result<Self, Wrong> {
-        Self::read(dialect, body, |members| match members.get(dialect.list()) {
-            Some(list) if dialect.is_plain(list) => dialect.check(&members.without(dialect.list()), true),
-            _ => dialect.check(&members.object(), false),
+        Self::read(dialect, body, |request| {
+            if dialect.is_plain(request) {
+                return dialect.check(&request.members.without(dialect.list()), true);
+            }
+            dialect.check(&request.members.object(), false)
         })
     }
 
@@ -45,10 +51,10 @@ impl Request {
 
     /// Reads a body whose tokens are to be counted.
     pub fn parse_count(body: &Bytes) -> Result<Self, Wrong> {
-        Self::read(Dialect::Messages, body, |members| super::messages::check(&members.object(), true))
+        Self::read(Dialect::Messages, body, |request| super::messages::check(&request.members.object(), true))
     }
 
-    fn read(dialect: Dialect, body: &Bytes, check: impl Fn(&Members) -> Result<(), Wrong>) -> Result<Self, Wrong> {
+    fn read(dialect: Dialect, body: &Bytes, check: impl Fn(&Self) -> Result<(), Wrong>) -> Result<Self, Wrong> {
         let whole = |why: String| Wrong { why, param: None };
         let body = ByteString::try_from(body.clone()).map_err(|_| whole("the body is not UTF-8".to_owned()))?;
         let members = match walk::members(&body) {
@@ -70,14 +76,15 @@ impl Request {
             Some("true") => true,
             Some(_) => return Err(Wrong::at("stream", "`stream` must be true or false")),
         };
-        check(&members)?;
-        Ok(Self { dialect, members, model, stream, headers: Vec::new(), relayed: true })
+        let request = Self { dialect, members, places: OnceLock::new(), model, stream, headers: Vec::new(), relayed: true };
+        check(&request)?;
+        Ok(request)
     }
 
     /// A request that was translated.
     pub(super) fn of(dialect: Dialect, members: &RawObject<'_>, model: String, stream: bool) -> Self {
         let members = Members::of(&ByteString::new(), members);
-        Self { dialect, members, model, stream, headers: Vec::new(), relayed: true }
+        Self { dialect, members, places: OnceLock::new(), model, stream, headers: Vec::new(), relayed: true }
     }
 
     /// The dialect it came in.
@@ -124,13 +131,25 @@ impl Request {
     }
 
     /// Puts a field in place.
-    #[allow(clippy::needless_pass_by_value)] // Callers make the value for this.
     pub fn set(&mut self, field: &'static str, value: Box<RawValue>) {
-        self.members.set(field, &value);
+        self.put(field, Box::<str>::from(value).into_string());
+    }
+
+    /// Puts a text that is JSON in place, as when a list was put together of items that are.
+    fn put(&mut self, field: &'static str, text: String) {
+        self.members.set(field, text);
+        self.forget_places(field);
+    }
+
+    fn forget_places(&mut self, changed: &str) {
+        if changed == self.dialect.list() {
+            self.places.take();
+        }
     }
 
     /// Takes a field out.
     pub fn remove(&mut self, field: &str) -> Option<Box<RawValue>> {
+        self.forget_places(field);
         self.members.remove(field)
     }
 
@@ -145,12 +164,13 @@ impl Request {
         let key = self.dialect.list();
         let wrong = || Wrong::at(key, format!("`{key}` must be a list"));
         let text = self.get(key).ok_or_else(wrong)?;
-        if text.starts_with('"') {
+        if self.dialect == Dialect::Responses && text.starts_with('"') {
             let text: String = serde_json::from_str(text).unwrap_or_default();
             return Ok(vec![Cow::Owned(json!({ "type": "message", "role": "user", "content": text }).to_string())]);
         }
-        if let Some(items) = walk::items(text) {
-            return Ok(items.into_iter().map(Cow::Borrowed).collect());
+        let places = self.places.get_or_init(|| walk::items(text).unwrap_or_default());
+        if !places.is_empty() {
+            return Ok(places.iter().filter_map(|place| text.get(place.clone()).map(Cow::Borrowed)).collect());
         }
         let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| wrong())?;
         Ok(items.into_iter().map(|item| Cow::Borrowed(item.get())).collect())
@@ -166,7 +186,7 @@ impl Request {
     /// Puts a conversation in place of the one there is.
     pub fn set_items(&mut self, items: &[Box<RawValue>]) {
         let length = items.iter().map(|item| item.get().len() + 1).sum::<usize>() + 2;
-        self.members.set_list(self.dialect.list(), list(length, items.iter().map(|item| [item.get()])));
+        self.put(self.dialect.list(), list(length, items.iter().map(|item| [item.get()])));
     }
 
     /// Makes calls and results of the blocks and items that told the client of calls the gateway ran; `name` is a
@@ -200,7 +220,7 @@ impl Request {
                 let mut pieces: Vec<[&str; 3]> = items.iter().map(|item| [item.as_ref(), "", ""]).collect();
                 pieces.insert(at, ["{\"role\":\"system\",\"content\":", text, "}"]);
                 let list = list(length, pieces.into_iter());
-                self.members.set_list("messages", list);
+                self.put("messages", list);
             }
             Dialect::Messages => {
                 let block = format!("{{\"type\":\"text\",\"text\":{text}}}");
@@ -213,12 +233,12 @@ impl Request {
                         own => format!("{},{block}]", raw(&own).get().strip_suffix(']').unwrap_or("[")),
                     },
                 };
-                self.members.set_list("system", system);
+                self.put("system", system);
             }
             Dialect::Responses => {
                 let own = self.field::<String>("instructions").map(|own| raw(&format!("{own}\n\n")));
                 let own = own.as_ref().map_or("\"", |own| own.get().strip_suffix('"').unwrap_or("\""));
-                self.members.set_list("instructions", format!("{own}{}", text.strip_prefix('"').unwrap_or(text)));
+                self.put("instructions", format!("{own}{}", text.strip_prefix('"').unwrap_or(text)));
             }
         }
         Ok(())
@@ -311,8 +331,8 @@ fn role(item: &str) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         role: Cow<'a, str>,
     }
-    match walk::texts(item, ["role"]) {
-        Some([role]) => role.map(Cow::Borrowed),
+    match walk::members(item) {
+        Some(members) => walk::text(walk::find(&members, "role")?),
         None => serde_json::from_str(item).ok().map(|Said { role }| role),
     }
 }

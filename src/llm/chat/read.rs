@@ -1,5 +1,7 @@
 //! A request of Chat Completions, checked, and read into a conversation.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::domain::{RawObject, clip, walk};
@@ -34,14 +36,14 @@ pub(in crate::llm) fn check(body: &RawObject<'_>, plain: bool) -> Result<(), Wro
 }
 
 /// Whether messages are plain texts of somebody, and as they must be.
-pub(in crate::llm) fn is_plain(messages: &str) -> bool {
-    let right = |message: &str| {
+pub(in crate::llm) fn is_plain(messages: &[Cow<'_, str>]) -> bool {
+    let right = |message: &Cow<'_, str>| {
         let Some(members) = walk::members(message) else { return false };
-        let get = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        let somebody = matches!(get("role"), Some("\"system\"" | "\"developer\"" | "\"user\"" | "\"assistant\""));
-        somebody && get("content").is_none_or(|content| content.starts_with('"') || content == "null")
+        let role = walk::find(&members, "role");
+        let somebody = matches!(role, Some("\"system\"" | "\"developer\"" | "\"user\"" | "\"assistant\""));
+        somebody && walk::find(&members, "content").is_none_or(|content| content.starts_with('"') || content == "null")
     };
-    walk::items(messages).is_some_and(|all| !all.is_empty() && all.into_iter().all(right))
+    !messages.is_empty() && messages.iter().all(right)
 }
 
 fn check_message(message: &RawValue, path: &str) -> Result<(), Wrong> {
