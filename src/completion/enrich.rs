@@ -97,7 +97,7 @@ fn literal(text: &str) -> String {
 
 /// A text in its delimiters. A delimiter carries the digest of what it encloses, which no text can hold of itself.
 fn block(source: &str, fetched: &Fetched) -> String {
-    let digest = fetched.digest.short();
+    let digest = &fetched.mark;
     let cut = if fetched.cut { format!(" cut=\"only its first {} tokens are here\"", fetched.tokens) } else { String::new() };
     let origin = printable(&fetched.origin).replace(['"', '<', '>', '\n'], " ");
     format!(

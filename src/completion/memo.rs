@@ -35,7 +35,7 @@ pub(super) struct Memo(Cache<Digest, Arc<Entry>>);
 struct Entry {
     /// The context that is fetched once, as it was then.
     context: Vec<Outcome>,
-    inserts: Vec<Insert>,
+    inserts: Vec<Arc<Insert>>,
 }
 
 /// Something that was put in, and before which of the client's items.
@@ -70,7 +70,7 @@ pub(super) enum State {
 pub(super) struct Turn {
     memo: Memo,
     key: Digest,
-    entry: Entry,
+    entry: Arc<Entry>,
     /// How many items the client sent.
     sent: usize,
     /// How many there are with those that were put in; none where the gateway adds nothing.
@@ -87,7 +87,7 @@ impl Default for Memo {
 
 impl Entry {
     fn weight(&self) -> usize {
-        let insert = |insert: &Insert| match &insert.what {
+        let insert = |insert: &Arc<Insert>| match &insert.what {
             What::Beside(text) => text.len(),
             What::Turns(items, _) => items.iter().map(|item| item.get().len()).sum(),
             What::Thoughts(parts, _) => parts.iter().map(|part| format!("{part:?}").len()).sum(),
@@ -115,12 +115,15 @@ impl Memo {
             None if answers.is_empty() => State::New,
             None => State::Lost,
         };
-        let mut entry = known.map(|entry| (*entry).clone()).unwrap_or_default();
+        let mut entry = known.unwrap_or_default();
         // What belongs to an answer that the client did not get, or went back behind, is not put back.
-        entry.inserts.retain(|insert| match &insert.what {
+        let stands = |insert: &Arc<Insert>| match &insert.what {
             What::Beside(_) => insert.at < sent,
             What::Turns(_, answer) | What::Thoughts(_, answer) => insert.at < sent && said_after(&items, insert.at) == *answer,
-        });
+        };
+        if !entry.inserts.is_empty() {
+            Arc::make_mut(&mut entry).inserts.retain(stands);
+        }
         let key = prefixes.last().copied().unwrap_or_else(|| Digest::of("portolan/conversation", b""));
         Ok(Turn { memo: self.clone(), key, entry, sent, begun: 0, state })
     }
@@ -136,7 +139,7 @@ impl Turn {
     pub(super) fn keep_context(&mut self, context: &[Outcome]) {
         // On the next turn it is at hand.
         let kept = |outcome: &Outcome| Outcome { cached: true, ms: 0, ..outcome.clone() };
-        self.entry.context = context.iter().filter(|outcome| outcome.text.is_ok()).map(kept).collect();
+        Arc::make_mut(&mut self.entry).context = context.iter().filter(|outcome| outcome.text.is_ok()).map(kept).collect();
     }
 
     /// Whether context stands with the newest thing the person said already.
@@ -148,13 +151,13 @@ impl Turn {
     /// Puts context with the newest thing the person said.
     pub(super) fn put_beside(&mut self, request: &Request, text: String) -> Result<(), Error> {
         let newest = request.said()?.iter().rposition(|item| Request::human(item).is_some());
-        self.entry.inserts.push(Insert { at: newest.unwrap_or(self.sent.saturating_sub(1)), what: What::Beside(text) });
+        self.insert(newest.unwrap_or(self.sent.saturating_sub(1)), What::Beside(text));
         Ok(())
     }
 
     /// Puts everything back where it stood, and remembers the turn as far as it is known.
     pub(super) fn put_back(&mut self, request: &mut Request) -> Result<(), Error> {
-        let mut inserts: Vec<&Insert> = self.entry.inserts.iter().collect();
+        let mut inserts: Vec<&Insert> = self.entry.inserts.iter().map(AsRef::as_ref).collect();
         // From the end to the beginning, so that places keep their numbers; and an answer gets its thoughts
         // before anything is put in front of it.
         inserts.sort_by_key(|insert| (std::cmp::Reverse(insert.at), matches!(insert.what, What::Turns(..))));
@@ -182,19 +185,23 @@ impl Turn {
         let items = if self.begun > 0 && !shown { request.items().unwrap_or_default() } else { Vec::new() };
         let turns: Vec<_> = items.get(self.begun..).unwrap_or_default().to_vec();
         if !turns.is_empty() {
-            self.entry.inserts.push(Insert { at: self.sent, what: What::Turns(turns, answer) });
+            self.insert(self.sent, What::Turns(turns, answer));
         }
         let sealed = |part: &&Part| matches!(part, Part::Thinking(_, Some(_)) | Part::Redacted(_));
         let thoughts: Vec<Part> = last.iter().filter(sealed).cloned().collect();
         if !thoughts.is_empty() && request.dialect() != Dialect::Messages {
-            self.entry.inserts.push(Insert { at: self.sent, what: What::Thoughts(thoughts, answer) });
+            self.insert(self.sent, What::Thoughts(thoughts, answer));
         }
         self.save();
     }
 
     /// Also when there is nothing to put back: then that is what is known.
     fn save(&self) {
-        self.memo.0.insert(self.key, Arc::new(self.entry.clone()));
+        self.memo.0.insert(self.key, self.entry.clone());
+    }
+
+    fn insert(&mut self, at: usize, what: What) {
+        Arc::make_mut(&mut self.entry).inserts.push(Arc::new(Insert { at, what }));
     }
 }
 

@@ -31,7 +31,7 @@ impl Report {
 
     /// The value of `x-portolan-context`.
     pub(super) fn header(&self) -> String {
-        let mut header = String::new();
+        let mut header = String::with_capacity(64 * self.context.len());
         for outcome in &self.context {
             if !header.is_empty() {
                 header.push_str(", ");
@@ -42,7 +42,7 @@ impl Report {
                 continue;
             };
             header.push_str(";digest=");
-            header.push_str(&fetched.digest.short());
+            header.push_str(&fetched.mark);
             header.push_str(if fetched.cut { ";cut" } else { "" });
             header.push_str(if outcome.stale { ";stale" } else { "" });
         }

@@ -12,6 +12,8 @@ pub struct Fetched {
     pub text: String,
     /// Its digest.
     pub digest: Digest,
+    /// The beginning of its digest, as people are shown it.
+    pub mark: String,
     /// Where it came from: a file, a host, or a server and what was asked of it.
     pub origin: String,
     /// How far it is trusted.
@@ -27,7 +29,7 @@ pub struct Fetched {
 impl Fetched {
     pub(super) fn new(text: String, tokens: usize, cut: bool, origin: String, trust: Trust) -> Self {
         let digest = Digest::of("portolan/context", text.as_bytes());
-        Self { text, digest, origin, trust, tokens, cut, prepared: OnceLock::new() }
+        Self { text, digest, mark: digest.short(), origin, trust, tokens, cut, prepared: OnceLock::new() }
     }
 
     /// How many bytes it takes, with what is made of it.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use serde::de::IgnoredAny;
 
 use super::raw::MAX_DEPTH;
@@ -46,7 +46,7 @@ pub fn items(text: &str) -> Option<Vec<Range<usize>>> {
 /// The text that a JSON string says; none of any other JSON.
 pub fn text(value: &str) -> Option<Cow<'_, str>> {
     let inside = value.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') { serde_json::from_str(value).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+    if memchr(b'\\', inside.as_bytes()).is_some() { serde_json::from_str(value).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }
 
 /// Each key is compared with all before it.
