@@ -37,6 +37,7 @@ use crate::domain::Adjustable;
 use crate::federation::Federation;
 use crate::http::{self, State};
 use crate::net::Net;
+use crate::policy::Blocks;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 use crate::{store, telemetry};
@@ -72,8 +73,9 @@ impl Gateway {
         let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
         let store = store::open(&config.storage.file(&data_dir)?).await?;
-        let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), &config.auth).await?;
+        let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
+        let blocks = Blocks::open(store.clone()).await?;
         let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
         let told = slot.clone();
         let upstreams = Upstreams::new(
@@ -88,15 +90,18 @@ impl Gateway {
         let memory = Memory::new(store.clone(), config.storage.responses.0);
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
+        registry.hide(&blocks.list());
         registry.load(declared(&config)).await?;
 
-        let federation = Federation::new(registry.clone(), upstreams.clone(), tool_timeout.clone());
+        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
-        let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory)));
+        let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
         let parts = Parts {
             registry: registry.clone(),
             upstreams: upstreams.clone(),
             auth: auth.clone(),
+            blocks: blocks.clone(),
+            federation: federation.clone(),
             completions: completions.clone(),
             started: Instant::now(),
         };
@@ -105,9 +110,10 @@ impl Gateway {
         let listen = options.listen.unwrap_or(config.server.listen);
         let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
-        let state = State::new(auth.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
+        let state =
+            State::new(auth.clone(), blocks.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
         let settings = state.settings.clone();
-        let live = Live { net, auth, registry, upstreams, federation, memory, completions, settings, tool_timeout, refresh, found };
+        let live = Live { net, auth, registry, upstreams, federation, memory, blocks, completions, settings, tool_timeout, refresh, found };
         Ok(Self { listener, address, state, live, options, read, config, made_owner_key, lock })
     }
 

@@ -18,8 +18,9 @@ mod llm;
 mod schema;
 mod store;
 
-// Floor 3: who calls, and how peers talk.
+// Floor 3: who calls, what may be done now, and how peers talk.
 mod auth;
+mod policy;
 mod protocol;
 
 // Floors 4 to 7: servers, trust, one road to every tool, context.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::checked::{Checked, State};
 use super::live::{declared, providers};
 use super::names;
+use crate::auth::Auth;
 use crate::config::{Config, Provider, strays};
 use crate::context::Context;
 use crate::domain::{ServerName, printable};
@@ -56,7 +57,7 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let net = Net::new()?;
     let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
-    let addresses = addresses(config, &net).await;
+    let (addresses, issuers) = futures::join!(addresses(config, &net), issuers(config, &net));
     let upstreams = Upstreams::new(net, Arc::new(|_, _| {}));
     let providers = futures::future::join_all(all.keys().map(async |name| {
         let outcome = tried.listed(name).await.map(|models| format!("{} models", models.len()));
@@ -78,7 +79,16 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     }));
     let (providers, servers) = futures::join!(providers, servers);
     upstreams.close_all().await;
-    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).collect())
+    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).chain(issuers).collect())
+}
+
+/// The issuers whose access tokens are accepted, by the keys that their tokens are judged with.
+async fn issuers(config: &Config, net: &Net) -> Vec<Checked> {
+    let tried = config.auth.issuers.iter().map(async |issuer| {
+        let outcome = Auth::probe(issuer, net).await.map(|keys| if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") });
+        Checked::tried("issuer", &*issuer.issuer, outcome.map_err(|why| printable(&why)))
+    });
+    futures::future::join_all(tried).await
 }
 
 /// The sources that read from a server which does not answer.

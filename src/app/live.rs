@@ -12,9 +12,10 @@ use crate::config::{Config, Provider};
 use crate::context::Context;
 use crate::domain::{Adjustable, ServerSpec};
 use crate::federation::Federation;
-use crate::http::Settings;
+use crate::http::{Resources, Settings};
 use crate::llm::{Providers, Router};
 use crate::net::Net;
+use crate::policy::Blocks;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 
@@ -27,6 +28,7 @@ pub(super) struct Live {
     pub(super) upstreams: Upstreams,
     pub(super) federation: Federation,
     pub(super) memory: Memory,
+    pub(super) blocks: Blocks,
     pub(super) completions: Arc<ArcSwap<Completions>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) tool_timeout: Adjustable,
@@ -55,18 +57,23 @@ pub(super) fn completions(
     net: &Net,
     federation: &Federation,
     memory: &Memory,
+    blocks: &Blocks,
 ) -> Completions {
     let declared = providers.iter();
     let providers = Providers::new(net, declared.clone(), config.limits.stream_idle.0);
     let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone());
     let router = Router::new(config.models.clone(), declared, providers, &config.limits);
-    Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone())
+    Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone(), blocks.clone())
 }
 
 pub(super) fn settings(config: &Config, address: SocketAddr) -> Settings {
+    let public = config.server.public_url();
+    let own_host = public.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
+    let own_origin = public.as_ref().map(|url| url.origin().ascii_serialization());
     Settings {
-        hosts: config.server.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-        origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect(),
+        hosts: config.server.hosts.iter().map(|host| host.to_ascii_lowercase()).chain(own_host).collect(),
+        origins: config.server.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).chain(own_origin).collect(),
+        resources: Resources::new(public.as_ref(), address, config.auth.resource),
         body: config.limits.body.0,
         loopback: address.ip().is_loopback(),
         drain: config.limits.drain.0,

@@ -59,7 +59,7 @@ pub(super) async fn keep(path: PathBuf, mut running: Running, live: Live, stop: 
 async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let (all, _) = providers(&config);
-    let next = completions(&config, &all, &live.net, &live.federation, &live.memory);
+    let next = completions(&config, &all, &live.net, &live.federation, &live.memory, &live.blocks);
     for section in fixed(&running.config, &config) {
         warn!("`{section}` changed; that takes a restart, and all else is in use");
     }

@@ -1,10 +1,14 @@
-//! Credentials become a [`Principal`].
+//! Credentials become a [`Principal`]: keys of ours, and access tokens of the issuers that the operator trusts.
 //!
 //! Keys are random, so a keyed hash is enough: stored is HMAC-SHA-256 under a pepper that lies beside
 //! the database and not in it. A key is found by its public part and compared in constant time.
 
 mod api_key;
+mod denied;
 mod files;
+mod issuer;
+mod issuers;
+mod token;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,20 +17,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use api_key::{ApiKey, Pepper};
+pub use denied::Denied;
 pub use files::Error;
+
+use issuer::Issuer;
+use issuers::Issuers;
 
 use crate::config;
 use crate::domain::{Grants, Principal, now_ms, raw};
+use crate::net::Net;
 use crate::store::{self, KeyRow, Store};
-
-/// Why a caller is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// No credential came, and one is needed.
-    Missing,
-    /// The credential is not one of ours, or no longer.
-    Invalid,
-}
 
 /// The judge of credentials. Cheap to clone.
 #[derive(Clone)]
@@ -37,7 +37,9 @@ struct Inner {
     pepper: Pepper,
     owner: [u8; 32],
     owner_file: PathBuf,
+    net: Net,
     known: ArcSwap<Known>,
+    issuers: ArcSwap<Issuers>,
 }
 
 /// All keys at one moment.
@@ -52,15 +54,21 @@ struct Known {
 impl Auth {
     /// Reads or makes pepper and owner key in the data directory, and reads the keys of the store.
     /// The second part is the owner key when it was made just now.
-    pub async fn open(data_dir: &Path, store: Store, declared: &config::Auth) -> Result<(Self, Option<String>), Error> {
+    pub async fn open(data_dir: &Path, store: Store, net: Net, declared: &config::Auth) -> Result<(Self, Option<String>), Error> {
         let pepper = files::pepper(data_dir)?;
         let (owner, made) = files::owner(data_dir)?;
         let owner_file = data_dir.join(files::OWNER);
-        let inner = Inner { store, owner: pepper.hash(&owner), pepper, owner_file, known: ArcSwap::default() };
+        let issuers = ArcSwap::from_pointee(Issuers::new(&declared.issuers, &net));
+        let inner = Inner { store, owner: pepper.hash(&owner), pepper, owner_file, net, known: ArcSwap::default(), issuers };
         let auth = Self(Arc::new(inner));
         auth.declare(declared)?;
         auth.load().await?;
         Ok((auth, made.then_some(owner)))
+    }
+
+    /// How many keys an issuer shows that its tokens can be judged with, for `portolan check`; or why none.
+    pub async fn probe(issuer: &config::Issuer, net: &Net) -> Result<usize, String> {
+        Issuer::new(issuer.clone(), net.clone()).fetch().await.map(|keys| keys.len())
     }
 
     /// Where the owner key lies.
@@ -68,7 +76,7 @@ impl Auth {
         &self.0.owner_file
     }
 
-    /// Takes over the keys of a configuration.
+    /// Takes over the keys and the issuers of a configuration.
     pub fn declare(&self, declared: &config::Auth) -> Result<(), Error> {
         let mut keys = HashMap::new();
         for (id, key) in &declared.keys {
@@ -77,12 +85,31 @@ impl Auth {
             keys.insert(self.0.pepper.hash(key.key.secret().reveal()), principal);
         }
         self.0.known.rcu(|known| Known { declared: keys.clone(), made: known.made.clone() });
+        // What is known of an issuer's keys and tokens stays, unless something changed that they were judged by.
+        if !self.0.issuers.load().are_of(&declared.issuers) {
+            self.0.issuers.store(Issuers::new(&declared.issuers, &self.0.net).into());
+        }
         Ok(())
     }
 
-    /// Whether the operator declared keys; then no door is open without one.
-    pub fn has_declared(&self) -> bool {
-        !self.0.known.load().declared.is_empty()
+    /// Whether the operator declared keys or issuers; then no door is open without a credential.
+    pub fn is_declared(&self) -> bool {
+        self.has_issuers() || !self.0.known.load().declared.is_empty()
+    }
+
+    /// Whether access tokens are accepted.
+    pub fn has_issuers(&self) -> bool {
+        !self.0.issuers.load().is_empty()
+    }
+
+    /// The identifiers of the issuers whose access tokens are accepted.
+    pub fn issuers(&self) -> Vec<String> {
+        self.0.issuers.load().names().map(str::to_owned).collect()
+    }
+
+    /// The scopes of access tokens that grant what is wanted.
+    pub fn scopes(&self, wanted: impl Fn(&Grants) -> bool) -> Vec<String> {
+        self.0.issuers.load().scopes(wanted)
     }
 
     async fn load(&self) -> Result<(), store::Error> {
@@ -100,8 +127,18 @@ impl Auth {
         Ok(())
     }
 
-    /// Who holds this credential.
-    pub fn identify(&self, credential: &str) -> Result<Principal, Denied> {
+    /// Whether a credential is an access token, where such are accepted; else it is a key.
+    pub fn is_token(&self, credential: &str) -> bool {
+        token::is_token(credential) && self.has_issuers()
+    }
+
+    /// Who bears this access token, which must be for one of `resources`.
+    pub async fn bearer(&self, token: &str, resources: &[String]) -> Result<Principal, Denied> {
+        self.0.issuers.load_full().identify(token, resources).await
+    }
+
+    /// Who holds this key.
+    pub fn holder(&self, credential: &str) -> Result<Principal, Denied> {
         let hash = self.0.pepper.hash(credential);
         if api_key::same(&hash, &self.0.owner) {
             return Ok(Principal::owner());

@@ -1,6 +1,7 @@
 //! The command line as a client: it speaks MCP to the control server and uses nothing else of the
 //! gateway. One file per noun; to add a command, add it to its noun's file.
 
+mod access;
 mod chat;
 mod client;
 mod connection;
@@ -46,6 +47,15 @@ pub enum Command {
     /// API keys: create, list, revoke
     #[command(subcommand)]
     Key(key::Command),
+    /// The kill switch: end what something does, and refuse it from now on
+    Block(access::Block),
+    /// Lift a block
+    Unblock {
+        /// As `portolan blocks` shows it
+        target: String,
+    },
+    /// What is blocked, by whom and why
+    Blocks,
     /// What runs, what is held, what is wrong
     Status,
     /// MCP over standard streams, for clients that know nothing else
@@ -67,6 +77,9 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
             Command::Model(command) => model::run(&client, command).await,
             Command::Chat(chat) => chat::run(&client, chat).await,
             Command::Key(command) => key::run(&client, command).await,
+            Command::Block(block) => access::block(&client, block).await,
+            Command::Unblock { target } => access::unblock(&client, target).await,
+            Command::Blocks => access::show(&client).await,
             Command::Status => status::run(&client).await,
             Command::Stdio { server } => stdio::run(client, server).await,
         },

@@ -17,6 +17,9 @@ pub(super) async fn run(client: &Client) -> Result {
     };
     print(&format!("version    {}\nup         {} s\n", text(&status, "version"), text(&status, "uptime_s")));
     print(&format!("servers    {}\nproviders  {}\nheld       {}\n", text(&status, "servers"), names("providers"), names("held")));
+    if !list(&status, "blocked").is_empty() {
+        print(&format!("blocked    {}\n", names("blocked")));
+    }
     for problem in list(&status, "problems") {
         let kinds = ["server", "provider", "target"];
         let of = kinds.iter().find(|kind| problem.get(**kind).is_some()).unwrap_or(&"server");

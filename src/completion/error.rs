@@ -1,6 +1,7 @@
 //! Why a completion was refused or failed.
 
 use crate::domain::nearest;
+use crate::policy::Blocked;
 use crate::{context, llm};
 
 /// Why a completion was refused or failed.
@@ -44,6 +45,9 @@ pub enum Error {
     /// Responses are kept there, and it cannot be read.
     #[error("what was said before cannot be read: {0}")]
     Store(#[from] crate::store::Error),
+    /// The operator has blocked it.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
     /// The agent loop did not come to an end.
     #[error("the model went on calling tools after {0} turns; raise `limits.tool_turns` if that is expected")]
     Turns(u32),

@@ -98,6 +98,10 @@ impl Entry {
 }
 
 impl Memo {
+    pub(super) fn forget(&self) {
+        self.0.invalidate_all();
+    }
+
     /// Looks for what is known of the conversation that a request goes on with.
     pub(super) fn open(&self, principal: &Principal, request: &Request, tags: &BTreeMap<String, String>) -> Result<Turn, Error> {
         let items = request.said()?;

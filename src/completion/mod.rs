@@ -33,6 +33,7 @@ use crate::context::{Context, Outcome};
 use crate::domain::{Principal, clip};
 use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
+use crate::policy::{Act, Blocks};
 use enrich::{Joined, Wish};
 use kept::Keeping;
 pub use memory::Memory;
@@ -47,7 +48,9 @@ use turn::Turn;
 pub struct Completions(Arc<Inner>);
 
 struct Inner {
-    targets: Targets,
+    router: Router,
+    limits: Limits,
+    blocks: Blocks,
     federation: Federation,
     context: Context,
     memory: Memory,
@@ -55,13 +58,25 @@ struct Inner {
 
 impl Completions {
     /// Joins models, tools and context.
-    pub fn new(router: Router, federation: Federation, context: Context, limits: Limits, memory: Memory) -> Self {
-        Self(Arc::new(Inner { targets: Targets { router, limits }, federation, context, memory }))
+    pub fn new(router: Router, federation: Federation, context: Context, limits: Limits, memory: Memory, blocks: Blocks) -> Self {
+        Self(Arc::new(Inner { router, limits, blocks, federation, context, memory }))
     }
 
     /// The models.
     pub fn router(&self) -> &Router {
-        &self.0.targets.router
+        &self.0.router
+    }
+
+    /// Forgets all that was fetched and put in, as what is blocked now may be part of it.
+    pub fn purge(&self) {
+        self.0.context.forget();
+        self.0.memory.memo.forget();
+    }
+
+    /// Who answers a caller, and how far a completion of theirs may go.
+    fn targets(&self, principal: &Principal) -> Targets {
+        let Inner { router, limits, blocks, .. } = &*self.0;
+        Targets { router: router.clone(), limits: limits.clone(), blocks: blocks.clone(), principal: principal.clone() }
     }
 
     /// The context sources.
@@ -71,7 +86,7 @@ impl Completions {
 
     /// A completion, in the dialect of its request.
     pub async fn complete(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.0.targets.limits.completion.0;
+        let deadline = Instant::now() + self.0.limits.completion.0;
         let writer = request.writer();
         asked.take_from(&mut request)?;
         let mut route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
@@ -89,7 +104,7 @@ impl Completions {
             joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
         }
         let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
-        let (targets, federation) = (self.0.targets.clone(), self.0.federation.clone());
+        let (targets, federation) = (self.targets(principal), self.0.federation.clone());
         let after = After { turn: joint.turn, keeping, memory: self.0.memory.clone() };
         Box::new(Loop { targets, federation, tools: Arc::new(joint.tools), report, deadline, writer, after }).run(route, request).await
     }
@@ -120,7 +135,7 @@ impl Completions {
     async fn resume(&self, principal: &Principal, route: &mut Route, request: &mut Request) -> Result<Option<Keeping>, Error> {
         let (elsewhere, keeping) = self.0.memory.responses.resume(principal, request).await?;
         if let Some(elsewhere) = elsewhere {
-            let native = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Responses);
+            let native = |target: &Target| self.0.router.providers().passes(target, Dialect::Responses);
             route.targets.retain(native);
             if let Some(keeper) = &elsewhere.target {
                 // Another model of the same provider can go on from it, too; the one that made it is the better one.
@@ -149,7 +164,7 @@ impl Completions {
     pub async fn embed(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         asked.take_field(&mut request)?;
         let route = self.resolve(principal, &request, "embeddings", &asked.tags).await?;
-        self.whole(&route, Endpoint::Embeddings, request).await
+        self.whole(principal, &route, Endpoint::Embeddings, request).await
     }
 
     /// `POST /v1/messages/count_tokens`.
@@ -158,13 +173,13 @@ impl Completions {
         request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
         Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
-        let counts = |target: &Target| self.0.targets.router.providers().passes(target, Dialect::Messages);
+        let counts = |target: &Target| self.0.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
             let meta = Meta { model: target.name().clone(), ..Meta::default() };
             let body = format!("{{\"input_tokens\":{}}}", count::tokens(&request).await?);
             return Ok(Answer::Json(meta, body.into(), None));
         }
-        self.whole(&route, Endpoint::CountTokens, request).await
+        self.whole(principal, &route, Endpoint::CountTokens, request).await
     }
 
     async fn resolve(
@@ -174,13 +189,16 @@ impl Completions {
         endpoint: &'static str,
         tags: &BTreeMap<String, String>,
     ) -> Result<Route, Error> {
+        let act = Act { model: Some(request.model()), ..Act::of(principal) };
+        self.0.blocks.check(&act)?;
         let facts = Facts { endpoint, stream: request.stream(), tags, request: Some(request) };
-        self.0.targets.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
+        self.0.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
     }
 
-    async fn whole(&self, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
-        let limit = self.0.targets.limits.completion.0;
-        let asking = self.0.targets.first_answer(route, endpoint, &request);
+    async fn whole(&self, principal: &Principal, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
+        let limit = self.0.limits.completion.0;
+        let targets = self.targets(principal);
+        let asking = targets.first_answer(route, endpoint, &request);
         let (target, reply, provider) = tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline(limit))??;
         let meta = Meta { model: target.name().clone(), provider, ..Meta::default() };
         let turn = Turn::of(reply)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Sleep, timeout_at};
@@ -16,12 +17,16 @@ use super::turn;
 use crate::domain::{RawObject, Usage, raw};
 use crate::llm::{self, Call, Dialect, Endpoint, Events, Piece, Reply, Request, Route, Target};
 use crate::net::Event;
+use crate::policy::Blocked;
 
 /// How long a client waits for the status of a stream. Until then a refusal is a status of its own;
 /// after it, the stream begins with a sign of life, and a refusal is its last event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Stream = BoxStream<'static, Result<Sent, Error>>;
+
+/// What comes to an end when the stream is blocked.
+type Ban = BoxFuture<'static, Blocked>;
 
 impl Loop {
     /// Begins a stream with the first thing the model says.
@@ -41,7 +46,7 @@ impl Loop {
                 let meta = self.meta(&target, &reply, provider);
                 let mut route = route;
                 route.prefer(&target);
-                let events = self.go_on(route, request, counts, reply)?;
+                let events = self.go_on(route, request, counts, &target, reply)?;
                 Ok(Answer::Stream(meta, events))
             }
             () = tokio::time::sleep_until(deadline.min(Instant::now() + PATIENCE)) => {
@@ -56,7 +61,7 @@ impl Loop {
                     yield Ok(Sent { model: Some(target.name().clone()), ..Sent::default() });
                     let mut route = route;
                     route.prefer(&target);
-                    match self.go_on(route, request, counts, reply) {
+                    match self.go_on(route, request, counts, &target, reply) {
                         Ok(mut events) => while let Some(sent) = events.next().await { yield sent; },
                         Err(error) => yield Err(error),
                     }
@@ -67,19 +72,20 @@ impl Loop {
     }
 
     /// The rest of a stream that has begun.
-    fn go_on(self: Box<Self>, route: Route, request: Request, counts: bool, reply: Reply) -> Result<Stream, Error> {
+    fn go_on(self: Box<Self>, route: Route, request: Request, counts: bool, target: &Target, reply: Reply) -> Result<Stream, Error> {
         let (dialect, events) = turn::stream(reply)?;
         // A report stands in an event of ours; only Chat Completions has one to add behind the last.
         let reported = self.report.wanted() && dialect == Dialect::Messages;
+        let blocked = self.targets.until(&request, target);
         Ok(if self.tools.is_empty() && dialect == request.dialect() && !reported {
-            self.pass(route, dialect, events, counts)
+            self.pass(route, dialect, events, counts, blocked)
         } else {
-            self.speak(route, request, dialect, events)
+            self.speak(route, request, dialect, events, blocked)
         })
     }
 
     /// Passes events on as they came; only an end that never came is added.
-    fn pass(mut self: Box<Self>, route: Route, dialect: Dialect, mut events: Events, counts: bool) -> Stream {
+    fn pass(mut self: Box<Self>, route: Route, dialect: Dialect, mut events: Events, counts: bool, mut blocked: Ban) -> Stream {
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);
         Box::pin(async_stream::stream! {
@@ -87,7 +93,7 @@ impl Loop {
             let mut numbers = Numbers::default();
             let mut alarm = std::pin::pin!(tokio::time::sleep_until(deadline));
             loop {
-                let batch = match next_of(&mut events, alarm.as_mut(), limit).await {
+                let batch = match next_of(&mut events, alarm.as_mut(), limit, &mut blocked).await {
                     None => break,
                     Some(Err(error)) => {
                         yield Ok(Sent { place: numbers.place(), ..Sent::default() });
@@ -141,7 +147,14 @@ impl Loop {
 
     /// Reads what a provider says and writes it in the client's words; where the loop has tools, runs
     /// them between turns. Dropping the stream ends the provider's answer and the tools.
-    fn speak(mut self: Box<Self>, route: Route, mut request: Request, mut dialect: Dialect, mut events: Events) -> Stream {
+    fn speak(
+        mut self: Box<Self>,
+        route: Route,
+        mut request: Request,
+        mut dialect: Dialect,
+        mut events: Events,
+        mut blocked: Ban,
+    ) -> Stream {
         let most = self.targets.limits.tool_turns.get();
         let limit = self.targets.limits.completion.0;
         let deadline = Instant::from_std(self.deadline);
@@ -165,7 +178,7 @@ impl Loop {
                 filter.begin_turn();
                 let mut pieces = Vec::new();
                 loop {
-                    let batch = match next_of(&mut events, alarm.as_mut(), limit).await {
+                    let batch = match next_of(&mut events, alarm.as_mut(), limit, &mut blocked).await {
                         None => break,
                         Some(Err(error)) => { yield Err(error); return; }
                         Some(Ok(batch)) => batch,
@@ -232,10 +245,11 @@ impl Loop {
                 let next = async {
                     say(&mut request, &answer, &ran)?;
                     self.prepare(&mut request, number + 1 == most);
-                    let (_, reply, _): (Target, Reply, _) = self.targets.first_answer(&route, Endpoint::Completion, &request).await?;
-                    turn::stream(reply)
+                    let (target, reply, _): (Target, Reply, _) = self.targets.first_answer(&route, Endpoint::Completion, &request).await?;
+                    let (dialect, events) = turn::stream(reply)?;
+                    Ok::<_, Error>((dialect, events, self.targets.until(&request, &target)))
                 };
-                (dialect, events) = match timeout_at(deadline, next).await {
+                (dialect, events, blocked) = match timeout_at(deadline, next).await {
                     Ok(Ok(next)) => next,
                     Ok(Err(error)) => { yield Err(error); return; }
                     Err(_) => { yield Err(Error::Deadline(limit)); return; }
@@ -246,13 +260,14 @@ impl Loop {
     }
 }
 
-/// The next events, until the alarm rings. There is one alarm for a whole stream: setting one for each event costs more than
+/// The next events, until the alarm rings or the operator blocks them. There is one alarm for a whole stream: setting one for each event costs more than
 /// passing it on.
-async fn next_of(events: &mut Events, alarm: Pin<&mut Sleep>, limit: Duration) -> Option<Result<Vec<Event>, Error>> {
+async fn next_of(events: &mut Events, alarm: Pin<&mut Sleep>, limit: Duration, blocked: &mut Ban) -> Option<Result<Vec<Event>, Error>> {
     tokio::select! {
         biased;
         next = events.next() => next.map(|next| next.map_err(Error::Provider)),
         () = alarm => Some(Err(Error::Deadline(limit))),
+        blocked = blocked => Some(Err(Error::Blocked(blocked))),
     }
 }
 

@@ -3,20 +3,26 @@
 //! Nothing here has reached the caller yet: a target answers when its first byte is there. So each of them may fail without
 //! a trace but in log and metrics. What is wrong with the request itself ends the search.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use metrics::counter;
 
 use super::error::{Error, Unanswered};
 use crate::config::Limits;
-use crate::domain::clip;
+use crate::domain::{Principal, clip};
 use crate::llm::{self, Endpoint, Permit, Reply, Request, Route, Router, Target, pause};
+use crate::policy::{Act, Blocked, Blocks};
 
-/// The models, and how far a completion may go.
+/// The models for a caller, and how far a completion may go.
 #[derive(Clone)]
 pub(super) struct Targets {
     pub(super) router: Router,
     pub(super) limits: Limits,
+    pub(super) blocks: Blocks,
+    pub(super) principal: Principal,
 }
 
 impl Targets {
@@ -35,8 +41,14 @@ impl Targets {
             let (model, target) = (clip(request.model(), 120), target.to_string());
             Error::Unanswered(Box::new(Unanswered { model, target, others, error }))
         };
-        let mut soonest = None;
+        let (mut soonest, mut refused) = (None, None);
         for (at, target) in route.targets.iter().enumerate() {
+            let act = self.act(request, target);
+            // The others of its model may be asked.
+            if let Err(blocked) = self.blocks.check(&act) {
+                refused = Some(blocked);
+                continue;
+            }
             let permit = match self.router.health().enter(target) {
                 Ok(permit) => permit,
                 Err(opens) => {
@@ -47,7 +59,7 @@ impl Targets {
                     continue;
                 }
             };
-            match ask.often(target, permit, route.retries).await {
+            match self.blocks.guard(&act, pin!(ask.often(target, permit, route.retries))).await? {
                 Ok(reply) => return Ok((target.clone(), reply, start.elapsed())),
                 Err(error) if error.may_fall_back() => {
                     if at + 1 < route.targets.len() {
@@ -62,10 +74,26 @@ impl Targets {
         if let (None, Some((_, target))) = (&last, soonest) {
             // Nobody was asked. One attempt is better than none, and tells whether it answers again.
             let permit = self.router.health().force(target);
-            let reply = Box::pin(ask.often(target, permit, 0)).await.map_err(|error| unanswered(target, 0, error))?;
+            let asked = self.blocks.guard(&self.act(request, target), pin!(Box::pin(ask.often(target, permit, 0)))).await?;
+            let reply = asked.map_err(|error| unanswered(target, 0, error))?;
             return Ok((target.clone(), reply, start.elapsed()));
         }
-        Err(last.unwrap_or(Error::Provider(llm::Error::Unreachable)))
+        let unreachable = || refused.map_or(Error::Provider(llm::Error::Unreachable), Error::Blocked);
+        Err(last.unwrap_or_else(unreachable))
+    }
+
+    fn act<'a>(&'a self, request: &'a Request, target: &'a Target) -> Act<'a> {
+        Act { model: Some(request.model()), target: Some(target.name()), ..Act::of(&self.principal) }
+    }
+
+    /// Waits until what a target says to a request is blocked.
+    pub(super) fn until(&self, request: &Request, target: &Target) -> BoxFuture<'static, Blocked> {
+        let (this, model, target) = (self.clone(), request.model().to_owned(), target.name().clone());
+        async move {
+            let act = Act { model: Some(&model), target: Some(&target), ..Act::of(&this.principal) };
+            this.blocks.until(&act).await
+        }
+        .boxed()
     }
 }
 

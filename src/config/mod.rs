@@ -28,7 +28,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use auth::Auth;
+pub use auth::{Auth, Issuer, Resource};
 pub use context::Context;
 pub use data_dir::data_dir;
 pub use error::Error;
@@ -146,6 +146,10 @@ impl Config {
                     return Err(Error::wrong(format!("models.{name}.context[{at}]"), why));
                 }
             }
+        }
+        if !self.auth.issuers.is_empty() && self.server.public_url.is_none() && !self.server.listen.ip().is_loopback() {
+            let why = "is needed with `auth.issuers` beyond loopback: access tokens are for this address and no other";
+            return Err(Error::wrong("server.public_url", why));
         }
         self.auth.check()
     }

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
 
+use super::auth::is_loopback;
 use super::error::Error;
 use super::value::Text;
 
@@ -16,20 +18,39 @@ pub struct Server {
     #[schemars(with = "String")]
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// Host names accepted beside loopback and IP literals, without port.
+    /// The address that clients reach the gateway by, as `https://gateway.example.com`; it is what access tokens are for.
+    pub public_url: Option<Text>,
+    /// Host names accepted beside loopback, IP literals and that of `public_url`, without port.
     pub hosts: Vec<Text>,
-    /// Browser origins accepted beside our own, as `https://host[:port]`.
+    /// Browser origins accepted beside our own and that of `public_url`, as `https://host[:port]`.
     pub origins: Vec<Text>,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8484)), hosts: Vec::new(), origins: Vec::new() }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8484)), public_url: None, hosts: Vec::new(), origins: Vec::new() }
     }
 }
 
 impl Server {
+    /// The public address, where there is one.
+    pub fn public_url(&self) -> Option<Url> {
+        self.public_url.as_ref().and_then(|text| Url::parse(text).ok())
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
+        if let Some(text) = &self.public_url {
+            let wrong = |why: &str| Err(Error::wrong("server.public_url", format!("`{text}` {why}")));
+            let Some(url) = self.public_url().filter(Url::has_host) else {
+                return wrong("is not a URL; write `https://gateway.example.com`");
+            };
+            if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+                return wrong("must begin with `https://`: keys and tokens travel to it");
+            }
+            if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+                return wrong("must have no user name, no password, no query and no fragment");
+            }
+        }
         for (at, host) in self.hosts.iter().enumerate() {
             // An address of IP version 6 has colons; whoever wrote one meant it.
             let plain =
@@ -44,7 +65,7 @@ impl Server {
             if &**origin == "null" {
                 continue;
             }
-            let url = url::Url::parse(origin).ok().filter(|url| origin.contains("://") && url.has_host());
+            let url = Url::parse(origin).ok().filter(|url| origin.contains("://") && url.has_host());
             // Browsers send scheme, host and port in one form alone, and what differs is never equal to it.
             let sent = url.map(|url| match url.scheme() {
                 "http" | "https" => url.origin().ascii_serialization(),

@@ -90,6 +90,11 @@ impl Default for Texts {
 }
 
 impl Texts {
+    pub(super) fn forget(&self) {
+        self.fresh.invalidate_all();
+        self.older.invalidate_all();
+    }
+
     /// A text that holds, or that is fetched now: by one for all who come meanwhile.
     pub(super) async fn get(&self, key: Key, fetch: impl Future<Output = Result<Kept, Missed>>) -> Result<Arc<Kept>, Missed> {
         self.fresh.try_get_with(key, async { fetch.await.map(Arc::new) }).await.map_err(|why| (*why).clone())

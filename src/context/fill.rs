@@ -61,7 +61,7 @@ impl Values<'_> {
             Variable::Embedding => None,
             Variable::CallerId => Some(id),
             // Who comes through an open door has not said who it is.
-            Variable::CallerSubject => Some(id.strip_prefix("key:").unwrap_or(id)).filter(|id| *id != "local"),
+            Variable::CallerSubject => self.principal.subject(),
             Variable::CallerTag(name) => self.principal.tags().get(name).map(String::as_str),
             Variable::RequestTag(name) => self.query.tags.and_then(|tags| tags.get(name)).map(String::as_str),
         };

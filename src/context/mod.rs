@@ -131,6 +131,11 @@ impl Context {
         self.0.sources.iter().map(|(name, known)| Listed { name, source: &known.source, sharing: self.sharing(known) })
     }
 
+    /// Forgets all texts.
+    pub fn forget(&self) {
+        self.0.texts.forget();
+    }
+
     /// Tries an address that needs nothing of a request, for `portolan check`; none where that cannot be tried.
     pub async fn probe(source: &Source, net: &Net, patience: Duration) -> Option<Result<String, String>> {
         read::probe(source, net, patience).await

@@ -4,6 +4,7 @@
 //! and nothing else, so there is one implementation and one check of permission. To add an action,
 //! add a tool to its noun's file.
 
+mod access;
 mod context;
 mod keys;
 mod models;
@@ -37,7 +38,8 @@ struct Inner {
 impl Control {
     /// The control server over these parts.
     pub fn new(parts: Parts) -> Self {
-        let tools = [servers::tools(), releases::tools(), keys::tools(), context::tools(), models::tools(), status::tools()];
+        let tools =
+            [servers::tools(), releases::tools(), keys::tools(), access::tools(), context::tools(), models::tools(), status::tools()];
         Self(Arc::new(Inner { parts: Arc::new(parts), tools: tools.into_iter().flatten().collect() }))
     }
 
@@ -97,6 +99,6 @@ impl Control {
 /// What an action is about, for the log.
 #[derive(Default, serde::Deserialize)]
 struct About {
-    #[serde(alias = "server", alias = "id")]
+    #[serde(alias = "server", alias = "id", alias = "target")]
     name: Option<String>,
 }

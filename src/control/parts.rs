@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 
 use crate::auth::Auth;
 use crate::completion::Completions;
+use crate::federation::Federation;
+use crate::policy::Blocks;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 
@@ -18,6 +20,10 @@ pub struct Parts {
     pub upstreams: Upstreams,
     /// Keys.
     pub auth: Auth,
+    /// The kill switch.
+    pub blocks: Blocks,
+    /// The servers as callers see them.
+    pub federation: Federation,
     /// Models and context, as the configuration of this moment has them.
     pub completions: Arc<ArcSwap<Completions>>,
     /// When the gateway started.

@@ -35,6 +35,7 @@ async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
         "servers": catalog.servers.len(),
         "providers": names,
         "held": held,
+        "blocked": parts.blocks.list().all().iter().map(|block| block.target.to_string()).collect::<Vec<_>>(),
         "problems": problems,
     }))
 }

@@ -12,6 +12,8 @@ pub struct Principal(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: String,
+    /// Who it is by itself; none of a process that has not said so.
+    subject: Option<String>,
     grants: Grants,
     tags: BTreeMap<String, String>,
     owner: bool,
@@ -20,31 +22,46 @@ struct Inner {
 impl Principal {
     /// The owner of the gateway: all grants, and the acts that weaken its defences.
     pub fn owner() -> Self {
-        Self::build("owner", Grants::all(), BTreeMap::new(), true)
+        Self::build("owner".to_owned(), Some("owner"), Grants::all(), BTreeMap::new(), true)
     }
 
     /// A process on this machine, met through an open loopback door.
     pub fn local() -> Self {
-        Self::build("local", Grants::local(), BTreeMap::new(), false)
+        Self::build("local".to_owned(), None, Grants::local(), BTreeMap::new(), false)
     }
 
     /// The holder of an API key.
     pub fn key(id: &str, grants: Grants, tags: BTreeMap<String, String>) -> Self {
-        Self::build(&format!("key:{id}"), grants, tags, false)
+        Self::build(format!("key:{id}"), Some(id), grants, tags, false)
+    }
+
+    /// The subject of an issuer's access token.
+    pub fn token(issuer: &str, subject: &str, grants: Grants, tags: BTreeMap<String, String>) -> Self {
+        Self::build(format!("subject:{subject}@{issuer}"), Some(subject), grants, tags, false)
     }
 
     /// The same caller with other grants.
     pub fn with_grants(&self, grants: Grants) -> Self {
-        Self::build(self.id(), grants, self.tags().clone(), self.is_owner())
+        Self::build(self.id().to_owned(), self.subject(), grants, self.tags().clone(), self.is_owner())
     }
 
-    fn build(id: &str, grants: Grants, tags: BTreeMap<String, String>, owner: bool) -> Self {
-        Self(Arc::new(Inner { id: id.to_owned(), grants, tags, owner }))
+    fn build(id: String, subject: Option<&str>, grants: Grants, tags: BTreeMap<String, String>, owner: bool) -> Self {
+        Self(Arc::new(Inner { id, subject: subject.map(str::to_owned), grants, tags, owner }))
     }
 
     /// A stable name for logs, sessions and cache partitions; never a secret.
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// Who this is by itself: a token's subject, or a key's id. Another issuer may have one of the same name.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// Whether this caller came with an issuer's access token.
+    pub fn is_of_token(&self) -> bool {
+        self.id().starts_with("subject:")
     }
 
     /// What this caller may do.

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::ask::Ask;
 use super::name::parted_uri;
-use super::upstreams::Road;
+use super::upstreams::{Errand, Road};
 use super::view::Scope;
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Params, RpcError};
@@ -38,6 +38,6 @@ impl Road {
             return Ok(nothing());
         }
         params.set("ref", reference.to_raw());
-        self.send(entry, caller, "completion/complete", &params, Vec::new()).await
+        self.send(entry, caller, Errand::new("completion/complete", &params)).await
     }
 }

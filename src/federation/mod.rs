@@ -28,6 +28,7 @@ pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
 
 use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
+use crate::policy::Blocks;
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::upstream::Upstreams;
@@ -48,9 +49,9 @@ struct Inner {
 
 impl Federation {
     /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
-    pub fn new(registry: Registry, upstreams: Upstreams, tool_timeout: Adjustable) -> Self {
+    pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, tool_timeout: Adjustable) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        Self(Arc::new(Inner { road: Road { registry, upstreams, tool_timeout }, resources: Resources::default(), view }))
+        Self(Arc::new(Inner { road: Road { registry, upstreams, blocks, tool_timeout }, resources: Resources::default(), view }))
     }
 
     /// Counts up whenever callers may see something else than before.
@@ -70,6 +71,11 @@ impl Federation {
     /// What this caller sees at a scope, in a form that tells whether it is still the same.
     pub fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
         self.view().sight(principal, scope)
+    }
+
+    /// Forgets the lists that were read lately.
+    pub fn forget(&self) {
+        self.0.resources.forget();
     }
 
     /// Closes what was open for a client's session alone.
@@ -96,6 +102,9 @@ impl Federation {
         let Some(entry) = catalog.servers.get(name).filter(|_| principal.grants().server(name)) else {
             return Err(format!("there is no server `{}` here", crate::domain::clip(name, 64)));
         };
+        if let Some(blocked) = catalog.blocks.of_server(name) {
+            return Err(blocked.to_string());
+        }
         match (entry.enabled, &entry.release, &entry.held) {
             (false, ..) => Err(format!("the server `{name}` is disabled")),
             (true, None, Some(_)) => Err(format!("the server `{name}` waits for approval")),

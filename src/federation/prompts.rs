@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::ask::Ask;
 use super::tools::rewrite_content;
-use super::upstreams::Road;
+use super::upstreams::{Errand, Road};
 use super::view::Scope;
 use crate::domain::{clip, raw};
 use crate::protocol::{Params, RpcError};
@@ -18,7 +18,7 @@ impl Road {
         let (release, shown) = view.prompt(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         params.set("name", raw(&shown.own));
-        let result = self.send(entry, caller, "prompts/get", &params, Vec::new()).await?;
+        let result = self.send(entry, caller, Errand::new("prompts/get", &params)).await?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }
 }

@@ -11,7 +11,7 @@ use super::ask::Ask;
 use super::name::{parted_uri, public_uri};
 use super::page::page;
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Road, public};
+use super::upstreams::{Caller, Errand, Road, public};
 use super::view::Scope;
 use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::protocol::{Era, Params, RpcError};
@@ -45,6 +45,10 @@ impl Default for Resources {
 }
 
 impl Resources {
+    pub(super) fn forget(&self) {
+        self.0.invalidate_all();
+    }
+
     /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
     pub(super) async fn list(&self, road: &Road, ask: Ask<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let Ask { view, caller, scope } = ask;
@@ -104,7 +108,7 @@ impl Road {
         let may = |_: &&Entry| caller.principal.grants().server(server);
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
         params.set("uri", raw(&own));
-        let result = self.send(entry, caller, "resources/read", &params, Vec::new()).await;
+        let result = self.send(entry, caller, Errand::new("resources/read", &params)).await;
         // A stateless server has no code of its own for this; the dialects give it the one each client knows.
         let result = result.map_err(|error| match error.code {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },

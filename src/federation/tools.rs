@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::ask::Ask;
 use super::calls::{Calls, Verdict};
 use super::name::public_uri;
-use super::upstreams::Road;
+use super::upstreams::{Errand, Road, refusal};
 use super::view::Scope;
 use crate::domain::{RawObject, clip, raw};
 use crate::protocol::{Params, RpcError};
@@ -19,7 +19,10 @@ impl Road {
         let Ask { view, caller, scope } = ask;
         let start = std::time::Instant::now();
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
-        let unknown = || RpcError::params(format!("there is no tool `{}`", clip(&name, 80)));
+        let unknown = || {
+            view.blocked(scope, &name)
+                .map_or_else(|| RpcError::params(format!("there is no tool `{}`", clip(&name, 80))), |blocked| refusal(&blocked))
+        };
         let (release, shown) = view.tool(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         if !caller.principal.grants().tool(release.server.as_str(), &shown.public) {
@@ -37,7 +40,9 @@ impl Road {
         let rules = release.header_rules(&shown.own);
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         params.set("name", raw(&shown.own));
-        let outcome = self.send(entry, caller, "tools/call", &params, headers.unwrap_or_default()).await;
+        let headers = headers.unwrap_or_default();
+        let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params) };
+        let outcome = self.send(entry, caller, errand).await;
         let verdict = match &outcome {
             Ok(result) if memmem::find(result.get().as_bytes(), b"\"isError\":true").is_some() => Verdict::ToolError,
             Ok(_) => Verdict::Ok,

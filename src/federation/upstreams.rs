@@ -1,5 +1,6 @@
 //! The road to the servers: a caller, the right connection, one retry where nothing was done yet.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use crate::domain::{Adjustable, Principal};
+use crate::policy::{Act, Blocked, Blocks};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Entry, Registry};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
@@ -46,26 +48,37 @@ impl<'a> Caller<'a> {
     }
 }
 
+/// What is asked of a server.
+pub(super) struct Errand<'a> {
+    pub(super) method: &'a str,
+    pub(super) params: &'a Params,
+    /// The tool, by its public name, where one is called.
+    pub(super) tool: Option<&'a str>,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+impl<'a> Errand<'a> {
+    /// A request of which the server needs to know nothing beside it.
+    pub(super) fn new(method: &'a str, params: &'a Params) -> Self {
+        Self { method, params, tool: None, headers: Vec::new() }
+    }
+}
+
 /// What every call needs.
 #[derive(Clone)]
 pub(super) struct Road {
     pub(super) registry: Registry,
     pub(super) upstreams: Upstreams,
+    pub(super) blocks: Blocks,
     pub(super) tool_timeout: Adjustable,
 }
 
 impl Road {
-    /// Sends one request to a server. It is sent again only when it certainly did nothing.
-    pub(super) async fn send(
-        &self,
-        entry: &Entry,
-        caller: &Caller<'_>,
-        method: &str,
-        params: &Params,
-        headers: Vec<(String, String)>,
-    ) -> Result<Box<RawValue>, RpcError> {
+    /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
+    pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
-        let sent = async {
+        let Errand { method, params, tool, headers } = errand;
+        let sent = pin!(async {
             let timeout = self.tool_timeout.get();
             let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
             let outcome = match self.connection(entry, caller).await?.call(call()).await {
@@ -76,10 +89,11 @@ impl Road {
                 outcome => outcome,
             };
             outcome.map_err(|error| public(entry, &error))
-        };
-        let outcome = sent.await;
+        });
+        let act = Act { server: Some(entry.spec.name.as_str()), tool, ..Act::of(caller.principal) };
+        let outcome = self.blocks.guard(&act, sent).await;
         caller.waited.add(start);
-        outcome
+        outcome.unwrap_or_else(|blocked| Err(refusal(&blocked)))
     }
 
     /// All items of a list of a server's, asked for once more where nothing was done yet.
@@ -91,12 +105,16 @@ impl Road {
         member: &str,
         patience: Duration,
     ) -> Result<Vec<Box<RawValue>>, RpcError> {
-        let connection = self.connection(entry, caller).await?;
-        let outcome = match connection.list(method, member, patience).await {
-            Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.list(method, member, patience).await,
-            outcome => outcome,
-        };
-        outcome.map_err(|error| public(entry, &error))
+        let listed = pin!(async {
+            let connection = self.connection(entry, caller).await?;
+            let outcome = match connection.list(method, member, patience).await {
+                Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.list(method, member, patience).await,
+                outcome => outcome,
+            };
+            outcome.map_err(|error| public(entry, &error))
+        });
+        let act = Act { server: Some(entry.spec.name.as_str()), ..Act::of(caller.principal) };
+        self.blocks.guard(&act, listed).await.unwrap_or_else(|blocked| Err(refusal(&blocked)))
     }
 
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
@@ -116,6 +134,11 @@ impl Road {
             Err(_) => Err(public(entry, &Error::Timeout(patience))),
         }
     }
+}
+
+/// The refusal of what the operator has blocked.
+pub(super) fn refusal(blocked: &Blocked) -> RpcError {
+    RpcError::new(RpcError::FORBIDDEN, blocked.to_string())
 }
 
 /// An error as callers may hear it: with the server's name, and nothing of what lies behind it.

@@ -11,6 +11,7 @@ use super::name::{public, public_uri};
 use super::offered::OfferedTool;
 use super::page::page;
 use crate::domain::{Globs, Principal, RawObject, raw};
+use crate::policy::Blocked;
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Catalog, Definition, Entry, Kind, Release};
 
@@ -92,7 +93,8 @@ impl View {
         let shown = |kind: Kind| -> Vec<Shown> {
             let of = |release: &Arc<Release>| {
                 let server = release.server.to_string();
-                release.manifest.of(kind).map(|definition| Shown::new(&server, definition)).collect::<Vec<_>>()
+                let shown = release.manifest.of(kind).map(|definition| Shown::new(&server, definition));
+                shown.filter(|shown| kind != Kind::Tool || catalog.blocks.of_tool(&shown.public).is_none()).collect::<Vec<_>>()
             };
             catalog.serving().flat_map(|(_, release)| of(release)).collect()
         };
@@ -162,6 +164,17 @@ impl View {
     /// A tool and its release, by its name at a scope.
     pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
         self.released(self.tools.get(self.tool_names.at(scope, name)?)?)
+    }
+
+    /// Why a tool of that name is shown to nobody, where it is blocked.
+    pub(super) fn blocked(&self, scope: Scope<'_>, name: &str) -> Option<Blocked> {
+        let blocks = &self.catalog.blocks;
+        let public = match scope {
+            Scope::All => name.to_owned(),
+            Scope::One(server) => public(server, name),
+        };
+        let of_server = || public.split_once("__").and_then(|(server, _)| blocks.of_server(server));
+        blocks.of_tool(&public).or_else(of_server)
     }
 
     /// The entry of a release's server, for a caller who may see it.

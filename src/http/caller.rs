@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::error::ApiError;
+use super::resource::challenge;
 use super::state::State;
 use crate::auth::Denied;
 use crate::domain::Principal;
@@ -15,18 +16,26 @@ pub(super) struct Caller(pub(super) Principal);
 /// A caller who may use models.
 pub(super) struct ModelCaller(pub(super) Principal);
 
+/// Where a request came to, and what it brought: all that says who may enter.
+#[derive(Clone, Copy)]
+pub(super) struct Door<'d> {
+    pub(super) state: &'d State,
+    pub(super) path: &'d str,
+    pub(super) headers: &'d HeaderMap,
+}
+
 impl Caller {
     /// Who sends a request.
-    pub(super) fn of(headers: &HeaderMap, state: &State) -> Result<Self, ApiError> {
-        identify(headers, state).map(Self)
+    pub(super) async fn of(door: Door<'_>) -> Result<Self, ApiError> {
+        door.identify().await.map(Self)
     }
 }
 
 impl ModelCaller {
     /// Who sends a request, if models may be used with that credential.
-    pub(super) fn of(headers: &HeaderMap, state: &State) -> Result<Self, ApiError> {
-        let principal = identify(headers, state)?;
-        if principal.grants().models { Ok(Self(principal)) } else { Err(missing("models")) }
+    pub(super) async fn of(door: Door<'_>) -> Result<Self, ApiError> {
+        let principal = door.identify().await?;
+        if principal.grants().models { Ok(Self(principal)) } else { Err(door.missing("models", &principal)) }
     }
 }
 
@@ -34,7 +43,7 @@ impl FromRequestParts<State> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        Self::of(&parts.headers, state)
+        Self::of(Door { state, path: parts.uri.path(), headers: &parts.headers }).await
     }
 }
 
@@ -42,35 +51,75 @@ impl FromRequestParts<State> for ModelCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        Self::of(&parts.headers, state)
+        Self::of(Door { state, path: parts.uri.path(), headers: &parts.headers }).await
     }
 }
 
-/// The refusal of a caller who lacks a grant.
-pub(super) fn missing(grant: &str) -> ApiError {
-    ApiError::new(StatusCode::FORBIDDEN, "missing_grant", format!("this key lacks the grant `{grant}`"))
-}
-
-/// Who calls. A key of ours is always judged; another gateway's or provider's key is ignored where
-/// the door is open, and refused where it is not.
-fn identify(headers: &HeaderMap, state: &State) -> Result<Principal, ApiError> {
-    let open = state.is_open();
-    let Some(credential) = credential(headers)? else {
-        return if open { Ok(Principal::local()) } else { Err(denied(Denied::Missing)) };
-    };
-    match state.auth.identify(credential) {
-        Ok(principal) => Ok(principal),
-        Err(_) if open && !credential.starts_with("ptl_") => Ok(Principal::local()),
-        Err(reason) => Err(denied(reason)),
+impl Door<'_> {
+    /// The refusal of a caller who lacks a grant.
+    pub(super) fn missing(&self, grant: &str, principal: &Principal) -> ApiError {
+        let holder = if principal.is_of_token() { "token" } else { "key" };
+        let why = format!("this {holder} lacks the grant `{grant}`");
+        let challenge = principal.is_of_token().then(|| self.challenge(Some(("insufficient_scope", &why))));
+        ApiError { challenge, ..ApiError::new(StatusCode::FORBIDDEN, "missing_grant", why) }
     }
-}
 
-fn denied(reason: Denied) -> ApiError {
-    let message = match reason {
-        Denied::Missing => "a key is needed: send it as `Authorization: Bearer ptl_…`; `portolan key create` makes one",
-        Denied::Invalid => "the key is not valid, or was revoked",
-    };
-    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    /// Who calls. A key of ours is always judged; another gateway's or provider's key is ignored where
+    /// the door is open, and refused where it is not.
+    async fn identify(&self) -> Result<Principal, ApiError> {
+        let open = self.state.is_open();
+        let Some(credential) = credential(self.headers)? else {
+            return if open { Ok(Principal::local()) } else { Err(self.denied(Denied::Missing)) };
+        };
+        let auth = &self.state.auth;
+        let found = if auth.is_token(credential) {
+            auth.bearer(credential, &self.state.settings.load_full().resources.of(self.path)).await
+        } else {
+            auth.holder(credential)
+        };
+        match found {
+            Ok(principal) => match self.state.blocks.list().of_caller(&principal) {
+                None => Ok(principal),
+                Some(blocked) => Err(ApiError::new(StatusCode::FORBIDDEN, "blocked", blocked.to_string())),
+            },
+            Err(_) if open && !credential.starts_with("ptl_") => Ok(Principal::local()),
+            Err(reason) => Err(self.denied(reason)),
+        }
+    }
+
+    fn denied(&self, reason: Denied) -> ApiError {
+        let unauthorized = |code, message: &str, error| ApiError {
+            challenge: Some(self.challenge(error)),
+            ..ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+        };
+        match reason {
+            Denied::Missing if self.state.auth.has_issuers() => {
+                let message =
+                    "a key or an access token is needed: send it as `Authorization: Bearer …`; `WWW-Authenticate` says who issues tokens";
+                unauthorized("invalid_api_key", message, None)
+            }
+            Denied::Missing => {
+                let message = "a key is needed: send it as `Authorization: Bearer ptl_…`; `portolan key create` makes one";
+                unauthorized("invalid_api_key", message, None)
+            }
+            Denied::Invalid => {
+                let why = "the key is not valid, or was revoked";
+                unauthorized("invalid_api_key", why, Some(("invalid_token", why)))
+            }
+            Denied::Token(why) => unauthorized("invalid_token", why, Some(("invalid_token", why))),
+            Denied::Unjudged => {
+                let message = "the issuer of this token does not answer, so nobody can say whether the token is good; try again later";
+                ApiError {
+                    retry_after: Some("30".to_owned()),
+                    ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_unavailable", message)
+                }
+            }
+        }
+    }
+
+    fn challenge(&self, error: Option<(&str, &str)>) -> Box<str> {
+        challenge(self.state, self.path, self.headers, error).into()
+    }
 }
 
 /// Where clients put their credential, the first that is there being meant.

@@ -20,11 +20,13 @@ pub(super) struct ApiError {
     pub(super) message: String,
     pub(super) param: Option<String>,
     pub(super) retry_after: Option<String>,
+    /// What a client without the credential it needs is told of how to get one (RFC 9110 §11.6.1).
+    pub(super) challenge: Option<Box<str>>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), param: None, retry_after: None }
+        Self { status, code: code.to_owned(), message: message.into(), param: None, retry_after: None, challenge: None }
     }
 
     pub(super) fn about(mut self, param: &str) -> Self {
@@ -84,8 +86,10 @@ impl ApiError {
         };
         let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
         let headers = response.headers_mut();
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let challenge = self.challenge.as_ref().and_then(|text| HeaderValue::from_str(text).ok());
+        let plain = || (self.status == StatusCode::UNAUTHORIZED).then(|| HeaderValue::from_static("Bearer"));
+        if let Some(value) = challenge.or_else(plain) {
+            headers.insert(header::WWW_AUTHENTICATE, value);
         }
         if let Some(value) = self.retry_after.as_ref().and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(header::RETRY_AFTER, value);
@@ -131,7 +135,7 @@ impl IntoResponse for ApiError {
 impl From<completion::Error> for ApiError {
     fn from(error: completion::Error) -> Self {
         use completion::Error::{
-            Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Response, Server, Store, Tool, Turns, Unanswered,
+            Blocked, Context, Deadline, Invalid, Model, NoMcp, Previous, Provider, Response, Server, Store, Tool, Turns, Unanswered,
         };
         let message = error.to_string();
         let (status, code, param) = match &error {
@@ -141,6 +145,7 @@ impl From<completion::Error> for ApiError {
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
             Server(.., param) => (StatusCode::NOT_FOUND, "server_not_found", Some(*param)),
             Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),
+            Blocked(_) => (StatusCode::FORBIDDEN, "blocked", None),
             NoMcp => (StatusCode::FORBIDDEN, "missing_grant", Some("tools")),
             Context(context::Error::Unknown { .. }) => (StatusCode::NOT_FOUND, "context_not_found", Some("portolan.context")),
             Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),
@@ -171,7 +176,7 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
         Refused(status, refusal) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
             let code = refusal.code.clone().unwrap_or_else(|| "upstream_refused".to_owned());
-            ApiError { status, code, message: refusal.message.clone(), param: refusal.param.clone(), retry_after: None }
+            ApiError { param: refusal.param.clone(), ..ApiError::new(status, &code, refusal.message.clone()) }
         }
         Unfit(wrong) => ApiError { param: wrong.param.clone(), ..ApiError::new(StatusCode::BAD_REQUEST, "unsupported", message) },
         // Clients wait longer for one who has too much to do than for one who is broken.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use hyper::body::Incoming;
@@ -38,13 +38,13 @@ pub(super) async fn answer(state: &State, router: &Router, request: Request<Inco
     let origin = request.headers().get(header::ORIGIN).cloned();
     let wished = origin.as_ref().and_then(|_| request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned());
     let probe = matches!(path, paths::LIVE | paths::READY);
-    let guarded = if probe { Ok(()) } else { guard(request.headers(), uri.host(), &state.settings.load(), state.is_open()) };
+    let guarded = if probe { Ok(()) } else { guard(request.headers(), &uri, &state.settings.load(), state.is_open()) };
     let mut response = match guarded {
         Err(error) => error.into_response(),
         Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => {
             // A handler that panics fails its own request and no other; what others could see half done is behind locks.
-            let handled = async { answering(state, router, request.map(Body::new))?.await };
+            let handled = async { answering(state, router, request.map(Body::new)).await };
             let handled = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
             handled.map_or_else(panicked, IntoResponse::into_response)
         }
@@ -94,10 +94,10 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers.get(&REQUEST_ID).filter(fit).cloned().unwrap_or_else(new)
 }
 
-/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests).
-fn guard(headers: &HeaderMap, in_uri: Option<&str>, settings: &Settings, open: bool) -> Result<(), ApiError> {
+/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), and secrets in an address.
+fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, open: bool) -> Result<(), ApiError> {
     let forbidden = |code: &str, message: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
-    let host = match in_uri {
+    let host = match uri.host() {
         Some(host) => Some(host.to_owned()),
         None => headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned),
     };
@@ -105,6 +105,11 @@ fn guard(headers: &HeaderMap, in_uri: Option<&str>, settings: &Settings, open: b
     if open && !is_own(name, settings) {
         let message = format!("the host name `{}` is not served here; add it to `server.hosts` if it should be", clip(name, 80));
         return forbidden("host_not_allowed", message);
+    }
+    if uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("access_token="))) {
+        // RFC 6750 §2.3 knows it; addresses are written into logs and histories.
+        let message = "an access token in the address is not accepted; send it in the header `Authorization`";
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();

@@ -12,6 +12,7 @@ mod meters;
 mod models;
 mod pace;
 mod paths;
+mod resource;
 mod responses;
 mod serve;
 mod sessions;
@@ -22,6 +23,7 @@ mod timing;
 use axum::Router;
 use axum::routing::{any, get, post};
 
+pub use resource::Resources;
 pub use serve::{listen, serve};
 pub use state::{Settings, State};
 
@@ -41,6 +43,9 @@ pub fn router(state: State) -> Router {
         // Anthropic-compatible.
         .route(paths::MESSAGES, post(completions::messages))
         .route(paths::COUNT_TOKENS, post(completions::count_tokens))
+        // OAuth 2.1: what tokens must be for, and who issues them.
+        .route(paths::PROTECTED, get(resource::root))
+        .route(paths::PROTECTED_BELOW, get(resource::below))
         // For those who run it.
         .route(paths::LIVE, get(health::live))
         .route(paths::READY, get(health::ready))

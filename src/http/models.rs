@@ -13,7 +13,10 @@ use crate::completion;
 /// All models the caller may use.
 pub(super) async fn list(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller) -> Json<Value> {
     let completions = state.completions.load_full();
-    let models: Vec<Value> = completions.router().list(&principal).await.iter().map(|(id, owner)| object(id, owner)).collect();
+    let blocks = state.blocks.list();
+    let all = completions.router().list(&principal).await;
+    let shown = all.iter().filter(|(id, _)| blocks.of_model(id).is_none());
+    let models: Vec<Value> = shown.map(|(id, owner)| object(id, owner)).collect();
     Json(json!({ "object": "list", "data": models }))
 }
 
@@ -23,6 +26,9 @@ pub(super) async fn show(
     ModelCaller(principal): ModelCaller,
     Name(id): Name,
 ) -> Result<Json<Value>, ApiError> {
+    if let Some(blocked) = state.blocks.list().of_model(&id) {
+        return Err(completion::Error::Blocked(blocked).into());
+    }
     let completions = state.completions.load_full();
     let owner = completions.router().owner(&principal, &id).await.map_err(completion::Error::Model)?;
     Ok(Json(object(&id, &owner)))

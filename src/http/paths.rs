@@ -10,6 +10,7 @@ use super::state::State;
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
 pub(super) const TARGET: &str = "/mcp/{target}";
+pub(super) const CONTROL: &str = "/mcp/portolan";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const RESPONSES: &str = "/v1/responses";
 pub(super) const RESPONSE: &str = "/v1/responses/{id}";
@@ -18,6 +19,8 @@ pub(super) const MODELS: &str = "/v1/models";
 pub(super) const MODEL: &str = "/v1/models/{*id}";
 pub(super) const MESSAGES: &str = "/v1/messages";
 pub(super) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
+pub(super) const PROTECTED: &str = "/.well-known/oauth-protected-resource";
+pub(super) const PROTECTED_BELOW: &str = "/.well-known/oauth-protected-resource/{*path}";
 pub(super) const LIVE: &str = "/livez";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
@@ -25,8 +28,10 @@ pub(super) const HOME: &str = "/";
 
 /// The route that a path takes, by the name it has in metrics and logs.
 pub(super) fn route(path: &str) -> &'static str {
-    const WHOLE: [&str; 11] = [CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, LIVE, READY, METRICS, HOME];
-    const BELOW: [(&str, &str); 3] = [(BELOW_AGGREGATE, TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE)];
+    const WHOLE: [&str; 12] =
+        [CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, PROTECTED, LIVE, READY, METRICS, HOME];
+    const BELOW: [(&str, &str); 4] =
+        [(BELOW_AGGREGATE, TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE), (PROTECTED, PROTECTED_BELOW)];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
 }

@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::resource::Resources;
 use super::sessions::Sessions;
 use crate::auth::Auth;
 use crate::completion::Completions;
 use crate::control::Control;
 use crate::federation::Federation;
+use crate::policy::Blocks;
 
 /// What a configuration says of the wire.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,8 @@ pub struct Settings {
     pub origins: BTreeSet<String>,
     /// Largest body on `/v1`, in bytes.
     pub body: usize,
+    /// What access tokens must be for.
+    pub resources: Resources,
     /// Whether the listener is on loopback.
     pub loopback: bool,
     /// How long requests in flight may still run once the gateway was told to stop.
@@ -47,6 +51,8 @@ impl Deref for State {
 pub struct Parts {
     /// Credentials.
     pub auth: Auth,
+    /// The kill switch.
+    pub blocks: Blocks,
     /// Servers.
     pub federation: Federation,
     /// Administration.
@@ -68,6 +74,7 @@ impl State {
     /// The shared state of a gateway that is not ready yet.
     pub fn new(
         auth: Auth,
+        blocks: Blocks,
         federation: Federation,
         control: Control,
         completions: Arc<ArcSwap<Completions>>,
@@ -77,6 +84,7 @@ impl State {
         let upstream = federation.clone();
         Self(Arc::new(Parts {
             auth,
+            blocks,
             federation,
             control,
             completions,
@@ -90,7 +98,7 @@ impl State {
 
     /// Whether processes on this machine may use MCP and models without a key.
     pub(super) fn is_open(&self) -> bool {
-        self.settings.load().loopback && !self.auth.has_declared()
+        self.settings.load().loopback && !self.auth.is_declared()
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::release::{Held, Release};
 use crate::domain::{ServerName, ServerSpec};
+use crate::policy::List;
 
 /// One server in the snapshot.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Entry {
 pub struct Catalog {
     /// By name.
     pub servers: BTreeMap<ServerName, Entry>,
+    /// What is blocked, and so is shown to nobody.
+    pub blocks: Arc<List>,
     /// Counts up whenever callers may see other definitions than before.
     pub edition: u64,
 }
@@ -35,12 +38,16 @@ pub struct Catalog {
 impl Catalog {
     /// A server that may be used.
     pub fn usable(&self, name: &str) -> Option<&Entry> {
-        self.servers.get(name).filter(|entry| entry.enabled)
+        self.servers.get(name).filter(|entry| self.shows(entry))
+    }
+
+    fn shows(&self, entry: &Entry) -> bool {
+        entry.enabled && self.blocks.of_server(entry.spec.name.as_str()).is_none()
     }
 
     /// All servers that have something to serve, in the order of their names.
     pub fn serving(&self) -> impl Iterator<Item = (&Entry, &Arc<Release>)> {
-        self.servers.values().filter(|entry| entry.enabled).filter_map(|entry| Some((entry, entry.release.as_ref()?)))
+        self.servers.values().filter(|entry| self.shows(entry)).filter_map(|entry| Some((entry, entry.release.as_ref()?)))
     }
 }
 

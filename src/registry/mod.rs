@@ -29,6 +29,7 @@ pub use look::Look;
 pub use release::{Refused, Release};
 
 use crate::domain::{Adjustable, ServerName, ServerSpec};
+use crate::policy::List;
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
 use crate::upstream::{Change, Upstreams};
@@ -192,6 +193,11 @@ impl Registry {
         if let Some((asks, _)) = keepers.get(server) {
             let _ = asks.try_send(Ask::Soon);
         }
+    }
+
+    /// Hides what is blocked from callers, who hear of it as of any change.
+    pub fn hide(&self, blocks: &Arc<List>) {
+        self.0.records.hide(blocks);
     }
 
     /// The differences between what is served and what is held.

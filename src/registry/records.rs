@@ -13,6 +13,7 @@ use super::error::Error;
 use super::look::Look;
 use super::release::{Held, Release};
 use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
+use crate::policy::List;
 use crate::protocol::Era;
 use crate::store::{ReleaseRow, ReleaseState, Store};
 
@@ -231,6 +232,11 @@ impl Records {
         }
         let release = Arc::new(Release::new(name.clone(), version, manifest));
         self.edit(name, |entry| entry.release = Some(release.clone()));
+    }
+
+    /// Hides what is blocked, and shows again what is not.
+    pub(super) fn hide(&self, blocks: &Arc<List>) {
+        self.show(|catalog| catalog.blocks = blocks.clone());
     }
 
     /// Changes what callers see of a server.

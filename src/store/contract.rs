@@ -78,6 +78,19 @@ pub struct KeyRow {
     pub revoked_ms: Option<i64>,
 }
 
+/// Something that the operator has blocked.
+#[derive(Clone, Debug)]
+pub struct BlockRow {
+    /// What, as it is written.
+    pub target: String,
+    /// Who blocked it.
+    pub by: String,
+    /// Since when, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// Why.
+    pub reason: String,
+}
+
 /// A response that a client may go on from.
 #[derive(Clone, Debug)]
 pub struct ResponseRow {
@@ -176,6 +189,13 @@ pub trait Contract: Send + Sync {
     async fn add_key(&self, row: &KeyRow) -> Result<(), Error>;
     /// Revokes a key; false when there is none of that id that was still valid.
     async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error>;
+
+    /// All blocks.
+    async fn blocks(&self) -> Result<Vec<BlockRow>, Error>;
+    /// Adds a block; one that is there stays as it is.
+    async fn add_block(&self, row: &BlockRow) -> Result<(), Error>;
+    /// Removes a block, if it is there.
+    async fn remove_block(&self, target: &str) -> Result<(), Error>;
 
     /// Adds a response; how much its caller has here now.
     async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error>;

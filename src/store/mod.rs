@@ -8,7 +8,7 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use contract::{Bounds, Contract, Elsewhere, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+pub use contract::{BlockRow, Bounds, Contract, Elsewhere, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 
 /// A store, whatever engine is behind it.
 pub type Store = Arc<dyn Contract>;

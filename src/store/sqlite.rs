@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, query};
 
-use super::contract::{Bounds, Chain, Contract, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+use super::contract::{BlockRow, Bounds, Chain, Contract, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
 use super::responses;
 
 /// One database file.
@@ -175,6 +175,29 @@ impl Contract for Sqlite {
     async fn revoke_key(&self, id: &str, at_ms: i64) -> Result<bool, Error> {
         let done = query("UPDATE keys SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL").bind(id).bind(at_ms);
         Ok(done.execute(&self.writer).await?.rows_affected() > 0)
+    }
+
+    async fn blocks(&self) -> Result<Vec<BlockRow>, Error> {
+        let rows = query("SELECT target, by_whom, at_ms, reason FROM blocks").fetch_all(&self.readers).await?;
+        let row =
+            |row: SqliteRow| Ok(BlockRow { target: row.try_get(0)?, by: row.try_get(1)?, at_ms: row.try_get(2)?, reason: row.try_get(3)? });
+        rows.into_iter().map(row).collect()
+    }
+
+    async fn add_block(&self, row: &BlockRow) -> Result<(), Error> {
+        query("INSERT INTO blocks (target, by_whom, at_ms, reason) VALUES ($1, $2, $3, $4) ON CONFLICT (target) DO NOTHING")
+            .bind(&row.target)
+            .bind(&row.by)
+            .bind(row.at_ms)
+            .bind(&row.reason)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn remove_block(&self, target: &str) -> Result<(), Error> {
+        query("DELETE FROM blocks WHERE target = $1").bind(target).execute(&self.writer).await?;
+        Ok(())
     }
 
     async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error> {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod architecture;
+mod blocks;
 mod completions;
 mod context;
 mod context_sources;
@@ -34,6 +35,7 @@ mod start;
 mod stdio;
 mod stop;
 mod support;
+mod tokens;
 mod tool_loop;
 mod upstreams;
 mod wire;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::endpoint::Endpoint;
@@ -15,6 +16,7 @@ use crate::federation::Sight;
 use crate::http::sessions::Session;
 use crate::http::sse;
 use crate::http::state::State;
+use crate::policy::Act;
 use crate::protocol::{Id, Outgoing, Params};
 
 /// What a stream wants to hear of.
@@ -30,6 +32,7 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
     let watch = Watch::new(visit, wanted, Params::default());
     let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
+    let mut blocked = blocked(visit);
     let events = async_stream::stream! {
         let mut watch = watch;
         // Something must be sent at once, or some clients take the stream for a failed one.
@@ -38,6 +41,7 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = closing.cancelled() => return,
+                () = &mut blocked => return,
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => return,
@@ -68,13 +72,14 @@ pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
     let watch = Watch::new(visit, wanted, named);
-    let closing = visit.state.closing.clone();
+    let (closing, mut blocked) = (visit.state.closing.clone(), blocked(visit));
     let events = async_stream::stream! {
         let mut watch = watch;
         yield first;
         loop {
             tokio::select! {
                 () = closing.cancelled() => break,
+                () = &mut blocked => break,
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => break,
@@ -84,6 +89,20 @@ pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
         yield last;
     };
     sse::response(events.boxed())
+}
+
+/// Waits until whoever listens is blocked, or what they listen to. Those who administer hear on, or nobody could lift a block.
+fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
+    let (blocks, principal, endpoint) = (visit.state.blocks.clone(), visit.principal.clone(), visit.endpoint.clone());
+    let waiting = async move {
+        let server = match &endpoint {
+            Endpoint::Control => return std::future::pending().await,
+            Endpoint::One(name) => Some(name.as_str()),
+            Endpoint::All => None,
+        };
+        blocks.until(&Act { server, ..Act::of(&principal) }).await;
+    };
+    Box::pin(waiting)
 }
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";

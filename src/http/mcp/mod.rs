@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::body::read_json;
-use super::caller::{Caller, missing};
+use super::caller::{Caller, Door};
 use super::error::ApiError;
 use super::meters::message_of;
 use super::paths::Name;
@@ -47,9 +47,10 @@ pub(super) async fn target(
 
 async fn handle(state: State, principal: Principal, endpoint: Endpoint, request: Request) -> Result<Response, ApiError> {
     let grants = principal.grants();
+    let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
-        Endpoint::Control if !grants.admin => return Err(admin_needed(&state, &principal)),
-        Endpoint::All | Endpoint::One(_) if !grants.mcp => return Err(missing("mcp")),
+        Endpoint::Control if !grants.admin => return Err(admin_needed(&door(), &principal)),
+        Endpoint::All | Endpoint::One(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
         _ => {}
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
@@ -67,13 +68,13 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
 }
 
 /// Without a credential the answer is that one is needed; with one, that it is not enough.
-fn admin_needed(state: &State, principal: &Principal) -> ApiError {
+fn admin_needed(door: &Door<'_>, principal: &Principal) -> ApiError {
     if principal.id() == Principal::local().id() {
-        let file = state.auth.owner_file().display().to_string();
+        let file = door.state.auth.owner_file().display().to_string();
         let message = format!("the control server needs a key with the grant `admin`, also on this machine; the owner key is in {file}");
         ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     } else {
-        missing("admin")
+        door.missing("admin", principal)
     }
 }
 

@@ -1,0 +1,162 @@
+//! Protected resources (RFC 9728): what an access token must be for, and how a client without one finds out where to get it.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::json;
+use url::Url;
+
+use super::error::ApiError;
+use super::paths::{self, Name};
+use super::state::State;
+use crate::config::Resource;
+use crate::domain::Grants;
+
+/// The resources of a gateway, by the addresses it is reached at.
+#[derive(Clone, Debug, Default)]
+pub struct Resources {
+    /// The public address, or those of this machine; without a slash at the end.
+    bases: Vec<String>,
+    mcp: Vec<String>,
+    models: Vec<String>,
+    per_path: bool,
+}
+
+impl Resources {
+    /// The resources of a gateway that is reached at `public_url`, or at loopback's names.
+    pub fn new(public_url: Option<&Url>, listens: SocketAddr, resource: Resource) -> Self {
+        let port = listens.port();
+        let bases: Vec<String> = match public_url {
+            Some(url) => vec![url.as_str().trim_end_matches('/').to_owned()],
+            None => ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")).to_vec(),
+        };
+        let of = |path: &str| bases.iter().map(|base| format!("{base}{path}")).collect();
+        Self { mcp: of("/mcp"), models: of("/v1"), bases, per_path: resource == Resource::PerPath }
+    }
+
+    /// The names of the resource that a path belongs to.
+    pub(super) fn of(&self, path: &str) -> Cow<'_, [String]> {
+        match self.path(path) {
+            "/v1" => Cow::Borrowed(&self.models),
+            "/mcp" => Cow::Borrowed(&self.mcp),
+            own => Cow::Owned(self.bases.iter().map(|base| format!("{base}{own}")).collect()),
+        }
+    }
+
+    /// The path of the resource that a path belongs to.
+    fn path<'p>(&self, path: &'p str) -> &'p str {
+        if path == "/v1" || path.starts_with("/v1/") {
+            "/v1"
+        } else if self.per_path && path.starts_with(paths::BELOW_AGGREGATE) {
+            path
+        } else {
+            paths::AGGREGATE
+        }
+    }
+
+    /// The address that a client knows us by.
+    fn base(&self, headers: &HeaderMap) -> &str {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let named = self.bases.iter().find(|base| base.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host)));
+        named.or_else(|| self.bases.first()).map_or("", String::as_str)
+    }
+
+    /// Where the metadata of a path's resource is: RFC 9728 §3.1 puts its name before the path.
+    fn metadata(&self, path: &str, headers: &HeaderMap) -> String {
+        let base = self.base(headers);
+        let start = base.find("://").map_or(0, |at| at + 3);
+        let (origin, below) = base.split_at(base.get(start..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| start + at));
+        format!("{origin}{}{below}{}", paths::PROTECTED, self.path(path))
+    }
+}
+
+/// The challenge of a request without the credential it needs (RFC 6750 §3, RFC 9728 §5.1).
+pub(super) fn challenge(state: &State, path: &str, headers: &HeaderMap, error: Option<(&str, &str)>) -> String {
+    if !state.auth.has_issuers() {
+        return "Bearer".to_owned();
+    }
+    let settings = state.settings.load();
+    let scopes = state.auth.scopes(|grants| opens(grants, path)).join(" ");
+    let quoted = |text: &str| text.replace(['"', '\\'], "'");
+    let error = error.map(|(error, why)| format!("error=\"{error}\", error_description=\"{}\", ", quoted(why)));
+    let scope = Some(scopes).filter(|scopes| !scopes.is_empty()).map(|scopes| format!("scope=\"{scopes}\", "));
+    let metadata = settings.resources.metadata(path, headers);
+    format!("Bearer {}{}resource_metadata=\"{metadata}\"", error.unwrap_or_default(), scope.unwrap_or_default())
+}
+
+/// Whether grants open the door at a path.
+fn opens(grants: &Grants, path: &str) -> bool {
+    if path.starts_with("/v1/") {
+        grants.models
+    } else if path == paths::CONTROL {
+        grants.admin
+    } else {
+        grants.mcp
+    }
+}
+
+/// `GET /.well-known/oauth-protected-resource`: that of all servers.
+pub(super) async fn root(Shared(state): Shared<State>, headers: HeaderMap) -> Result<impl IntoResponse, ApiError> {
+    metadata(&state, &headers, paths::AGGREGATE)
+}
+
+/// `GET /.well-known/oauth-protected-resource/{path}`.
+pub(super) async fn below(Shared(state): Shared<State>, Name(name): Name, headers: HeaderMap) -> Result<impl IntoResponse, ApiError> {
+    let settings = state.settings.load_full();
+    let base = settings.resources.base(&headers).to_owned();
+    let prefix = Url::parse(&base).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let path = format!("/{name}");
+    metadata(&state, &headers, path.strip_prefix(prefix.as_str()).unwrap_or(&path))
+}
+
+fn metadata(state: &State, headers: &HeaderMap, path: &str) -> Result<impl IntoResponse + use<>, ApiError> {
+    let known =
+        path == "/v1" || path == paths::AGGREGATE || path.strip_prefix(paths::BELOW_AGGREGATE).is_some_and(|name| !name.contains('/'));
+    if !known || !state.auth.has_issuers() {
+        let why = if known { "no issuer is declared, so there are no access tokens here; send a key" } else { "there is no such resource" };
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", why));
+    }
+    let settings = state.settings.load();
+    let resource = format!("{}{}", settings.resources.base(headers), settings.resources.path(path));
+    let (name, scopes) = if path == "/v1" {
+        ("Portolan: models", state.auth.scopes(|grants| grants.models))
+    } else {
+        ("Portolan: MCP", state.auth.scopes(|grants| grants.mcp || grants.admin || grants.registry))
+    };
+    let body = json!({
+        "resource": resource, "authorization_servers": state.auth.issuers(), "scopes_supported": scopes,
+        "bearer_methods_supported": ["header"], "resource_name": name,
+    });
+    Ok(([(header::CACHE_CONTROL, "max-age=60")], Json(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources(public: &str, resource: Resource) -> Resources {
+        Resources::new(Some(&Url::parse(public).unwrap()), SocketAddr::from(([0, 0, 0, 0], 80)), resource)
+    }
+
+    #[test]
+    fn one_resource_covers_every_path_below_it_unless_each_has_its_own() {
+        let shared = resources("https://gw.test/", Resource::Shared);
+        assert_eq!(*shared.of("/mcp/github"), ["https://gw.test/mcp".to_owned()]);
+        assert_eq!(*shared.of("/v1/models"), ["https://gw.test/v1".to_owned()]);
+        let own = resources("https://gw.test", Resource::PerPath);
+        assert_eq!(*own.of("/mcp/github"), ["https://gw.test/mcp/github".to_owned()]);
+        assert_eq!(*own.of("/mcp"), ["https://gw.test/mcp".to_owned()]);
+    }
+
+    #[test]
+    fn metadata_has_its_name_between_host_and_path() {
+        let none = HeaderMap::new();
+        let at = |public: &str, path: &str| resources(public, Resource::Shared).metadata(path, &none);
+        assert_eq!(at("https://gw.test", "/mcp/a"), "https://gw.test/.well-known/oauth-protected-resource/mcp");
+        assert_eq!(at("https://gw.test/ai", "/v1/models"), "https://gw.test/.well-known/oauth-protected-resource/ai/v1");
+    }
+}

@@ -1,0 +1,14 @@
+//! What may be done now: the kill switch.
+//!
+//! A block names a server, a tool, a model, a key, a subject, or all. Whoever works for a caller holds its [`Act`] up to
+//! the [`Blocks`]: before it begins, and while it goes on. So a block ends what is under way and refuses what comes.
+
+mod act;
+mod blocks;
+mod list;
+mod target;
+
+pub use act::Act;
+pub use blocks::Blocks;
+pub use list::{Block, Blocked, List};
+pub use target::Target;
