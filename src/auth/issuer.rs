@@ -102,7 +102,7 @@ impl Issuer {
         if keys.is_empty() { Err("it has no key that signatures can be checked with".to_owned()) } else { Ok(keys) }
     }
 
-    /// Where its keys are, by its metadata: RFC 8414 §3 first, then `OpenID` Connect Discovery in both its forms.
+    /// Where its keys are, by its metadata: RFC 8414 §3 first, then OpenID Connect Discovery in both its forms.
     async fn discover(&self) -> Result<Url, String> {
         #[derive(Deserialize)]
         struct Metadata {

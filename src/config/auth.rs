@@ -42,7 +42,7 @@ pub struct Issuer {
     pub issuer: Text,
     /// What each scope of a token grants: any of `mcp`, `models`, `registry`, `admin`.
     pub scopes: BTreeMap<String, Vec<Text>>,
-    /// Where its keys are; by its metadata (RFC 8414, or `OpenID` Connect Discovery) where it is not said.
+    /// Where its keys are; by its metadata (RFC 8414, or OpenID Connect Discovery) where it is not said.
     pub jwks_uri: Option<Text>,
     /// Tags of a caller, each with the claim it is taken from; for conditions and context sources.
     #[serde(default)]

@@ -16,13 +16,14 @@ mod tool;
 
 use std::sync::Arc;
 
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use crate::domain::{Principal, raw};
+use crate::domain::{Principal, clip, raw};
 use crate::protocol::{Params, RpcError};
 use crate::schema::Strict;
 pub use parts::Parts;
+pub use tool::Operation;
 
 use tool::{Class, Error, Tool};
 
@@ -66,34 +67,57 @@ impl Control {
 
     async fn call(&self, principal: &Principal, params: &Params) -> Result<Box<RawValue>, RpcError> {
         let name = params.string("name").unwrap_or_default();
-        let tool = self.0.tools.iter().find(|tool| tool.name == name);
-        let tool = tool.ok_or_else(|| RpcError::params(format!("there is no control tool `{}`", crate::domain::clip(&name, 80))))?;
         let arguments = params.get("arguments").map_or("{}", RawValue::get);
+        let (value, text, failed) = match self.run(principal, &name, arguments).await {
+            Ok(value) => (value.clone(), value.to_string(), false),
+            Err(Refusal { code: NO_TOOL, message }) => return Err(RpcError::params(message)),
+            Err(Refusal { code, message }) => (json!({ "error": { "code": code, "message": message } }), message, true),
+        };
+        Ok(raw(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": failed })))
+    }
+
+    /// Runs a control tool with arguments as JSON text. Every tool needs the grant `admin`.
+    pub async fn run(&self, principal: &Principal, name: &str, arguments: &str) -> Result<Value, Refusal> {
+        if !principal.grants().admin {
+            return Err(Refusal { code: "missing_grant", message: "the control server needs the grant `admin`".to_owned() });
+        }
+        let Some(tool) = self.0.tools.iter().find(|tool| tool.name == name) else {
+            return Err(Refusal { code: NO_TOOL, message: format!("there is no control tool `{}`", clip(name, 80)) });
+        };
         let about = serde_json::from_str::<About>(arguments).unwrap_or_default().name.unwrap_or_default();
         let outcome = match serde_json::from_str::<Strict>(arguments) {
             Err(error) => Err(Error::Arguments(error.to_string())),
             Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
             Ok(Strict(arguments)) => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
         };
-        let (value, failed) = match outcome {
-            Ok(value) => (value, false),
-            Err(error) => (json!({ "error": { "code": error.code(), "message": error.to_string() } }), true),
-        };
+        let failed = outcome.is_err();
         if tool.class != Class::Read {
-            let (about, by) = (crate::domain::clip(&about, 64), principal.id());
+            let (about, by) = (clip(&about, 64), principal.id());
             if failed {
                 tracing::warn!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}, and failed");
             } else {
                 tracing::info!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}");
             }
         }
-        let text = if failed {
-            value.pointer("/error/message").and_then(|text| text.as_str()).unwrap_or_default().to_owned()
-        } else {
-            value.to_string()
-        };
-        Ok(raw(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": failed })))
+        outcome.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
     }
+
+    /// The control tools as operations of OpenAPI 3.1: of each its name, what it does, and the schema of its arguments.
+    pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+        self.0.tools.iter().map(Tool::operation)
+    }
+}
+
+/// The code of a tool that is not there.
+pub const NO_TOOL: &str = "no_such_tool";
+
+/// Why a control tool refused or failed: a word for machines, and one for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The word.
+    pub code: &'static str,
+    /// What is wrong, and how to mend it.
+    pub message: String,
 }
 
 /// What an action is about, for the log.

@@ -102,6 +102,11 @@ impl Tool {
         (self.run)(parts, principal, arguments)
     }
 
+    /// What it is, for those who describe it in other words than MCP's.
+    pub(super) fn operation(&self) -> Operation<'_> {
+        Operation { name: self.name, description: self.description, schema: &self.schema, owner_only: self.class == Class::Weaken }
+    }
+
     /// Its definition, as `tools/list` shows it.
     pub(super) fn describe(&self) -> Value {
         json!({
@@ -114,6 +119,19 @@ impl Tool {
             },
         })
     }
+}
+
+/// A control tool, for those who describe it in other words than MCP's.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'t> {
+    /// Its name.
+    pub name: &'t str,
+    /// What it does.
+    pub description: &'t str,
+    /// The JSON Schema of its arguments.
+    pub schema: &'t Value,
+    /// Whether it is for the owner alone.
+    pub owner_only: bool,
 }
 
 /// No arguments.

@@ -16,6 +16,9 @@ pub(super) struct Caller(pub(super) Principal);
 /// A caller who may use models.
 pub(super) struct ModelCaller(pub(super) Principal);
 
+/// A caller who may administer.
+pub(super) struct AdminCaller(pub(super) Principal);
+
 /// Where a request came to, and what it brought: all that says who may enter.
 #[derive(Clone, Copy)]
 pub(super) struct Door<'d> {
@@ -36,6 +39,16 @@ impl ModelCaller {
     pub(super) async fn of(door: Door<'_>) -> Result<Self, ApiError> {
         let principal = door.identify().await?;
         if principal.grants().models { Ok(Self(principal)) } else { Err(door.missing("models", &principal)) }
+    }
+}
+
+impl FromRequestParts<State> for AdminCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
+        let door = Door { state, path: parts.uri.path(), headers: &parts.headers };
+        let principal = door.identify().await?;
+        if principal.grants().admin { Ok(Self(principal)) } else { Err(door.admin_needed(&principal)) }
     }
 }
 
@@ -62,6 +75,16 @@ impl Door<'_> {
         let why = format!("this {holder} lacks the grant `{grant}`");
         let challenge = principal.is_of_token().then(|| self.challenge(Some(("insufficient_scope", &why))));
         ApiError { challenge, ..ApiError::new(StatusCode::FORBIDDEN, "missing_grant", why) }
+    }
+
+    /// The refusal of a caller who may not administer: without a credential, that one is needed; with one, that it is not enough.
+    pub(super) fn admin_needed(&self, principal: &Principal) -> ApiError {
+        if principal.id() != Principal::local().id() {
+            return self.missing("admin", principal);
+        }
+        let file = self.state.auth.owner_file().display().to_string();
+        let message = format!("administration needs a key with the grant `admin`, also on this machine; the owner key is in {file}");
+        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
     /// Who calls. A key of ours is always judged; another gateway's or provider's key is ignored where

@@ -1,5 +1,6 @@
 //! The wire: every path of the gateway on one page.
 
+mod api;
 mod body;
 mod caller;
 mod completions;
@@ -43,6 +44,9 @@ pub fn router(state: State) -> Router {
         // Anthropic-compatible.
         .route(paths::MESSAGES, post(completions::messages))
         .route(paths::COUNT_TOKENS, post(completions::count_tokens))
+        // The control tools as plain JSON.
+        .route(paths::API, post(api::call))
+        .route(paths::OPENAPI, get(api::describe))
         // OAuth 2.1: what tokens must be for, and who issues them.
         .route(paths::PROTECTED, get(resource::root))
         .route(paths::PROTECTED_BELOW, get(resource::below))

@@ -92,7 +92,7 @@ pub(super) fn challenge(state: &State, path: &str, headers: &HeaderMap, error: O
 fn opens(grants: &Grants, path: &str) -> bool {
     if path.starts_with("/v1/") {
         grants.models
-    } else if path == paths::CONTROL {
+    } else if path == paths::CONTROL || path.starts_with("/api/") {
         grants.admin
     } else {
         grants.mcp

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value)] // What a test writes down with `json!` it hands over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod api;
 mod architecture;
 mod blocks;
 mod completions;

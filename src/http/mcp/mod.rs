@@ -49,7 +49,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
     let grants = principal.grants();
     let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
-        Endpoint::Control if !grants.admin => return Err(admin_needed(&door(), &principal)),
+        Endpoint::Control if !grants.admin => return Err(door().admin_needed(&principal)),
         Endpoint::All | Endpoint::One(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
         _ => {}
     }
@@ -64,17 +64,6 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
         Method::GET if !visit.is_modern() => session::listen(&visit),
         Method::DELETE if !visit.is_modern() => session::end(&visit),
         method => Err(super::error::no_such_method(method, parts.uri).await),
-    }
-}
-
-/// Without a credential the answer is that one is needed; with one, that it is not enough.
-fn admin_needed(door: &Door<'_>, principal: &Principal) -> ApiError {
-    if principal.id() == Principal::local().id() {
-        let file = door.state.auth.owner_file().display().to_string();
-        let message = format!("the control server needs a key with the grant `admin`, also on this machine; the owner key is in {file}");
-        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-    } else {
-        door.missing("admin", principal)
     }
 }
 
