@@ -20,6 +20,7 @@ use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use check::check;
@@ -36,11 +37,15 @@ use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
 use crate::federation::Federation;
 use crate::http::{self, State};
+use crate::journal::Journal;
 use crate::net::Net;
 use crate::policy::Blocks;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 use crate::{store, telemetry};
+
+/// How long the journal has for what it was told last.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A gateway that is built and listens, but does not serve yet.
 pub struct Gateway {
@@ -52,6 +57,8 @@ pub struct Gateway {
     read: Option<Vec<u8>>,
     config: Config,
     made_owner_key: Option<String>,
+    /// The journal's writer.
+    written: JoinHandle<()>,
     /// Keeps other gateways away from the data directory.
     lock: File,
 }
@@ -76,6 +83,7 @@ impl Gateway {
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
         let blocks = Blocks::open(store.clone()).await?;
+        let (journal, written) = Journal::new(store.clone(), &config.journal);
         let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
         let told = slot.clone();
         let upstreams = Upstreams::new(
@@ -90,10 +98,10 @@ impl Gateway {
         let memory = Memory::new(store.clone(), config.storage.responses.0);
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
-        registry.hide(&blocks.list());
+        registry.hide(&blocks).await;
         registry.load(declared(&config)).await?;
 
-        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), tool_timeout.clone());
+        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
         let parts = Parts {
@@ -101,6 +109,7 @@ impl Gateway {
             upstreams: upstreams.clone(),
             auth: auth.clone(),
             blocks: blocks.clone(),
+            journal: journal.clone(),
             federation: federation.clone(),
             completions: completions.clone(),
             started: Instant::now(),
@@ -110,11 +119,33 @@ impl Gateway {
         let listen = options.listen.unwrap_or(config.server.listen);
         let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
-        let state =
-            State::new(auth.clone(), blocks.clone(), federation.clone(), control, completions.clone(), settings(&config, address), metrics);
+        let state = State::new(
+            auth.clone(),
+            blocks.clone(),
+            journal.clone(),
+            federation.clone(),
+            control,
+            completions.clone(),
+            settings(&config, address),
+            metrics,
+        );
         let settings = state.settings.clone();
-        let live = Live { net, auth, registry, upstreams, federation, memory, blocks, completions, settings, tool_timeout, refresh, found };
-        Ok(Self { listener, address, state, live, options, read, config, made_owner_key, lock })
+        let live = Live {
+            net,
+            auth,
+            registry,
+            upstreams,
+            federation,
+            memory,
+            blocks,
+            journal,
+            completions,
+            settings,
+            tool_timeout,
+            refresh,
+            found,
+        };
+        Ok(Self { listener, address, state, live, options, read, config, made_owner_key, written, lock })
     }
 
     /// The address it listens on.
@@ -141,6 +172,10 @@ impl Gateway {
         http::serve(self.listener, router, self.state, stop).await;
         self.live.registry.stop();
         self.live.upstreams.close_all().await;
+        self.live.journal.close();
+        if tokio::time::timeout(LAST_WORDS, self.written).await.is_err() {
+            tracing::error!("the journal could not be written to its end");
+        }
         drop(self.lock);
         Ok(())
     }

@@ -18,8 +18,9 @@ mod llm;
 mod schema;
 mod store;
 
-// Floor 3: who calls, what may be done now, and how peers talk.
+// Floor 3: who calls, what is on record, what may be done now, and how peers talk.
 mod auth;
+mod journal;
 mod policy;
 mod protocol;
 

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::domain::{Adjustable, ServerSpec};
 use crate::federation::Federation;
 use crate::http::{Resources, Settings};
+use crate::journal::Journal;
 use crate::llm::{Providers, Router};
 use crate::net::Net;
 use crate::policy::Blocks;
@@ -29,6 +30,7 @@ pub(super) struct Live {
     pub(super) federation: Federation,
     pub(super) memory: Memory,
     pub(super) blocks: Blocks,
+    pub(super) journal: Journal,
     pub(super) completions: Arc<ArcSwap<Completions>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) tool_timeout: Adjustable,
@@ -61,7 +63,7 @@ pub(super) fn completions(
 ) -> Completions {
     let declared = providers.iter();
     let providers = Providers::new(net, declared.clone(), config.limits.stream_idle.0);
-    let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone());
+    let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone(), blocks.clone());
     let router = Router::new(config.models.clone(), declared, providers, &config.limits);
     Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone(), blocks.clone())
 }

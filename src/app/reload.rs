@@ -64,6 +64,7 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
         warn!("`{section}` changed; that takes a restart, and all else is in use");
     }
     live.auth.declare(&config.auth)?;
+    live.journal.configure(&config.journal);
     live.completions.store(next.into());
     live.settings.store(settings(&config, running.address).into());
     live.tool_timeout.set(config.limits.tool_timeout.0);

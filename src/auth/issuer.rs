@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use url::Url;
 
 use super::token::Key;
@@ -21,6 +22,8 @@ use crate::net::{self, Net, Reach};
 const PAUSE: Duration = Duration::from_secs(30);
 /// How old keys may be before they are asked for anew, so that one that was withdrawn is not believed for long.
 const FRESH: Duration = Duration::from_secs(10 * 60);
+/// How old they may be at most, should the issuer not answer.
+const WITHDRAWN: Duration = Duration::from_secs(60 * 60);
 /// How long an issuer has for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer that is read, in bytes.
@@ -49,37 +52,47 @@ impl Issuer {
 
     /// The keys that a token may be signed with: the one it names, or all where it names none. None at all when the
     /// issuer cannot be asked.
-    pub(super) async fn keys(&self, kid: Option<&str>) -> Option<Vec<Arc<Key>>> {
+    pub(super) async fn keys(self: &Arc<Self>, kid: Option<&str>) -> Option<Vec<Arc<Key>>> {
         let known = self.keys.load_full();
         let found = known.as_ref().map(|known| known.of(kid)).unwrap_or_default();
-        if known.as_ref().is_some_and(|known| known.since.elapsed() < FRESH) && !found.is_empty() {
+        let age = known.as_ref().map(|known| known.since.elapsed());
+        if !found.is_empty() && age.is_some_and(|age| age < WITHDRAWN) {
+            if age.is_some_and(|age| age >= FRESH) {
+                // Nobody waits for it: these still do.
+                drop(self.renew(known));
+            }
             return Some(found);
         }
-        self.renew(known.as_ref().map(|known| known.since)).await;
-        self.keys.load().as_ref().map(|known| known.of(kid))
+        let _ = self.renew(known).await;
+        self.keys.load().as_ref().filter(|known| known.since.elapsed() < WITHDRAWN).map(|known| known.of(kid))
     }
 
-    /// Asks for the keys, unless someone did since `seen`, or a short time ago.
-    async fn renew(&self, seen: Option<Instant>) {
-        let mut asked = self.asked.lock().await;
-        let renewed = self.keys.load().as_ref().map(|known| known.since) != seen;
-        if renewed || asked.is_some_and(|at| at.elapsed() < PAUSE) {
-            return;
-        }
-        match self.fetch().await {
-            Ok(all) => {
-                self.keys.store(Some(Arc::new(Keys { all, since: Instant::now() })));
-                // Who begins asks once more soon: between the first keys and the next, a token may name a newer one.
-                if seen.is_none() {
-                    return;
+    /// Asks for the keys, unless someone did since these were seen, or a short time ago. In a task of its own: whoever asks
+    /// and leaves must not keep the others from it, nor make them ask again.
+    fn renew(self: &Arc<Self>, seen: Option<Arc<Keys>>) -> JoinHandle<()> {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut asked = this.asked.lock().await;
+            let seen = seen.map(|seen| seen.since);
+            let renewed = this.keys.load().as_ref().map(|known| known.since) != seen;
+            if renewed || asked.is_some_and(|at| at.elapsed() < PAUSE) {
+                return;
+            }
+            match this.fetch().await {
+                Ok(all) => {
+                    this.keys.store(Some(Arc::new(Keys { all, since: Instant::now() })));
+                    // Who begins asks once more soon: between the first keys and the next, a token may name a newer one.
+                    if seen.is_none() {
+                        return;
+                    }
+                }
+                Err(why) => {
+                    let issuer = &this.config.issuer;
+                    tracing::warn!(%issuer, "the keys of the issuer `{issuer}` are not to be had: {why}");
                 }
             }
-            Err(why) => {
-                let issuer = &self.config.issuer;
-                tracing::warn!(%issuer, "the keys of the issuer `{issuer}` are not to be had: {why}");
-            }
-        }
-        *asked = Some(Instant::now());
+            *asked = Some(Instant::now());
+        })
     }
 
     /// Its keys as they are now.
@@ -98,8 +111,7 @@ impl Issuer {
         };
         let set: Set = self.get(place).await?;
         // One key that is not understood is no reason to do without the others.
-        let keys: Vec<Arc<Key>> = set.keys.into_iter().take(MAX_KEYS).filter_map(Key::read).map(Arc::new).collect();
-        if keys.is_empty() { Err("it has no key that signatures can be checked with".to_owned()) } else { Ok(keys) }
+        Ok(set.keys.into_iter().take(MAX_KEYS).filter_map(Key::read).map(Arc::new).collect())
     }
 
     /// Where its keys are, by its metadata: RFC 8414 §3 first, then OpenID Connect Discovery in both its forms.

@@ -22,7 +22,7 @@ const MOST: u64 = 20_000;
 
 /// All issuers at one moment.
 pub(super) struct Issuers {
-    all: Vec<Issuer>,
+    all: Vec<Arc<Issuer>>,
     found: Cache<Digest, Arc<Verdict>>,
 }
 
@@ -36,7 +36,7 @@ struct Verdict {
 
 impl Issuers {
     pub(super) fn new(issuers: &[config::Issuer], net: &Net) -> Self {
-        let all = issuers.iter().map(|issuer| Issuer::new(issuer.clone(), net.clone())).collect();
+        let all = issuers.iter().map(|issuer| Arc::new(Issuer::new(issuer.clone(), net.clone()))).collect();
         Self { all, found: Cache::builder().max_capacity(MOST).time_to_live(KEPT).build() }
     }
 
@@ -117,6 +117,6 @@ fn verdict(issuer: &config::Issuer, claims: Claims) -> Verdict {
     };
     let tags = issuer.tags.iter().filter_map(|(tag, claim)| Some((tag.clone(), claims.all.get(&**claim).and_then(text)?)));
     let tags: BTreeMap<String, String> = tags.collect();
-    let principal = Principal::token(&issuer.issuer, &claims.subject, grants, tags);
+    let principal = Principal::token(&issuer.issuer, &claims.subject, claims.expires.saturating_add(LEEWAY), grants, tags);
     Verdict { principal, audience: claims.audience, expires: claims.expires }
 }

@@ -68,7 +68,8 @@ impl Auth {
 
     /// How many keys an issuer shows that its tokens can be judged with, for `portolan check`; or why none.
     pub async fn probe(issuer: &config::Issuer, net: &Net) -> Result<usize, String> {
-        Issuer::new(issuer.clone(), net.clone()).fetch().await.map(|keys| keys.len())
+        let keys = Issuer::new(issuer.clone(), net.clone()).fetch().await?.len();
+        if keys == 0 { Err("it has no key that signatures can be checked with".to_owned()) } else { Ok(keys) }
     }
 
     /// Where the owner key lies.

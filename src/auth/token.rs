@@ -134,8 +134,6 @@ struct Read {
     scope: Option<OneOrMany>,
     #[serde(default)]
     scp: Option<OneOrMany>,
-    #[serde(flatten)]
-    all: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -166,18 +164,20 @@ pub(super) fn verify(token: &str, claimed: &Claimed, key: &Key) -> Result<Claims
     validation.validate_nbf = true;
     // Of many paths each is a resource of its own, so that is for whoever knows the path.
     validation.validate_aud = false;
-    let read = decode::<Read>(token, &key.with, &validation).map_err(|error| reason(error.kind()))?.claims;
+    let all = decode::<Map<String, Value>>(token, &key.with, &validation).map_err(|error| reason(error.kind()))?.claims;
+    let read: Read =
+        serde_json::from_value(Value::Object(all.clone())).map_err(|_| "the token lacks a claim, or one is of the wrong type")?;
     let now = u64::try_from(now_ms() / 1000).unwrap_or_default();
     if read.exp.saturating_add(LEEWAY) < now || read.nbf.is_some_and(|begins| begins > now.saturating_add(LEEWAY)) {
         return Err("the token has ended, or has not begun");
     }
-    if read.sub.is_empty() || read.sub.len() > 255 {
-        return Err("the token's subject is empty, or too long");
+    if read.sub.is_empty() || read.sub.len() > 255 || read.sub.chars().any(char::is_control) {
+        return Err("the token's subject is empty, too long, or no text that can be written down");
     }
     let listed = |scopes: Option<OneOrMany>| scopes.map(OneOrMany::all).unwrap_or_default();
     let scopes: Vec<String> =
         [listed(read.scope), listed(read.scp)].concat().iter().flat_map(|scopes| scopes.split(' ').map(str::to_owned)).collect();
-    Ok(Claims { subject: read.sub, audience: read.aud.all(), scopes, expires: read.exp, all: read.all })
+    Ok(Claims { subject: read.sub, audience: read.aud.all(), scopes, expires: read.exp, all })
 }
 
 fn reason(kind: &jsonwebtoken::errors::ErrorKind) -> &'static str {

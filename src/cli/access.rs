@@ -9,7 +9,7 @@ use super::output::{as_json, date, list, print, table, text};
 /// What to block.
 #[derive(Args, Debug)]
 pub struct Block {
-    /// `all`, `server:NAME`, `tool:SERVER__TOOL`, `model:NAME`, `key:ID`, or `subject:ID`
+    /// `all`, `server:NAME`, `tool:SERVER__TOOL`, `provider:NAME`, `model:NAME`, `key:ID`, or `subject:ID`
     target: String,
     /// Why, for whoever finds it blocked later
     #[arg(long, default_value = "")]
@@ -22,6 +22,9 @@ pub(super) async fn block(client: &Client, Block { target, reason }: Block) -> R
         as_json(&made);
     } else {
         print(&format!("{target} is blocked: what was under way has ended, and what comes is refused.\n"));
+        if made.get("known").and_then(Value::as_bool) == Some(false) {
+            eprintln!("But there is nothing of that name now, so look whether it is written right; the block holds should it come.");
+        }
         eprintln!("`portolan unblock {target}` lifts it.");
     }
     Ok(())

@@ -6,6 +6,7 @@ mod chat;
 mod client;
 mod connection;
 mod context;
+mod journal;
 mod key;
 mod model;
 mod output;
@@ -56,6 +57,10 @@ pub enum Command {
     },
     /// What is blocked, by whom and why
     Blocks,
+    /// Who asked for what, and what came of it
+    Journal(journal::Journal),
+    /// Answers, tokens and cost, added up
+    Usage(journal::Usage),
     /// What runs, what is held, what is wrong
     Status,
     /// MCP over standard streams, for clients that know nothing else
@@ -80,6 +85,8 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
             Command::Block(block) => access::block(&client, block).await,
             Command::Unblock { target } => access::unblock(&client, target).await,
             Command::Blocks => access::show(&client).await,
+            Command::Journal(wish) => journal::journal(&client, wish).await,
+            Command::Usage(wish) => journal::usage(&client, wish).await,
             Command::Status => status::run(&client).await,
             Command::Stdio { server } => stdio::run(client, server).await,
         },

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -26,9 +27,9 @@ const IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 /// How many answers back a turn that is remembered may lie.
 const BACK: usize = 256;
 
-/// What is remembered of all conversations. Cheap to clone.
+/// What is remembered of all conversations, and how often all of it was forgotten. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Memo(Cache<Digest, Arc<Entry>>);
+pub(super) struct Memo(Cache<Digest, Arc<Entry>>, Arc<AtomicU64>);
 
 /// What is remembered of one.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,8 @@ pub(super) enum State {
 /// One turn of a conversation.
 pub(super) struct Turn {
     memo: Memo,
+    /// How often all was forgotten before it.
+    epoch: u64,
     key: Digest,
     entry: Arc<Entry>,
     /// How many items the client sent.
@@ -81,7 +84,7 @@ pub(super) struct Turn {
 impl Default for Memo {
     fn default() -> Self {
         let weigh = |_: &Digest, entry: &Arc<Entry>| u32::try_from(entry.weight()).unwrap_or(u32::MAX);
-        Self(Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_idle(IDLE).build())
+        Self(Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_idle(IDLE).build(), Arc::default())
     }
 }
 
@@ -98,12 +101,15 @@ impl Entry {
 }
 
 impl Memo {
+    /// Forgets all conversations, those that are under way as well.
     pub(super) fn forget(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
         self.0.invalidate_all();
     }
 
     /// Looks for what is known of the conversation that a request goes on with.
     pub(super) fn open(&self, principal: &Principal, request: &Request, tags: &BTreeMap<String, String>) -> Result<Turn, Error> {
+        let epoch = self.1.load(Ordering::Relaxed);
         let items = request.said()?;
         // Many people may come with one key: what an application says of them keeps them apart.
         let system = request.get("system").or_else(|| request.get("instructions")).unwrap_or_default();
@@ -129,7 +135,7 @@ impl Memo {
             Arc::make_mut(&mut entry).inserts.retain(stands);
         }
         let key = prefixes.last().copied().unwrap_or_else(|| Digest::of("portolan/conversation", b""));
-        Ok(Turn { memo: self.clone(), key, entry, sent, begun: 0, state })
+        Ok(Turn { memo: self.clone(), epoch, key, entry, sent, begun: 0, state })
     }
 }
 
@@ -201,7 +207,10 @@ impl Turn {
 
     /// Also when there is nothing to put back: then that is what is known.
     fn save(&self) {
-        self.memo.0.insert(self.key, self.entry.clone());
+        // What was to be forgotten meanwhile does not come back by this.
+        if self.memo.1.load(Ordering::Relaxed) == self.epoch {
+            self.memo.0.insert(self.key, self.entry.clone());
+        }
     }
 
     fn insert(&mut self, at: usize, what: What) {

@@ -21,6 +21,7 @@ mod tools;
 mod turn;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -101,7 +102,10 @@ impl Completions {
         // A history is looked through only where something could have been put into it.
         let mut joint = Joint::default();
         if named || with_tools || request.asks_for_thought() {
-            joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
+            let model = request.model().to_owned();
+            let act = Act { model: Some(&model), ..Act::of(principal) };
+            let joining = pin!(Box::pin(self.join(principal, &route, &asked, &mut request, named)));
+            joint = self.0.blocks.guard(&act, joining).await??;
         }
         let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.targets(principal), self.0.federation.clone());
@@ -190,7 +194,10 @@ impl Completions {
         tags: &BTreeMap<String, String>,
     ) -> Result<Route, Error> {
         let act = Act { model: Some(request.model()), ..Act::of(principal) };
-        self.0.blocks.check(&act)?;
+        // Whoever may not use it is not told that it is blocked.
+        if principal.grants().model(request.model()) {
+            self.0.blocks.check(&act)?;
+        }
         let facts = Facts { endpoint, stream: request.stream(), tags, request: Some(request) };
         self.0.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
     }

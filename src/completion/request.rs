@@ -1,6 +1,7 @@
 //! What a caller asks of the gateway itself, by headers, by the body's `portolan` field, or by MCP tool objects.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,6 +24,8 @@ pub struct Asked {
     pub tags: BTreeMap<String, String>,
     /// Whether the answer shall say what was joined in.
     pub report: bool,
+    /// The id of the request, for the journal.
+    pub request: Option<Arc<str>>,
 }
 
 /// A server whose tools a request asks for: `{"type":"mcp","server_label":…}`, or an entry of `mcp_servers`.

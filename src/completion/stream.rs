@@ -15,7 +15,7 @@ use super::error::Error;
 use super::tool_loop::{Loop, Whole, say};
 use super::turn;
 use crate::domain::{RawObject, Usage, raw};
-use crate::llm::{self, Call, Dialect, Endpoint, Events, Piece, Reply, Request, Route, Target};
+use crate::llm::{self, Call, Dialect, Endpoint, Events, Piece, Ran, Reply, Request, Route, Target};
 use crate::net::Event;
 use crate::policy::Blocked;
 
@@ -228,8 +228,8 @@ impl Loop {
                 let mut running = self.running(&calls);
                 let mut ran = Vec::with_capacity(calls.len());
                 loop {
-                    match timeout_at(deadline, running.next()).await {
-                        Err(_) => { yield Err(Error::Deadline(limit)); return; }
+                    match next_ran(&mut running, deadline, limit, &mut blocked).await {
+                        Err(error) => { yield Err(error); return; }
                         Ok(None) => break,
                         Ok(Some((one, ms))) => {
                             self.report.ran(&one.call.name, ms, one.outcome.is_ok());
@@ -263,11 +263,24 @@ impl Loop {
 /// The next events, until the alarm rings or the operator blocks them. There is one alarm for a whole stream: setting one for each event costs more than
 /// passing it on.
 async fn next_of(events: &mut Events, alarm: Pin<&mut Sleep>, limit: Duration, blocked: &mut Ban) -> Option<Result<Vec<Event>, Error>> {
+    // Whoever is ready: a provider that has always more to say must not outlive either end.
     tokio::select! {
-        biased;
         next = events.next() => next.map(|next| next.map_err(Error::Provider)),
         () = alarm => Some(Err(Error::Deadline(limit))),
         blocked = blocked => Some(Err(Error::Blocked(blocked))),
+    }
+}
+
+/// The next call of tools that has run, until the deadline or the operator ends them.
+async fn next_ran(
+    running: &mut BoxStream<'static, (Ran, u128)>,
+    deadline: Instant,
+    limit: Duration,
+    blocked: &mut Ban,
+) -> Result<Option<(Ran, u128)>, Error> {
+    tokio::select! {
+        ran = timeout_at(deadline, running.next()) => ran.map_err(|_| Error::Deadline(limit)),
+        blocked = blocked => Err(Error::Blocked(blocked)),
     }
 }
 

@@ -179,7 +179,11 @@ impl Loop {
             let calls: Vec<Call> = answer.calls().cloned().collect();
             if self.all_ours(&calls) {
                 if number < most {
-                    let ran = self.execute(&calls).await;
+                    let blocked = self.targets.until(request, &target);
+                    let ran = tokio::select! {
+                        ran = self.execute(&calls) => ran,
+                        why = blocked => return Err(Error::Blocked(why)),
+                    };
                     say(request, &answer, &ran)?;
                     told.extend(shown(answer, ran));
                 }

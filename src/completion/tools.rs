@@ -1,6 +1,7 @@
 //! The tools that are joined into a request: which they are, whom they run for, and how one is run.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -20,6 +21,8 @@ pub(super) struct Tools {
     offered: HashMap<String, Offered>,
     /// The tools of the servers that the client named, as it is told of them.
     listed: Vec<Listed>,
+    /// The id of the request that they run for.
+    request: Option<Arc<str>>,
 }
 
 /// One tool, by its function's name.
@@ -44,7 +47,7 @@ impl Tools {
         asked: &Asked,
         request: &mut Request,
     ) -> Result<Self, Error> {
-        let mut tools = Self::default();
+        let mut tools = Self { request: asked.request.clone(), ..Self::default() };
         let mut functions: Vec<OfferedTool> = Vec::new();
         for mcp in &asked.mcp {
             let field = if request.dialect() == Dialect::Messages { "mcp_servers" } else { "tools" };
@@ -128,7 +131,7 @@ impl Tools {
         let written = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
         let arguments = crate::domain::raw_string(written.to_owned()).map_err(|error| format!("the arguments are not JSON: {error}"))?;
         let params = Params::default().with("name", &call.name).with("arguments", &arguments);
-        let caller = Caller::new(&tool.principal, None);
+        let caller = Caller { request: self.request.clone(), ..Caller::new(&tool.principal, None) };
         tracing::debug!(gen_ai.tool.name = %call.name, caller = %tool.principal.id(), "an agent loop calls `{}`", call.name);
         let result = federation.request(&caller, Scope::All, "tools/call", params).await.map_err(|error| error.message)?;
         read_result(&result)

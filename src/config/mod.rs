@@ -8,6 +8,7 @@ mod auth;
 mod context;
 mod data_dir;
 mod error;
+mod journal;
 mod limits;
 mod mcp;
 mod models;
@@ -32,6 +33,7 @@ pub use auth::{Auth, Issuer, Resource};
 pub use context::Context;
 pub use data_dir::data_dir;
 pub use error::Error;
+pub use journal::Journal;
 pub use limits::Limits;
 pub use mcp::Mcp;
 pub use models::{Model, Price, Strategy, Target, When};
@@ -71,6 +73,8 @@ pub struct Config {
     pub context: Context,
     /// Bounds.
     pub limits: Limits,
+    /// What is on record.
+    pub journal: Journal,
     /// Logs.
     pub telemetry: Telemetry,
 }
@@ -118,6 +122,7 @@ impl Config {
         self.server.check()?;
         self.storage.file(Path::new("."))?;
         self.limits.check()?;
+        self.journal.check()?;
         self.telemetry.check()?;
         self.registry.check()?;
         for (name, provider) in self.providers.iter().flatten() {
@@ -173,6 +178,10 @@ impl Config {
             return Err(Error::wrong(format!("{at}.embed"), why));
         }
         let server = source.server.as_ref().and_then(|name| self.mcp.servers.get(name));
+        if self.auth.issuers.len() > 1 && source.variables().iter().any(|variable| matches!(variable, Variable::CallerSubject)) {
+            let why = "asks for `caller.subject`, which two issuers may give to two people; ask for `caller.id`";
+            return Err(Error::wrong(at, why));
+        }
         let apart = server.is_some_and(|server| server.isolation != Isolation::Shared);
         if apart && source.scope == Some(Sharing::Shared) {
             let why = "cannot be `shared`, for its server keeps callers apart (`isolation`); write `caller`, or leave it out";

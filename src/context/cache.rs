@@ -4,6 +4,7 @@
 //! by another, and a text that depends on the request is found only by one that asks the same.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -66,6 +67,8 @@ pub(super) fn key(source: &str, sharing: Sharing, caller: &str, question: &Value
 pub(super) struct Texts {
     fresh: Cache<Key, Arc<Kept>>,
     older: Cache<Key, Arc<Kept>>,
+    /// How often all were forgotten.
+    epoch: AtomicU64,
 }
 
 /// An entry lives as long as its source and its server say; the second one, for some of the source's lifetimes.
@@ -85,12 +88,14 @@ impl Default for Texts {
     fn default() -> Self {
         let weigh = |_: &Key, kept: &Arc<Kept>| u32::try_from(kept.fetched.weight() + 256).unwrap_or(u32::MAX);
         let cache = || Cache::builder().max_capacity(CAPACITY).weigher(weigh).expire_after(Lifetime).build();
-        Self { fresh: cache(), older: cache() }
+        Self { fresh: cache(), older: cache(), epoch: AtomicU64::new(0) }
     }
 }
 
 impl Texts {
+    /// Forgets all texts, those that are being fetched as well.
     pub(super) fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
         self.fresh.invalidate_all();
         self.older.invalidate_all();
     }
@@ -98,6 +103,11 @@ impl Texts {
     /// A text that holds, or that is fetched now: by one for all who come meanwhile.
     pub(super) async fn get(&self, key: Key, fetch: impl Future<Output = Result<Kept, Missed>>) -> Result<Arc<Kept>, Missed> {
         self.fresh.try_get_with(key, async { fetch.await.map(Arc::new) }).await.map_err(|why| (*why).clone())
+    }
+
+    /// How often all texts were forgotten.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// A text that holds.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use moka::future::Cache;
 use serde_json::{Value, json};
 
-use crate::domain::Digest;
+use crate::domain::{Digest, Principal};
 use crate::llm::{Body, Endpoint, Providers, Request, Target};
+use crate::policy::{Act, Blocks};
 
 /// How long an embedding is used again; a model gives the same one every time.
 const KEPT: Duration = Duration::from_secs(600);
@@ -19,20 +20,24 @@ const MAX_LENGTH: usize = 65_536;
 /// Makes embeddings.
 pub(super) struct Embedder {
     providers: Providers,
+    blocks: Blocks,
     kept: Cache<Digest, Arc<Value>>,
 }
 
 impl Embedder {
-    pub(super) fn new(providers: Providers) -> Self {
+    pub(super) fn new(providers: Providers, blocks: Blocks) -> Self {
         let weigh = |_: &Digest, vector: &Arc<Value>| {
             let length = vector.as_array().map_or(0, Vec::len) * size_of::<Value>();
             u32::try_from(length + 64).unwrap_or(u32::MAX)
         };
-        Self { providers, kept: Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_live(KEPT).build() }
+        Self { providers, blocks, kept: Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_live(KEPT).build() }
     }
 
     /// The embedding of a text by `provider/model`: a list of numbers.
     pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
+        let nobody = Principal::local();
+        let act = Act { target: Some(model), ..Act::of(&nobody) };
+        self.blocks.check(&act).map_err(|blocked| format!("no embedding from `{model}`: {blocked}"))?;
         let key = Digest::of("portolan/embedding", json!([model, text]).to_string().as_bytes());
         self.kept.try_get_with(key, self.ask(model, text)).await.map_err(|why| (*why).clone())
     }

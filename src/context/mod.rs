@@ -28,6 +28,7 @@ use crate::domain::{Principal, clip};
 use crate::federation::Federation;
 use crate::llm::Providers;
 use crate::net::Net;
+use crate::policy::Blocks;
 use cache::{Kept, Missed, Texts, key};
 use embed::Embedder;
 use fill::Values;
@@ -103,7 +104,7 @@ impl Listed<'_> {
 
 impl Context {
     /// The sources of a configuration.
-    pub fn new(config: &crate::config::Context, federation: Federation, net: Net, providers: Providers) -> Self {
+    pub fn new(config: &crate::config::Context, federation: Federation, net: Net, providers: Providers, blocks: Blocks) -> Self {
         let known = |name: &str, source: &Source| {
             let variables = source.variables();
             let values = Values { principal: &Principal::local(), query: Query::default() };
@@ -121,7 +122,7 @@ impl Context {
             sources: config.sources.iter().map(|(name, source)| (name.clone(), known(name, source))).collect(),
             deadline: config.deadline.0,
             max_tokens: usize::try_from(config.max_tokens.get()).unwrap_or(usize::MAX),
-            reader: Reader { federation, net, embedder: Embedder::new(providers) },
+            reader: Reader { federation, net, embedder: Embedder::new(providers, blocks) },
             texts: Texts::default(),
         }))
     }
@@ -241,7 +242,11 @@ impl Context {
                 if sharing == Sharing::Shared && self.sharing(known) == Sharing::Caller {
                     return Err(Missed::Narrowed);
                 }
+                let epoch = self.0.texts.epoch();
                 let found = self.0.reader.read(&known.source, sharing, values, &filled).await?;
+                if self.0.texts.epoch() != epoch {
+                    return Err(Missed::Failed("all texts were to be forgotten while it was fetched".to_owned()));
+                }
                 Ok(self.take_in(known, (sharing, caller, &question), found).await)
             };
             let fetched = match tokio::time::timeout_at(end, self.0.texts.get(key, fetch)).await {

@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
 use crate::domain::{Principal, clip};
-use crate::policy::{Block, Target};
+use crate::policy::{Block, Named, Target};
+use crate::store;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
         Tool::new::<New, _, _>(
             "access_block",
             Class::Add,
-            "Blocks a server, a tool, a model, a key, a subject, or all: what is under way ends, and what comes is refused, until it is unblocked.",
+            "Blocks a server, a tool, a provider, a model, a key, a subject, or all: what is under way ends, and what comes is refused, until it is unblocked.",
             block,
         ),
         Tool::new::<Old, _, _>("access_unblock", Class::Weaken, "Lifts a block.", unblock),
@@ -28,7 +29,7 @@ pub(super) fn tools() -> Vec<Tool> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct New {
-    /// `all`, `server:NAME`, `tool:SERVER__TOOL`, `model:NAME`, `key:ID`, or `subject:ID`.
+    /// `all`, `server:NAME`, `tool:SERVER__TOOL`, `provider:NAME`, `model:NAME`, `key:ID`, or `subject:ID`.
     target: String,
     /// Why, for whoever finds it blocked later.
     #[serde(default)]
@@ -45,30 +46,62 @@ struct Old {
 
 async fn block(parts: Arc<Parts>, principal: Principal, New { target, reason }: New) -> Result<Value, Error> {
     let target: Target = target.parse().map_err(Error::Arguments)?;
-    parts.blocks.add(target.clone(), principal.id(), &clip(&reason, 500)).await?;
-    show(&parts);
-    // Texts of a server that is blocked now may have been put into conversations.
-    parts.completions.load().purge();
-    parts.federation.forget();
+    let known = known(&parts, &target);
+    let (doing, blocked) = (parts.clone(), target.clone());
+    apart(async move {
+        let new = doing.blocks.add(blocked.clone(), principal.id(), &clip(&reason, 500)).await?;
+        doing.registry.hide(&doing.blocks).await;
+        // Its words may have been put into conversations.
+        if new && blocked.speaks() {
+            doing.completions.load().purge();
+            doing.federation.forget();
+        }
+        Ok(())
+    })
+    .await?;
     let blocks = parts.blocks.list();
-    let made = blocks.all().iter().find(|block| block.target == target);
-    Ok(made.map_or_else(|| json!({ "target": target.to_string() }), described))
+    let mut made = blocks.all().iter().find(|block| block.target == target).map_or_else(|| json!({}), described);
+    if let (Some(members), Some(known)) = (made.as_object_mut(), known) {
+        members.insert("known".to_owned(), known.into());
+    }
+    Ok(made)
 }
 
 async fn unblock(parts: Arc<Parts>, _: Principal, Old { target }: Old) -> Result<Value, Error> {
     let target: Target = target.parse().map_err(Error::Arguments)?;
-    let there = parts.blocks.remove(&target).await?;
-    show(&parts);
+    let lifted = target.clone();
+    let there = apart(async move {
+        let there = parts.blocks.remove(&lifted).await?;
+        parts.registry.hide(&parts.blocks).await;
+        Ok(there)
+    })
+    .await?;
     if there { Ok(json!({ "target": target.to_string(), "blocked": false })) } else { Err(Error::Missing("block of", target.to_string())) }
+}
+
+/// Does something whole, also when whoever asked for it leaves.
+async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+    let stopping = || Error::Store(store::Error::Unavailable("the gateway is stopping".to_owned()));
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(stopping()))
+}
+
+/// Whether there is something of that name now; none where nobody can say.
+fn known(parts: &Parts, target: &Target) -> Option<bool> {
+    let completions = parts.completions.load();
+    let router = completions.router();
+    let provider = |name: &str| router.providers().has(name);
+    match target.named() {
+        Named::Server(name) => Some(parts.registry.catalog().servers.contains_key(name)),
+        Named::Tool(name) => Some(parts.federation.tool_names(&Principal::owner()).iter().any(|known| known == name)),
+        Named::Provider(name) => Some(provider(name)),
+        Named::Model(name) => Some(router.named().contains_key(name) || name.split_once('/').is_some_and(|(of, _)| provider(of))),
+        Named::Key(id) => Some(parts.auth.by_id(id).is_some()),
+        Named::All | Named::Subject(_) => None,
+    }
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
     Ok(json!({ "blocks": parts.blocks.list().all().iter().map(described).collect::<Vec<_>>() }))
-}
-
-/// Lets callers see what they may see now.
-fn show(parts: &Parts) {
-    parts.registry.hide(&parts.blocks.list());
 }
 
 fn described(block: &Block) -> Value {

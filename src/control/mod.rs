@@ -6,6 +6,7 @@
 
 mod access;
 mod context;
+mod journal;
 mod keys;
 mod models;
 mod parts;
@@ -15,11 +16,14 @@ mod status;
 mod tool;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::domain::{Principal, clip, raw};
+use crate::journal::{Entry, Outcome};
 use crate::protocol::{Params, RpcError};
 use crate::schema::Strict;
 pub use parts::Parts;
@@ -39,8 +43,16 @@ struct Inner {
 impl Control {
     /// The control server over these parts.
     pub fn new(parts: Parts) -> Self {
-        let tools =
-            [servers::tools(), releases::tools(), keys::tools(), access::tools(), context::tools(), models::tools(), status::tools()];
+        let tools = [
+            servers::tools(),
+            releases::tools(),
+            keys::tools(),
+            access::tools(),
+            journal::tools(),
+            context::tools(),
+            models::tools(),
+            status::tools(),
+        ];
         Self(Arc::new(Inner { parts: Arc::new(parts), tools: tools.into_iter().flatten().collect() }))
     }
 
@@ -84,22 +96,41 @@ impl Control {
         let Some(tool) = self.0.tools.iter().find(|tool| tool.name == name) else {
             return Err(Refusal { code: NO_TOOL, message: format!("there is no control tool `{}`", clip(name, 80)) });
         };
-        let about = serde_json::from_str::<About>(arguments).unwrap_or_default().name.unwrap_or_default();
         let outcome = match serde_json::from_str::<Strict>(arguments) {
             Err(error) => Err(Error::Arguments(error.to_string())),
             Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
-            Ok(Strict(arguments)) => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
+            Ok(Strict(arguments)) if tool.class == Class::Read => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
+            Ok(Strict(arguments)) => self.act(principal, tool, arguments).await,
         };
-        let failed = outcome.is_err();
-        if tool.class != Class::Read {
-            let (about, by) = (clip(&about, 64), principal.id());
-            if failed {
-                tracing::warn!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}, and failed");
-            } else {
-                tracing::info!(control.tool = %name, control.about = %about, principal.id = %by, failed, "`{name}` of `{about}` was asked for by {by}");
+        outcome.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
+    }
+
+    /// Does what changes something: on record before it is done, and what came of it before it is answered.
+    async fn act(&self, principal: &Principal, tool: &Tool, arguments: Value) -> Result<Value, Error> {
+        let (parts, name, start) = (&self.0.parts, tool.name, Instant::now());
+        let about = About::deserialize(&arguments).unwrap_or_default().name.unwrap_or_default();
+        let about = clip(&about, 64);
+        let mut entry = Entry::new("control", principal, &if about.is_empty() { name.to_owned() } else { format!("{name} {about}") });
+        let id = parts.journal.begin(&entry).await.map_err(Error::Unwritable)?;
+        let outcome = tool.run(parts.clone(), principal.clone(), arguments).await;
+        let by = principal.id();
+        entry.ms = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
+        match &outcome {
+            Ok(_) => {
+                tracing::info!(control.tool = %name, control.about = %about, principal.id = %by, "`{name}` of `{about}` was asked for by {by}");
+                entry.outcome = Outcome::Ok;
+            }
+            Err(error) => {
+                let code = error.code();
+                tracing::warn!(control.tool = %name, control.about = %about, principal.id = %by, "`{name}` of `{about}` was asked for by {by}, and failed: {code}");
+                (entry.outcome, entry.detail) = (Outcome::Failed, Some(code.to_owned()));
             }
         }
-        outcome.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
+        // It is done and on record as begun; that much must do.
+        if let Err(why) = parts.journal.end(id, &entry).await {
+            tracing::error!("what came of `{name}` of `{about}` could not be put on record: {why}");
+        }
+        outcome
     }
 
     /// The control tools as operations of OpenAPI 3.1: of each its name, what it does, and the schema of its arguments.

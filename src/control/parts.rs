@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::auth::Auth;
 use crate::completion::Completions;
 use crate::federation::Federation;
+use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
@@ -22,6 +23,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The kill switch.
     pub blocks: Blocks,
+    /// What is on record.
+    pub journal: Journal,
     /// The servers as callers see them.
     pub federation: Federation,
     /// Models and context, as the configuration of this moment has them.

@@ -147,6 +147,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
     let state = parts.upstreams.state(&entry.spec.name);
     let word = match &state {
         _ if !entry.enabled => "disabled",
+        _ if parts.blocks.list().of_server(entry.spec.name.as_str()).is_some() => "blocked",
         _ if entry.release.is_none() && entry.held.is_some() => "held",
         // Connected, but its definitions are not read yet.
         State::Ready(_) if entry.release.is_none() => "connecting",

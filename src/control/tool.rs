@@ -37,6 +37,8 @@ pub(super) enum Error {
     NotAdded { name: String, why: String },
     #[error("there is no {0} `{1}`")]
     Missing(&'static str, String),
+    #[error("nothing was done, for it could not be put on record: {0}")]
+    Unwritable(store::Error),
     #[error(transparent)]
     Registry(#[from] registry::Error),
     #[error(transparent)]
@@ -51,6 +53,7 @@ impl Error {
         match self {
             Self::Arguments(_) => "invalid_arguments",
             Self::OwnerOnly(_) => "owner_only",
+            Self::Unwritable(_) => "journal_unavailable",
             Self::Address(_) => "url_not_allowed",
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
             Self::Missing(..) | Self::Registry(registry::Error::NoServer(_)) | Self::Context(context::Error::Unknown { .. }) => "not_found",

@@ -17,6 +17,8 @@ struct Inner {
     grants: Grants,
     tags: BTreeMap<String, String>,
     owner: bool,
+    /// When the credential ends, in seconds since the Unix epoch.
+    ends: Option<u64>,
 }
 
 impl Principal {
@@ -35,18 +37,20 @@ impl Principal {
         Self::build(format!("key:{id}"), Some(id), grants, tags, false)
     }
 
-    /// The subject of an issuer's access token.
-    pub fn token(issuer: &str, subject: &str, grants: Grants, tags: BTreeMap<String, String>) -> Self {
-        Self::build(format!("subject:{subject}@{issuer}"), Some(subject), grants, tags, false)
+    /// The subject of an issuer's access token, which ends at a time in seconds since the Unix epoch.
+    pub fn token(issuer: &str, subject: &str, ends: u64, grants: Grants, tags: BTreeMap<String, String>) -> Self {
+        let (id, subject) = (format!("subject:{subject}@{issuer}"), Some(subject.to_owned()));
+        Self(Arc::new(Inner { id, subject, grants, tags, owner: false, ends: Some(ends) }))
     }
 
     /// The same caller with other grants.
     pub fn with_grants(&self, grants: Grants) -> Self {
-        Self::build(self.id().to_owned(), self.subject(), grants, self.tags().clone(), self.is_owner())
+        let Inner { id, subject, tags, owner, ends, .. } = &*self.0;
+        Self(Arc::new(Inner { id: id.clone(), subject: subject.clone(), grants, tags: tags.clone(), owner: *owner, ends: *ends }))
     }
 
     fn build(id: String, subject: Option<&str>, grants: Grants, tags: BTreeMap<String, String>, owner: bool) -> Self {
-        Self(Arc::new(Inner { id, subject: subject.map(str::to_owned), grants, tags, owner }))
+        Self(Arc::new(Inner { id, subject: subject.map(str::to_owned), grants, tags, owner, ends: None }))
     }
 
     /// A stable name for logs, sessions and cache partitions; never a secret.
@@ -57,6 +61,11 @@ impl Principal {
     /// Who this is by itself: a token's subject, or a key's id. Another issuer may have one of the same name.
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
+    }
+
+    /// When the credential ends, in seconds since the Unix epoch; none where it holds until it is revoked.
+    pub fn ends(&self) -> Option<u64> {
+        self.0.ends
     }
 
     /// Whether this caller came with an issuer's access token.

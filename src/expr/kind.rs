@@ -170,7 +170,7 @@ mod tests {
             ("request.endpoint == 'chatt'", "did you mean `chat`?"),
             ("true && !('embedding' != request.endpoint)", "did you mean `embeddings`?"),
             ("request.endpoint in ['chat', 'response']", "did you mean `responses`?"),
-            ("caller.kind == 'admin'", "one of key, owner, local"),
+            ("caller.kind == 'admin'", "one of key, subject, owner, local"),
         ] {
             let refused = Expression::compile(source).expect_err(source);
             assert!(refused.contains(word), "{source}: {refused}");

@@ -11,7 +11,7 @@ pub(super) const REQUEST: [&str; 4] = ["endpoint", "model", "stream", "tags"];
 
 /// Variables that are one of a few words.
 pub(super) const ONE_OF: [(&str, &[&str]); 2] =
-    [("caller.kind", &["key", "owner", "local"]), ("request.endpoint", &["chat", "messages", "responses", "embeddings"])];
+    [("caller.kind", &["key", "subject", "owner", "local"]), ("request.endpoint", &["chat", "messages", "responses", "embeddings"])];
 
 /// The variables, with what each has.
 pub(super) const VARIABLES: [(&str, &[&str]); 2] = [("caller", &CALLER), ("request", &REQUEST)];

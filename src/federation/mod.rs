@@ -28,6 +28,7 @@ pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
 
 use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
+use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
@@ -49,9 +50,9 @@ struct Inner {
 
 impl Federation {
     /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
-    pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, tool_timeout: Adjustable) -> Self {
+    pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, journal: Journal, tool_timeout: Adjustable) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        Self(Arc::new(Inner { road: Road { registry, upstreams, blocks, tool_timeout }, resources: Resources::default(), view }))
+        Self(Arc::new(Inner { road: Road { registry, upstreams, blocks, journal, tool_timeout }, resources: Resources::default(), view }))
     }
 
     /// Counts up whenever callers may see something else than before.

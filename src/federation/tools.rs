@@ -10,6 +10,7 @@ use super::name::public_uri;
 use super::upstreams::{Errand, Road, refusal};
 use super::view::Scope;
 use crate::domain::{RawObject, clip, raw};
+use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Refused, Release};
 
@@ -20,7 +21,7 @@ impl Road {
         let start = std::time::Instant::now();
         let name = params.string("name").ok_or_else(|| RpcError::params("`params.name` must name a tool"))?;
         let unknown = || {
-            view.blocked(scope, &name)
+            view.blocked(caller.principal, scope, &name)
                 .map_or_else(|| RpcError::params(format!("there is no tool `{}`", clip(&name, 80))), |blocked| refusal(&blocked))
         };
         let (release, shown) = view.tool(scope, &name).ok_or_else(unknown)?;
@@ -28,12 +29,26 @@ impl Road {
         if !caller.principal.grants().tool(release.server.as_str(), &shown.public) {
             return Err(unknown());
         }
+        let mut open = self.journal.open(|| Entry {
+            request: caller.request.clone(),
+            target: Some(shown.record.clone()),
+            ..Entry::new("tool", caller.principal, &shown.public)
+        });
+        let refuse = |mut open: Open, why: &str| {
+            open.add(|entry| entry.detail = Some(why.to_owned()));
+            open.close(Outcome::Refused);
+        };
+        if let Err(why) = self.journal.admit() {
+            refuse(open, "unwritable");
+            return Err(RpcError::new(RpcError::INTERNAL, why.to_string()));
+        }
         let calls = shown.calls.get_or_init(|| Calls::of(release.server.as_str(), &shown.public));
         let arguments = match release.check_arguments(&shown.own, params.get("arguments"), self.registry.validators()) {
             Ok(arguments) => arguments,
             Err(Refused::NoSuchTool) => return Err(unknown()),
             Err(refused) => {
                 calls.note(Verdict::Misfit, start);
+                refuse(open, "invalid_arguments");
                 return Ok(misfit(&name, release, &refused));
             }
         };
@@ -49,6 +64,14 @@ impl Road {
             Err(_) => Verdict::Error,
         };
         calls.note(verdict, start);
+        if let Err(error) = &outcome {
+            open.add(|entry| entry.detail = Some(clip(&error.message, 200)));
+        }
+        open.close(match verdict {
+            Verdict::Ok => Outcome::Ok,
+            Verdict::ToolError => Outcome::ToolError,
+            Verdict::Error | Verdict::Misfit => Outcome::Failed,
+        });
         let result = outcome?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }

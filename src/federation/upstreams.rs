@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use crate::domain::{Adjustable, Principal};
+use crate::journal::Journal;
 use crate::policy::{Act, Blocked, Blocks};
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Entry, Registry};
@@ -22,6 +23,8 @@ pub struct Caller<'a> {
     pub session: Option<&'a str>,
     /// Who hears of progress.
     pub listener: Option<Listener>,
+    /// The id of the request that it is asked for, for the journal.
+    pub request: Option<Arc<str>>,
     /// Adds up how long servers took.
     pub waited: Waited,
 }
@@ -44,7 +47,7 @@ impl Waited {
 impl<'a> Caller<'a> {
     /// A caller who wants no progress.
     pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
-        Self { principal, session, listener: None, waited: Waited::default() }
+        Self { principal, session, listener: None, request: None, waited: Waited::default() }
     }
 }
 
@@ -70,6 +73,7 @@ pub(super) struct Road {
     pub(super) registry: Registry,
     pub(super) upstreams: Upstreams,
     pub(super) blocks: Blocks,
+    pub(super) journal: Journal,
     pub(super) tool_timeout: Adjustable,
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Shown {
     mark: u64,
     /// What is counted of its calls.
     pub(super) calls: OnceLock<Calls>,
+    /// What it is called in the journal: with its release, and the beginning of its digest.
+    pub(super) record: Arc<str>,
 }
 
 /// A list of tools as a result, once it was asked for.
@@ -93,7 +95,7 @@ impl View {
         let shown = |kind: Kind| -> Vec<Shown> {
             let of = |release: &Arc<Release>| {
                 let server = release.server.to_string();
-                let shown = release.manifest.of(kind).map(|definition| Shown::new(&server, definition));
+                let shown = release.manifest.of(kind).map(|definition| Shown::new(&server, release, definition));
                 shown.filter(|shown| kind != Kind::Tool || catalog.blocks.of_tool(&shown.public).is_none()).collect::<Vec<_>>()
             };
             catalog.serving().flat_map(|(_, release)| of(release)).collect()
@@ -166,15 +168,18 @@ impl View {
         self.released(self.tools.get(self.tool_names.at(scope, name)?)?)
     }
 
-    /// Why a tool of that name is shown to nobody, where it is blocked.
-    pub(super) fn blocked(&self, scope: Scope<'_>, name: &str) -> Option<Blocked> {
+    /// Why a tool of that name is shown to nobody, where it is blocked; those who may not use it are not told.
+    pub(super) fn blocked(&self, principal: &Principal, scope: Scope<'_>, name: &str) -> Option<Blocked> {
         let blocks = &self.catalog.blocks;
         let public = match scope {
             Scope::All => name.to_owned(),
             Scope::One(server) => public(server, name),
         };
-        let of_server = || public.split_once("__").and_then(|(server, _)| blocks.of_server(server));
-        blocks.of_tool(&public).or_else(of_server)
+        let (server, _) = public.split_once("__")?;
+        if !principal.grants().tool(server, &public) {
+            return None;
+        }
+        blocks.of_tool(&public).or_else(|| blocks.of_server(server))
     }
 
     /// The entry of a release's server, for a caller who may see it.
@@ -210,7 +215,7 @@ impl View {
 }
 
 impl Shown {
-    fn new(server: &str, definition: &Definition) -> Self {
+    fn new(server: &str, release: &Release, definition: &Definition) -> Self {
         let own = definition.name.clone();
         let (key, public) = match definition.kind {
             Kind::Template => ("uriTemplate", public_uri(server, &own)),
@@ -226,7 +231,8 @@ impl Shown {
             Err(_) => body.clone(),
         };
         let mark = hash(&*body);
-        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new() }
+        let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
+        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), record }
     }
 
     /// Whether its definition says that it only reads.

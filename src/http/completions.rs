@@ -13,6 +13,7 @@ use super::body::read_json;
 use super::caller::ModelCaller;
 use super::error::{ApiError, Shape};
 use super::meters::Meter;
+use super::record::Record;
 use super::sse;
 use super::state::State;
 use super::timing::Elsewhere;
@@ -53,8 +54,10 @@ pub(super) async fn count_tokens(
     let (headers, body) = read_json(request, state.settings.load().body).await?;
     let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
     pass_headers(&mut request, &headers)?;
-    let completions = state.completions.load_full();
-    Ok(respond(completions.count(&principal, request, asked(&headers)?).await?, "count_tokens", Shape::Messages, start))
+    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
+    let record = Record::open(&state, &completions, "count_tokens", &principal, &request, &asked)?;
+    let answer = completions.count(&principal, request, asked).await;
+    respond(answer, record, "count_tokens", Shape::Messages, start)
 }
 
 /// `POST /v1/embeddings`.
@@ -62,8 +65,10 @@ pub(super) async fn embed(Shared(state): Shared<State>, ModelCaller(principal): 
     let start = Instant::now();
     let (headers, body) = read_json(request, state.settings.load().body).await?;
     let request = Request::parse_embeddings(&body).map_err(crate::completion::Error::from)?;
-    let completions = state.completions.load_full();
-    Ok(respond(completions.embed(&principal, request, asked(&headers)?).await?, "embeddings", Shape::Chat, start))
+    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
+    let record = Record::open(&state, &completions, "embeddings", &principal, &request, &asked)?;
+    let answer = completions.embed(&principal, request, asked).await;
+    respond(answer, record, "embeddings", Shape::Chat, start)
 }
 
 async fn complete(state: &State, principal: &Principal, request: Post, dialect: Dialect) -> Result<Response, ApiError> {
@@ -73,16 +78,18 @@ async fn complete(state: &State, principal: &Principal, request: Post, dialect: 
     if dialect == Dialect::Messages {
         pass_headers(&mut request, &headers)?;
     }
-    let completions = state.completions.load_full();
-    let answer = completions.complete(principal, request, asked(&headers)?).await?;
     let (operation, shape) = match dialect {
         Dialect::Chat => ("chat", Shape::Chat),
         Dialect::Messages => ("messages", Shape::Messages),
         Dialect::Responses => ("responses", Shape::Responses),
     };
-    Ok(respond(answer, operation, shape, start))
+    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
+    let record = Record::open(state, &completions, operation, principal, &request, &asked)?;
+    let answer = completions.complete(principal, request, asked).await;
+    respond(answer, record, operation, shape, start)
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TAGS: HeaderName = HeaderName::from_static("x-portolan-tags");
 const TOOLS: HeaderName = HeaderName::from_static("x-portolan-tools");
 /// Both what is asked for and what was joined in.
@@ -93,7 +100,8 @@ fn asked(headers: &HeaderMap) -> Result<Asked, ApiError> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let names = |name: &HeaderName| text(name).map(split_names).unwrap_or_default();
     let tags = text(&TAGS).map(split_tags).transpose()?.unwrap_or_default();
-    Ok(Asked { context: names(&CONTEXT), tools: names(&TOOLS), tags, ..Asked::default() })
+    let request = text(&REQUEST_ID).map(Into::into);
+    Ok(Asked { context: names(&CONTEXT), tools: names(&TOOLS), tags, request, ..Asked::default() })
 }
 
 /// Headers of Anthropic's clients that go to Anthropic as they are.
@@ -120,24 +128,40 @@ const MODEL: HeaderName = HeaderName::from_static("x-portolan-model");
 const CACHE: HeaderName = HeaderName::from_static("x-portolan-cache");
 const DROPPED: HeaderName = HeaderName::from_static("x-portolan-dropped");
 
-/// An answer with the headers that say where it came from.
-fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant) -> Response {
+/// An answer with the headers that say where it came from. Whatever comes of it is on record.
+fn respond(
+    answer: Result<Answer, crate::completion::Error>,
+    mut record: Record,
+    operation: &'static str,
+    shape: Shape,
+    start: Instant,
+) -> Result<Response, ApiError> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Err(record.failed(ApiError::from(error))),
+    };
     let (meta, mut response) = match answer {
         Answer::Json(meta, body, usage) => {
             Meter::of(operation, &meta.model).note(start.elapsed(), usage);
+            record.took(&meta.model, usage);
+            record.done();
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             (meta, response)
         }
         Answer::Stream(meta, mut events) => {
             let mut model = meta.model.clone();
+            record.took(&model, None);
             let bytes = async_stream::stream! {
                 let (mut usage, mut place) = (None, None);
                 while let Some(item) = events.next().await {
                     match item {
                         Ok(sent) => {
-                            usage = sent.usage.or(usage);
-                            model = sent.model.unwrap_or(model);
+                            if sent.usage.is_some() || sent.model.is_some() {
+                                usage = sent.usage.or(usage);
+                                model = sent.model.unwrap_or(model);
+                                record.took(&model, usage);
+                            }
                             place = sent.place.or(place);
                             if !sent.bytes.is_empty() {
                                 yield sent.bytes;
@@ -145,12 +169,15 @@ fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant
                         }
                         Err(error) => {
                             tracing::warn!("a stream of {model} ended with an error: {error}");
-                            yield Bytes::from(shape.last_event(&ApiError::from(error), place.take()));
-                            break;
+                            Meter::of(operation, &model).note(start.elapsed(), usage);
+                            let error = record.failed(ApiError::from(error));
+                            yield Bytes::from(shape.last_event(&error, place.take()));
+                            return;
                         }
                     }
                 }
                 Meter::of(operation, &model).note(start.elapsed(), usage);
+                record.done();
             };
             (meta, sse::response(bytes.boxed()))
         }
@@ -166,5 +193,5 @@ fn respond(answer: Answer, operation: &'static str, shape: Shape, start: Instant
     set(CONTEXT, &meta.context);
     set(CACHE, meta.memo);
     set(DROPPED, &meta.dropped);
-    response
+    Ok(response)
 }

@@ -29,9 +29,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Answers a request.
-pub(super) async fn answer(state: &State, router: &Router, request: Request<Incoming>) -> Response {
+pub(super) async fn answer(state: &State, router: &Router, mut request: Request<Incoming>) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
+    // Whoever puts the request on record finds it there.
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let (path, route) = (uri.path(), paths::route(uri.path()));
     let span = tracing::info_span!("request", request.id = id.to_str().unwrap_or_default(), http.method = %method, http.route = route);
@@ -39,6 +41,7 @@ pub(super) async fn answer(state: &State, router: &Router, request: Request<Inco
     let wished = origin.as_ref().and_then(|_| request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned());
     let probe = matches!(path, paths::LIVE | paths::READY);
     let guarded = if probe { Ok(()) } else { guard(request.headers(), &uri, &state.settings.load(), state.is_open()) };
+    let welcome = guarded.is_ok();
     let mut response = match guarded {
         Err(error) => error.into_response(),
         Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
@@ -59,7 +62,7 @@ pub(super) async fn answer(state: &State, router: &Router, request: Request<Inco
     headers.insert(REQUEST_ID, id);
     headers.insert(SERVER_TIMING, timing(took.saturating_sub(elsewhere), elsewhere));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Some(origin) = origin.filter(|_| status != StatusCode::FORBIDDEN) {
+    if let Some(origin) = origin.filter(|_| welcome) {
         allow(headers, origin, wished);
     }
     count(route, status);
@@ -147,7 +150,7 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValu
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, x-portolan-cache, \
+            "www-authenticate, mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, x-portolan-cache, \
              x-portolan-dropped, server-timing",
         ),
     );

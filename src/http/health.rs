@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 
 use super::caller::Caller;
+use super::error::ApiError;
 use super::state::State;
 
 /// The process runs.
@@ -17,9 +18,15 @@ pub(super) async fn ready(Shared(state): Shared<State>) -> (StatusCode, &'static
     if state.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-/// Prometheus.
-pub(super) async fn metrics(Shared(state): Shared<State>, Caller(_): Caller) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
+/// Prometheus: for keys of any grant, and for whoever may come in without one. It names servers, tools and models, so a token
+/// needs the grant `admin`: tokens are many people's.
+pub(super) async fn metrics(Shared(state): Shared<State>, Caller(principal): Caller) -> Result<impl IntoResponse, ApiError> {
+    let grants = principal.grants();
+    let enough = if principal.is_of_token() { grants.admin } else { !grants.names().is_empty() };
+    if !enough {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_grant", "this credential lacks the grant `admin`, which metrics need"));
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()))
 }
 
 /// What there is here, for whoever opens the address in a browser.

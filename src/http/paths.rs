@@ -10,7 +10,6 @@ use super::state::State;
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
 pub(super) const TARGET: &str = "/mcp/{target}";
-pub(super) const CONTROL: &str = "/mcp/portolan";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const RESPONSES: &str = "/v1/responses";
 pub(super) const RESPONSE: &str = "/v1/responses/{id}";

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use url::Url;
 
@@ -40,21 +41,21 @@ impl Resources {
 
     /// The names of the resource that a path belongs to.
     pub(super) fn of(&self, path: &str) -> Cow<'_, [String]> {
-        match self.path(path) {
+        match &*self.path(path) {
             "/v1" => Cow::Borrowed(&self.models),
-            "/mcp" => Cow::Borrowed(&self.mcp),
+            paths::AGGREGATE => Cow::Borrowed(&self.mcp),
             own => Cow::Owned(self.bases.iter().map(|base| format!("{base}{own}")).collect()),
         }
     }
 
-    /// The path of the resource that a path belongs to.
-    fn path<'p>(&self, path: &'p str) -> &'p str {
+    /// The path of the resource that a path belongs to, by the name that the path means and not by how it is written.
+    fn path(&self, path: &str) -> Cow<'static, str> {
         if path == "/v1" || path.starts_with("/v1/") {
-            "/v1"
-        } else if self.per_path && path.starts_with(paths::BELOW_AGGREGATE) {
-            path
-        } else {
-            paths::AGGREGATE
+            return Cow::Borrowed("/v1");
+        }
+        match target(path).filter(|_| self.per_path) {
+            Some(name) => Cow::Owned(format!("{}{name}", paths::BELOW_AGGREGATE)),
+            None => Cow::Borrowed(paths::AGGREGATE),
         }
     }
 
@@ -74,6 +75,13 @@ impl Resources {
     }
 }
 
+/// The server, or whatever else stands below `/mcp`, that a path names; none where no such thing can have that name.
+fn target(path: &str) -> Option<String> {
+    let name = percent_decode_str(path.strip_prefix(paths::BELOW_AGGREGATE)?).decode_utf8().ok()?;
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    plain.then(|| name.into_owned())
+}
+
 /// The challenge of a request without the credential it needs (RFC 6750 §3, RFC 9728 §5.1).
 pub(super) fn challenge(state: &State, path: &str, headers: &HeaderMap, error: Option<(&str, &str)>) -> String {
     if !state.auth.has_issuers() {
@@ -88,11 +96,14 @@ pub(super) fn challenge(state: &State, path: &str, headers: &HeaderMap, error: O
     format!("Bearer {}{}resource_metadata=\"{metadata}\"", error.unwrap_or_default(), scope.unwrap_or_default())
 }
 
+/// What the control server is called below `/mcp`.
+const CONTROL: &str = "portolan";
+
 /// Whether grants open the door at a path.
 fn opens(grants: &Grants, path: &str) -> bool {
     if path.starts_with("/v1/") {
         grants.models
-    } else if path == paths::CONTROL || path.starts_with("/api/") {
+    } else if path.starts_with("/api/") || target(path).is_some_and(|name| name == CONTROL) {
         grants.admin
     } else {
         grants.mcp
@@ -148,6 +159,8 @@ mod tests {
         assert_eq!(*shared.of("/mcp/github"), ["https://gw.test/mcp".to_owned()]);
         assert_eq!(*shared.of("/v1/models"), ["https://gw.test/v1".to_owned()]);
         let own = resources("https://gw.test", Resource::PerPath);
+        assert_eq!(*own.of("/mcp/git%68ub"), ["https://gw.test/mcp/github".to_owned()], "however it is written");
+        assert_eq!(*own.of("/mcp/a\",x=\"b"), ["https://gw.test/mcp".to_owned()], "nothing can have that name");
         assert_eq!(*own.of("/mcp/github"), ["https://gw.test/mcp/github".to_owned()]);
         assert_eq!(*own.of("/mcp"), ["https://gw.test/mcp".to_owned()]);
     }

@@ -16,6 +16,7 @@ use crate::auth::Auth;
 use crate::completion::Completions;
 use crate::control::Control;
 use crate::federation::Federation;
+use crate::journal::Journal;
 use crate::policy::Blocks;
 
 /// What a configuration says of the wire.
@@ -53,6 +54,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The kill switch.
     pub blocks: Blocks,
+    /// What is on record.
+    pub journal: Journal,
     /// Servers.
     pub federation: Federation,
     /// Administration.
@@ -72,9 +75,11 @@ pub struct Parts {
 
 impl State {
     /// The shared state of a gateway that is not ready yet.
+    #[allow(clippy::too_many_arguments)] // Each is a part of its own, and they are joined here.
     pub fn new(
         auth: Auth,
         blocks: Blocks,
+        journal: Journal,
         federation: Federation,
         control: Control,
         completions: Arc<ArcSwap<Completions>>,
@@ -85,6 +90,7 @@ impl State {
         Self(Arc::new(Parts {
             auth,
             blocks,
+            journal,
             federation,
             control,
             completions,

@@ -12,6 +12,9 @@ use super::target::Target;
 use crate::domain::now_ms;
 use crate::store::{BlockRow, Error, Store};
 
+/// Most blocks: each is looked at with each request.
+const MOST: usize = 1_000;
+
 /// The kill switch. Cheap to clone.
 #[derive(Clone)]
 pub struct Blocks(Arc<Inner>);
@@ -34,11 +37,20 @@ impl Blocks {
         self.0.list.borrow().clone()
     }
 
-    /// Blocks something, from when this returns, also over restarts. What is blocked already keeps its time and its reason.
-    pub async fn add(&self, target: Target, by: &str, reason: &str) -> Result<(), Error> {
+    /// Blocks something, from when this returns, also over restarts; false when it was blocked already, and keeps its time and
+    /// its reason.
+    pub async fn add(&self, target: Target, by: &str, reason: &str) -> Result<bool, Error> {
+        let list = self.list();
+        if list.all().iter().any(|block| block.target == target) {
+            return Ok(false);
+        }
+        if list.all().len() >= MOST {
+            return Err(Error::Unavailable(format!("there are {MOST} blocks already; lift some, or block what they have in common")));
+        }
         let row = BlockRow { target: target.to_string(), by: by.to_owned(), at_ms: now_ms(), reason: reason.to_owned() };
         let store = self.0.store.clone();
-        self.change(async move { store.add_block(&row).await }).await
+        self.change(async move { store.add_block(&row).await }).await?;
+        Ok(true)
     }
 
     /// Lifts a block; false when there is none.

@@ -27,6 +27,7 @@ fn say(target: &Target) -> String {
         Kind::All => "the operator has blocked this gateway for now".to_owned(),
         Kind::Server => format!("the operator has blocked the server `{}`", target.name),
         Kind::Tool => format!("the operator has blocked the tool `{}`", target.name),
+        Kind::Provider => format!("the operator has blocked the provider `{}`", target.name),
         Kind::Model => format!("the operator has blocked the model `{}`", target.name),
         Kind::Key => "the operator has blocked this key".to_owned(),
         Kind::Subject => "the operator has blocked this subject's tokens".to_owned(),
@@ -55,6 +56,7 @@ impl List {
                 Kind::All => true,
                 Kind::Server => act.server == name,
                 Kind::Tool => act.tool == name,
+                Kind::Provider => act.target.is_some_and(|own| provider_of(own) == target.name),
                 Kind::Model => act.model == name || act.target == name,
                 Kind::Key | Kind::Subject => is_of(target, act.principal),
             }
@@ -78,8 +80,18 @@ impl List {
 
     /// Why nobody sees a model of this name.
     pub fn of_model(&self, model: &str) -> Option<Blocked> {
-        self.find(|target| target.kind == Kind::All || (target.kind == Kind::Model && target.name == model))
+        self.find(|target| match target.kind {
+            Kind::All => true,
+            Kind::Provider => provider_of(model) == target.name && model.len() > target.name.len(),
+            Kind::Model => target.name == model,
+            _ => false,
+        })
     }
+}
+
+/// The provider of `provider/model`.
+fn provider_of(target: &str) -> &str {
+    target.split('/').next().unwrap_or_default()
 }
 
 /// Whether a block of a key or a subject is of this caller.

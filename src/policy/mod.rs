@@ -1,6 +1,6 @@
 //! What may be done now: the kill switch.
 //!
-//! A block names a server, a tool, a model, a key, a subject, or all. Whoever works for a caller holds its [`Act`] up to
+//! A block names a server, a tool, a provider, a model, a key, a subject, or all. Whoever works for a caller holds its [`Act`] up to
 //! the [`Blocks`]: before it begins, and while it goes on. So a block ends what is under way and refuses what comes.
 
 mod act;
@@ -11,4 +11,4 @@ mod target;
 pub use act::Act;
 pub use blocks::Blocks;
 pub use list::{Block, Blocked, List};
-pub use target::Target;
+pub use target::{Named, Target};

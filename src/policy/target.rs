@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Server,
     /// A tool, by its public name.
     Tool,
+    /// A provider of models.
+    Provider,
     /// A model, by the name it is called by, or by `provider/model`.
     Model,
     /// An API key, by its id.
@@ -27,8 +29,14 @@ pub(super) enum Kind {
 }
 
 /// The kinds that have names.
-const NAMED: [(&str, Kind); 5] =
-    [("server", Kind::Server), ("tool", Kind::Tool), ("model", Kind::Model), ("key", Kind::Key), ("subject", Kind::Subject)];
+const NAMED: [(&str, Kind); 6] = [
+    ("server", Kind::Server),
+    ("tool", Kind::Tool),
+    ("provider", Kind::Provider),
+    ("model", Kind::Model),
+    ("key", Kind::Key),
+    ("subject", Kind::Subject),
+];
 /// Longest name, in bytes.
 const MAX_NAME: usize = 512;
 
@@ -49,6 +57,45 @@ impl FromStr for Target {
             return Err(wrong());
         }
         Ok(Self { kind, name: name.to_owned() })
+    }
+}
+
+/// What a target names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'t> {
+    /// Everything.
+    All,
+    /// A server.
+    Server(&'t str),
+    /// A tool, by its public name.
+    Tool(&'t str),
+    /// A provider.
+    Provider(&'t str),
+    /// A model.
+    Model(&'t str),
+    /// A key, by its id.
+    Key(&'t str),
+    /// A subject.
+    Subject(&'t str),
+}
+
+impl Target {
+    /// What it names.
+    pub fn named(&self) -> Named<'_> {
+        match self.kind {
+            Kind::All => Named::All,
+            Kind::Server => Named::Server(&self.name),
+            Kind::Tool => Named::Tool(&self.name),
+            Kind::Provider => Named::Provider(&self.name),
+            Kind::Model => Named::Model(&self.name),
+            Kind::Key => Named::Key(&self.name),
+            Kind::Subject => Named::Subject(&self.name),
+        }
+    }
+
+    /// Whether it is something whose words may have been put into conversations.
+    pub fn speaks(&self) -> bool {
+        matches!(self.kind, Kind::All | Kind::Server | Kind::Tool)
     }
 }
 

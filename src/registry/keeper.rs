@@ -103,6 +103,9 @@ impl Keeper {
     }
 
     async fn look(&self) -> Result<(Look, Arc<Connection>), Arc<Error>> {
+        if let Some(blocked) = self.records.blocked(&self.spec.name) {
+            return Err(Arc::new(Error::NotMcp(blocked.to_string())));
+        }
         let known = self.records.era(&self.spec.name).await;
         let connection = self.upstreams.connection(&self.spec, Identity::default(), known).await?;
         let manifest: Manifest = match intake::read(&connection, &self.validators).await {

@@ -29,7 +29,7 @@ pub use look::Look;
 pub use release::{Refused, Release};
 
 use crate::domain::{Adjustable, ServerName, ServerSpec};
-use crate::policy::List;
+use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
 use crate::upstream::{Change, Upstreams};
@@ -195,9 +195,21 @@ impl Registry {
         }
     }
 
-    /// Hides what is blocked from callers, who hear of it as of any change.
-    pub fn hide(&self, blocks: &Arc<List>) {
+    /// Hides what is blocked from callers, who hear of it as of any change, and closes the connections to servers that are.
+    /// They are opened again once they are not.
+    pub async fn hide(&self, blocks: &Blocks) {
         self.0.records.hide(blocks);
+        let catalog = self.catalog();
+        for name in catalog.servers.keys() {
+            let closed = catalog.blocks.of_server(name.as_str()).is_some();
+            if closed {
+                self.0.upstreams.close(name).await;
+            }
+            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((asks, _)) = keepers.get(name).filter(|_| !closed) {
+                let _ = asks.try_send(Ask::Soon);
+            }
+        }
     }
 
     /// The differences between what is served and what is held.

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::look::Look;
 use super::release::{Held, Release};
 use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
-use crate::policy::List;
+use crate::policy::{Blocked, Blocks};
 use crate::protocol::Era;
 use crate::store::{ReleaseRow, ReleaseState, Store};
 
@@ -235,8 +235,14 @@ impl Records {
     }
 
     /// Hides what is blocked, and shows again what is not.
-    pub(super) fn hide(&self, blocks: &Arc<List>) {
-        self.show(|catalog| catalog.blocks = blocks.clone());
+    pub(super) fn hide(&self, blocks: &Blocks) {
+        // The list as it is then: of two changes at a time the later one must not be hidden by the earlier one.
+        self.show(|catalog| catalog.blocks = blocks.list());
+    }
+
+    /// Why a server is not to be looked at now.
+    pub(super) fn blocked(&self, name: &ServerName) -> Option<Blocked> {
+        self.catalog.load().blocks.of_server(name.as_str())
     }
 
     /// Changes what callers see of a server.

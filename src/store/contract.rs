@@ -91,6 +91,108 @@ pub struct BlockRow {
     pub reason: String,
 }
 
+/// An entry of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalRow {
+    /// Its number; later entries have higher ones.
+    pub id: i64,
+    /// When it began, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// What kind of thing it is of.
+    pub kind: String,
+    /// Who asked.
+    pub principal: String,
+    /// The request's id.
+    pub request: Option<String>,
+    /// What was asked for.
+    pub subject: String,
+    /// Who did it.
+    pub target: Option<String>,
+    /// How it ended.
+    pub outcome: String,
+    /// Why it did not end well.
+    pub detail: Option<String>,
+    /// Tokens of the request.
+    pub input: Option<i64>,
+    /// Tokens of the answer.
+    pub output: Option<i64>,
+    /// Tokens of the request that were read from a cache.
+    pub cached: Option<i64>,
+    /// Its cost, in billionths of a US dollar.
+    pub cost_nano: Option<i64>,
+    /// How long it took, in milliseconds.
+    pub ms: i64,
+}
+
+/// Which entries of the journal are wished for.
+#[derive(Clone, Debug, Default)]
+pub struct JournalWish {
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this caller.
+    pub principal: Option<String>,
+    /// About this.
+    pub subject: Option<String>,
+    /// That ended so.
+    pub outcome: Option<String>,
+    /// Of this request.
+    pub request: Option<String>,
+    /// Not older than this, in milliseconds since the epoch.
+    pub since_ms: Option<i64>,
+    /// Later than the one of this number.
+    pub after: Option<i64>,
+    /// Earlier than the one of this number.
+    pub before: Option<i64>,
+    /// At most so many, the newest.
+    pub limit: i64,
+}
+
+/// What spending is added up by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpentBy {
+    /// Who asked.
+    #[default]
+    Principal,
+    /// The model, by the name it was called by.
+    Model,
+    /// `provider/model`.
+    Target,
+    /// The day, in UTC.
+    Day,
+}
+
+/// Which spending is wished for.
+#[derive(Clone, Debug, Default)]
+pub struct SpentWish {
+    /// Since then, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// By what it is added up.
+    pub by: SpentBy,
+    /// Of this caller alone.
+    pub principal: Option<String>,
+}
+
+/// What was spent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// By whom, or on what.
+    pub name: String,
+    /// How many answers.
+    pub answers: i64,
+    /// Tokens of requests.
+    pub input: i64,
+    /// Tokens of answers.
+    pub output: i64,
+    /// Tokens of requests that were read from caches.
+    pub cached: i64,
+    /// Their cost, in billionths of a US dollar, as far as prices are known.
+    pub cost_nano: i64,
+    /// Answers whose price is not known.
+    pub unpriced: i64,
+    /// Answers whose tokens are not known.
+    pub uncounted: i64,
+}
+
 /// A response that a client may go on from.
 #[derive(Clone, Debug)]
 pub struct ResponseRow {
@@ -196,6 +298,19 @@ pub trait Contract: Send + Sync {
     async fn add_block(&self, row: &BlockRow) -> Result<(), Error>;
     /// Removes a block, if it is there.
     async fn remove_block(&self, target: &str) -> Result<(), Error>;
+
+    /// Adds entries to the journal, all of them or none.
+    async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error>;
+    /// Adds the entry of something that begins; its number.
+    async fn begin_entry(&self, row: &JournalRow) -> Result<i64, Error>;
+    /// Notes in an entry how it ended.
+    async fn end_entry(&self, id: i64, row: &JournalRow) -> Result<(), Error>;
+    /// Entries of the journal, the newest first.
+    async fn entries(&self, wish: &JournalWish) -> Result<Vec<JournalRow>, Error>;
+    /// What was spent, the most first.
+    async fn spent(&self, wish: &SpentWish) -> Result<Vec<Spent>, Error>;
+    /// Removes a few of the entries that are older than that, or more than so many; how many there were.
+    async fn forget_entries(&self, before_ms: i64, most: i64) -> Result<u64, Error>;
 
     /// Adds a response; how much its caller has here now.
     async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error>;

@@ -2,13 +2,17 @@
 //! contract's tests run on it unchanged.
 
 mod contract;
+mod journal;
 mod responses;
 mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
 
-pub use contract::{BlockRow, Bounds, Contract, Elsewhere, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
+pub use contract::{
+    BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, ReleaseRow, ReleaseState, ResponseRow,
+    ServerRow, Spent, SpentBy, SpentWish,
+};
 
 /// A store, whatever engine is behind it.
 pub type Store = Arc<dyn Contract>;

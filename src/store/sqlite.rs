@@ -7,8 +7,11 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, query};
 
-use super::contract::{BlockRow, Bounds, Chain, Contract, Error, Holding, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow};
-use super::responses;
+use super::contract::{
+    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow,
+    Spent, SpentWish,
+};
+use super::{journal, responses};
 
 /// One database file.
 pub struct Sqlite {
@@ -198,6 +201,30 @@ impl Contract for Sqlite {
     async fn remove_block(&self, target: &str) -> Result<(), Error> {
         query("DELETE FROM blocks WHERE target = $1").bind(target).execute(&self.writer).await?;
         Ok(())
+    }
+
+    async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error> {
+        journal::add(&self.writer, rows).await
+    }
+
+    async fn begin_entry(&self, row: &JournalRow) -> Result<i64, Error> {
+        journal::begin(&self.writer, row).await
+    }
+
+    async fn end_entry(&self, id: i64, row: &JournalRow) -> Result<(), Error> {
+        journal::end(&self.writer, id, row).await
+    }
+
+    async fn entries(&self, wish: &JournalWish) -> Result<Vec<JournalRow>, Error> {
+        journal::find(&self.readers, wish).await
+    }
+
+    async fn spent(&self, wish: &SpentWish) -> Result<Vec<Spent>, Error> {
+        journal::spent(&self.readers, wish).await
+    }
+
+    async fn forget_entries(&self, before_ms: i64, most: i64) -> Result<u64, Error> {
+        journal::forget(&self.writer, before_ms, most).await
     }
 
     async fn add_response(&self, row: &ResponseRow) -> Result<Holding, Error> {

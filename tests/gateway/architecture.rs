@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/` with what it may import of the others.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     // Ground.
     ("domain", &[]),
     ("expr", &["domain"]),
@@ -17,18 +17,37 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("llm", &["net", "config", "expr", "domain"]),
     // Floor 3.
     ("auth", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("journal", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     ("policy", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     ("protocol", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 4.
-    ("upstream", &["auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("upstream", &["auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 5.
-    ("registry", &["upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("registry", &["upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
     // Floor 6.
-    ("federation", &["registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
+    (
+        "federation",
+        &["registry", "upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"],
+    ),
     // Floor 7.
     (
         "context",
-        &["federation", "registry", "upstream", "auth", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"],
+        &[
+            "federation",
+            "registry",
+            "upstream",
+            "auth",
+            "journal",
+            "policy",
+            "protocol",
+            "store",
+            "schema",
+            "llm",
+            "net",
+            "config",
+            "expr",
+            "domain",
+        ],
     ),
     // Floor 8.
     (
@@ -39,6 +58,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "registry",
             "upstream",
             "auth",
+            "journal",
             "policy",
             "protocol",
             "store",
@@ -59,6 +79,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "registry",
             "upstream",
             "auth",
+            "journal",
             "policy",
             "protocol",
             "store",
@@ -81,6 +102,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "registry",
             "upstream",
             "auth",
+            "journal",
             "policy",
             "protocol",
             "store",

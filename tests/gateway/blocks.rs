@@ -242,7 +242,7 @@ async fn a_block_outlives_the_gateway() {
     block(&gateway, "server:demo").await;
     gateway.kill().await;
     gateway.start_again().await;
-    gateway.wait_for_server("demo", "ready").await;
+    gateway.wait_for_server("demo", "blocked").await;
     assert!(modern(&gateway.url("/mcp")).tools().await.is_empty());
     let blocks = gateway.control("access_blocks", json!({})).await;
     assert_eq!(blocks["blocks"][0]["target"], "server:demo");
@@ -292,8 +292,8 @@ async fn whoever_administers_may_block_and_the_owner_alone_unblocks() {
 async fn the_command_line_says_what_is_blocked_and_what_cannot_be() {
     let gateway = TestGateway::start().await;
     assert_eq!(gateway.cli(&["blocks"]).await.ok(), "Nothing is blocked.\n");
-    let said = gateway.cli(&["block", "server:github", "--reason", "it misbehaves"]).await.ok();
-    assert!(said.starts_with("server:github is blocked"), "{said}");
+    let said = gateway.cli(&["block", "server:github", "--reason", "it misbehaves"]).await;
+    assert!(said.stdout.starts_with("server:github is blocked") && said.stderr.contains("nothing of that name"), "{said:?}");
     let listed = gateway.cli(&["blocks"]).await.ok();
     assert!(listed.contains("server:github") && listed.contains("owner") && listed.contains("it misbehaves"), "{listed}");
     assert!(gateway.cli(&["status"]).await.ok().contains("blocked    server:github"));
@@ -305,4 +305,92 @@ async fn the_command_line_says_what_is_blocked_and_what_cannot_be() {
         (gateway.cli(&["blocks"]).await.ok() == "Nothing is blocked.\n").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_provider_is_blocked_with_all_its_models() {
+    let provider = StubProvider::start([Reply::text("x")]).await;
+    let gateway = TestGateway::with_config(&format!(
+        "{}models: {{ fast: {{ targets: [{{ provider: stub, model: stub-1 }}] }} }}\n",
+        provider.section()
+    ))
+    .await;
+    block(&gateway, "provider:stub").await;
+    for model in ["fast", "stub/stub-1", "stub/another"] {
+        let refused = post(&gateway.url("/v1/chat/completions"), &chat(model, "x")).await;
+        assert_eq!((refused.status, refused.word()), (403, "blocked"), "{model}: {}", refused.text);
+    }
+    assert_eq!(post(&gateway.url("/v1/chat/completions"), &chat("portolan/echo", "x")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_conversation_under_way_does_not_bring_back_what_was_to_be_forgotten() {
+    let upstream = McpUpstream::start(Speaks::Stateless, []).await;
+    let say = {
+        let mut tool = tool("say", "Says.", any());
+        tool["annotations"] = json!({ "readOnlyHint": true });
+        tool
+    };
+    upstream.set_tools([say]);
+    upstream.answers("say", json!({ "content": [{ "type": "text", "text": "POISON" }] }));
+    let slow = Reply::text("one").after(Duration::from_millis(800));
+    let provider = StubProvider::start([slow, Reply::text("two")]).await;
+    // A loop of its own tools, so that the turn is remembered when it ends.
+    let gateway = TestGateway::with_config(&format!(
+        "{}models: {{ told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [said], tools: [demo] }} }}\nmcp: {{ servers: {{ slow: {{ url: '{}' }}, demo: {{ command: [portolan, demo-server] }} }} }}\ncontext: {{ sources: {{ said: {{ server: slow, tool: say }} }} }}\n",
+        provider.section(),
+        upstream.url()
+    ))
+    .await;
+    gateway.wait_for_server("slow", "ready").await;
+    gateway.wait_for_server("demo", "ready").await;
+    let url = gateway.url("/v1/chat/completions");
+    let begun = chat("told", "x");
+    let (first, blocked) = tokio::join!(post(&url, &begun), async {
+        provider.arrival(0).await;
+        block(&gateway, "server:slow").await;
+    });
+    assert_eq!((first.status, blocked), (200, ()));
+    let next = json!({ "model": "told", "messages": [
+        { "role": "user", "content": "x" }, { "role": "assistant", "content": "one" }, { "role": "user", "content": "y" }] });
+    assert_eq!(post(&url, &next).await.status, 200);
+    assert!(!provider.bodies()[1].to_string().contains("POISON"), "{}", provider.bodies()[1]);
+}
+
+#[tokio::test]
+async fn a_caller_is_not_told_of_blocks_of_what_it_may_not_use() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    let (key, _) = gateway.key(json!({ "grants": ["mcp", "models"], "servers": ["other"], "models": ["other"] })).await;
+    block(&gateway, "tool:demo__echo").await;
+    block(&gateway, "model:portolan/echo").await;
+    let client = Modern::new(&gateway.url("/mcp")).with_key(&key);
+    let refused = client.request("tools/call", json!({ "name": "demo__echo", "arguments": {} })).await;
+    assert!(refused.message().contains("there is no tool"), "{}", refused.text);
+    let refused =
+        http().post(gateway.url("/v1/chat/completions")).bearer_auth(&key).json(&chat("portolan/echo", "x")).send().await.unwrap();
+    assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test]
+async fn the_program_of_a_blocked_server_ends_and_comes_back_with_the_end_of_the_block() {
+    let gateway = TestGateway::start().await;
+    gateway.add_demo().await;
+    assert!(modern(&gateway.url("/mcp")).call("demo__echo", json!({ "text": "a" })).await["content"].is_array());
+    let runs = || {
+        let parent = format!(" {} ", gateway.pid());
+        let processes =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+        // After the name in parentheses stand the state and the parent's number.
+        let is_child = |stat: String| {
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.get(2..).is_some_and(|rest| rest.starts_with(&parent)) && !rest.starts_with(" Z"))
+        };
+        processes.into_iter().any(is_child)
+    };
+    settles("the program runs", async || runs()).await;
+    block(&gateway, "server:demo").await;
+    settles("the program has ended", async || !runs()).await;
+    unblock(&gateway, "server:demo").await;
+    assert!(modern(&gateway.url("/mcp")).call("demo__echo", json!({ "text": "a" })).await["content"].is_array());
 }

@@ -16,6 +16,7 @@ mod durability;
 mod faults;
 mod guard;
 mod hostile;
+mod journal;
 mod journeys;
 mod keys;
 mod late;

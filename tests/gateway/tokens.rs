@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::issuer::{now, signed_part};
-use crate::support::{Answer, Issuer, Page, TestGateway, chat, http, initialize, until};
+use crate::support::{Answer, Issuer, Page, Session, TestGateway, chat, http, initialize, until, within};
 
 const MCP: &str = "https://gw.test/mcp";
 const MODELS: &str = "https://gw.test/v1";
@@ -404,4 +404,86 @@ async fn a_first_look_at_a_token_waits_for_a_slow_issuer_and_others_do_not_wait_
     });
     assert_eq!((slow.status, others.0), (200, 200));
     assert!(others.1 < Duration::from_millis(700), "{:?}", others.1);
+}
+
+#[tokio::test]
+async fn tokens_see_the_models_that_are_named_and_no_others() {
+    let issuer = Issuer::start().await;
+    let gateway = TestGateway::with_config(&issuer.config("models: { cheap: { targets: [{ provider: portolan, model: echo }] } }\n")).await;
+    let token = issuer.token(MODELS);
+    let ask = async |model: &str| {
+        let request = http().post(gateway.url("/v1/chat/completions")).bearer_auth(&token).json(&chat(model, "x"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask("cheap").await, ask("portolan/echo").await), (200, 404));
+}
+
+#[tokio::test]
+async fn every_claim_can_be_a_tag_and_conditions_know_whoever_bears_a_token() {
+    let issuer = Issuer::start().await;
+    let more = "      tags: { user: sub }\nmodels:\n  ours:\n    targets: [{ provider: portolan, model: echo }]\n    when: 'caller.kind == \"subject\" && caller.tags.user == \"alice\"'\n";
+    let gateway = TestGateway::with_config(&issuer.config(more)).await;
+    let request = http().post(gateway.url("/v1/chat/completions")).bearer_auth(issuer.token(MODELS));
+    assert_eq!(request.json(&chat("ours", "hi")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn two_issuers_may_not_be_asked_for_a_bare_subject() {
+    let config = "server: { public_url: \"https://gw.test\" }\nauth: { issuers: [{ issuer: \"https://a.test\", scopes: { a: [mcp] } }, { issuer: \"https://b.test\", scopes: { a: [mcp] } }] }\n\
+        context: { sources: { profile: { url: \"https://crm.test/{{ caller.subject }}\" } } }\n";
+    let said = TestGateway::refused(config).await.failed(1);
+    assert!(said.contains("context.sources.profile") && said.contains("caller.id"), "{said}");
+}
+
+#[tokio::test]
+async fn whoever_asks_and_leaves_does_not_make_the_gateway_ask_again() {
+    let issuer = Issuer::start().await;
+    issuer.web.set("/jwks", Page::json(&json!({ "keys": [issuer.jwk] })).after(Duration::from_millis(500)));
+    let gateway = gateway(&issuer).await;
+    for n in 0..20 {
+        let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": format!("k-{n}") });
+        let token = issuer.with_header(header, issuer.claims(MCP));
+        let _ = tokio::time::timeout(Duration::from_millis(50), mcp(&gateway, "/mcp", &token)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(issuer.asked() <= 2, "{}", issuer.asked());
+    assert_eq!(mcp(&gateway, "/mcp", &issuer.token(MCP)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_that_may_call_can_read_where_tokens_are_issued() {
+    let issuer = Issuer::start().await;
+    let config = issuer.config("").replace("server: {", "server: { origins: [\"https://chat.test\"],");
+    let gateway = TestGateway::with_config(&config).await;
+    let token = issuer.with_claims(changed(&issuer, "scope", json!("other")));
+    for (token, status) in [(None, 401), (Some(token), 403)] {
+        let request = http().post(gateway.url("/mcp")).header("origin", "https://chat.test").json(&initialize("2025-11-25"));
+        let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let answer = Answer::read(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("access-control-allow-origin"), "https://chat.test");
+        assert!(answer.header("access-control-expose-headers").contains("www-authenticate"));
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_not_for_everyone_who_has_a_token() {
+    let issuer = Issuer::start().await;
+    let gateway = gateway(&issuer).await;
+    let ask = async |scope: &str| {
+        let token = issuer.with_claims(changed(&issuer, "scope", json!(scope)));
+        http().get(gateway.url("/metrics")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask("").await, ask("mcp.use").await, ask("gw.admin").await), (403, 403, 200));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_it_was_opened_by() {
+    let issuer = Issuer::start().await;
+    let gateway = gateway(&issuer).await;
+    // It ends within the half minute that clocks may differ by.
+    let token = issuer.with_claims(changed(&issuer, "exp", json!(now() - 27)));
+    let session = Session::open(&gateway.url("/mcp"), "2025-11-25", Some(&token)).await;
+    let mut heard = session.listen().await;
+    within(Duration::from_secs(8), "the end of the stream", async { while heard.next().await.is_some() {} }).await;
 }

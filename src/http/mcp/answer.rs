@@ -30,8 +30,8 @@ pub(super) fn progress(token: Option<&RawValue>, streams: impl FnOnce() -> bool)
 pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, notes: Option<mpsc::Receiver<Note>>) -> Response {
     let Some(mut notes) = notes else { return whole(era, &id, &method, work.await) };
     let mut outcome = None;
+    // Whoever is ready: a server that tells without end must not keep the work from coming to its end.
     let first = tokio::select! {
-        biased;
         Some(note) = notes.recv() => note,
         done = &mut work => match notes.try_recv() {
             // What came together with the result came before it.
@@ -46,7 +46,6 @@ pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, not
         yield note_event(&first);
         while outcome.is_none() {
             tokio::select! {
-                biased;
                 Some(note) = notes.recv() => yield note_event(&note),
                 done = &mut work => outcome = Some(done),
             }

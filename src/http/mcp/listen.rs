@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::endpoint::Endpoint;
 use super::visit::Visit;
-use crate::domain::Principal;
+use crate::domain::{Principal, now_ms};
 use crate::federation::Sight;
 use crate::http::sessions::Session;
 use crate::http::sse;
@@ -91,7 +91,7 @@ pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
     sse::response(events.boxed())
 }
 
-/// Waits until whoever listens is blocked, or what they listen to. Those who administer hear on, or nobody could lift a block.
+/// Waits until whoever listens is blocked, or what they listen to, or until their access token ends. Those who administer hear on, or nobody could lift a block.
 fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
     let (blocks, principal, endpoint) = (visit.state.blocks.clone(), visit.principal.clone(), visit.endpoint.clone());
     let waiting = async move {
@@ -100,7 +100,17 @@ fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
             Endpoint::One(name) => Some(name.as_str()),
             Endpoint::All => None,
         };
-        blocks.until(&Act { server, ..Act::of(&principal) }).await;
+        let ends = async {
+            match principal.ends() {
+                Some(ends) => tokio::time::sleep(Duration::from_secs(ends.saturating_sub(now_ms().unsigned_abs() / 1_000))).await,
+                None => std::future::pending().await,
+            }
+        };
+        let act = Act { server, ..Act::of(&principal) };
+        tokio::select! {
+            _ = blocks.until(&act) => {}
+            () = ends => {}
+        }
     };
     Box::pin(waiting)
 }

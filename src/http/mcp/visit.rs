@@ -22,7 +22,8 @@ pub(super) struct Visit {
 impl Visit {
     /// The caller of a request, who may hear of progress.
     pub(super) fn caller<'v>(&'v self, session: Option<&'v str>, listener: Option<Listener>) -> Caller<'v> {
-        Caller { principal: &self.principal, session, listener, waited: self.waited.clone() }
+        let request = self.header("x-request-id").map(Into::into);
+        Caller { principal: &self.principal, session, listener, request, waited: self.waited.clone() }
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::config::{self, BUILT_IN, Price};
+use crate::domain::Usage;
 
 #[derive(Deserialize)]
 struct Table {
@@ -21,6 +22,8 @@ struct Table {
 struct Row {
     input: f64,
     output: Option<f64>,
+    cache_read: Option<f64>,
+    cache_write: Option<f64>,
 }
 
 /// Read when the first one asks.
@@ -43,6 +46,22 @@ const SELLERS: [(&str, &str); 9] = [
 pub(super) fn seller(provider: &config::Provider) -> Option<&'static str> {
     let url = url::Url::parse(provider.base()).ok()?;
     SELLERS.iter().find(|(host, _)| url.host_str() == Some(*host)).map(|(_, seller)| *seller)
+}
+
+/// What an answer cost, in billionths of a US dollar; `own` is the operator's word, which knows nothing of caches.
+pub(super) fn cost(seller: Option<&str>, model: &str, own: Option<Price>, usage: &Usage) -> Option<i64> {
+    let row = || TABLE.as_ref()?.models.get(seller?)?.get(model.strip_prefix("models/").unwrap_or(model));
+    let price = own.or_else(|| of(seller?, model))?;
+    let (read, write) = match own {
+        Some(_) => (None, None),
+        None => row().map_or((None, None), |row| (row.cache_read, row.cache_write)),
+    };
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // Counts stay far below 2^53, and what they cost below 2^63.
+    let nano = |tokens: u64, per_million: f64| (tokens as f64 * per_million * 1_000.0).round() as i64;
+    let input = nano(usage.uncached(), price.input)
+        .saturating_add(nano(usage.cached, read.unwrap_or(price.input)))
+        .saturating_add(nano(usage.cache_write, write.unwrap_or(price.input)));
+    Some(input.saturating_add(nano(usage.output, price.output)))
 }
 
 /// What a seller takes for a model.

@@ -9,7 +9,7 @@ use super::health::Health;
 use super::prices;
 use super::retry::Budgets;
 use crate::config::{self, BUILT_IN, Model, Price, When};
-use crate::domain::{Globs, Principal, clip, nearest};
+use crate::domain::{Globs, Principal, Usage, clip, nearest};
 use crate::expr::{Asking, Scope};
 use crate::llm::providers::Providers;
 use crate::llm::request::Request;
@@ -217,14 +217,21 @@ impl Router {
         price(&self.0.sellers, target)
     }
 
+    /// What an answer of a target cost, in billionths of a US dollar; none where no price is known.
+    pub fn cost(&self, target: &str, usage: &Usage) -> Option<i64> {
+        let own = || self.0.models.values().flat_map(|model| &model.targets).find(|own| is(own, target) && own.price.is_some())?.price;
+        let (provider, model) = target.split_once('/')?;
+        prices::cost(self.0.sellers.get(provider).copied(), model, own(), usage)
+    }
+
     /// What the order of a target is made of.
     pub(super) fn standing(&self, target: &config::Target) -> Standing {
         standing(&self.0.sellers, target)
     }
 
-    /// Once models are named, keys see only those; processes on this machine and the owner see all.
+    /// Once models are named, keys and tokens see only those; processes on this machine and the owner see all.
     pub(super) fn sees_unnamed(&self, principal: &Principal) -> bool {
-        let keyed = principal.id().starts_with("key:");
+        let keyed = !principal.is_owner() && principal.id() != Principal::local().id();
         self.0.models.is_empty() || !keyed || !principal.grants().model_names.is_all()
     }
 
@@ -268,6 +275,11 @@ fn shows(principal: &Principal, name: &str, model: &Model) -> bool {
     let Some(when) = model.when.as_ref().filter(|when| !when.asks_of_request()) else { return true };
     let facts = Facts { endpoint: "", stream: false, tags: &BTreeMap::new(), request: None };
     when.holds(&facts.scope(principal, name), || format!("models.{name}.when"))
+}
+
+/// Whether a target of the configuration is called `provider/model`.
+fn is(target: &config::Target, name: &str) -> bool {
+    name.strip_prefix(&*target.provider).and_then(|rest| rest.strip_prefix('/')) == Some(&*target.model)
 }
 
 /// A target of the configuration, as it is called.

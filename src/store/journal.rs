@@ -1,0 +1,168 @@
+//! The journal's entries in SQLite.
+
+use serde_json::json;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, query};
+
+use super::contract::{Error, JournalRow, JournalWish, Spent, SpentBy, SpentWish};
+
+/// Most entries that one sweep removes.
+const SWEPT: i64 = 2_000;
+
+/// All at once: one statement costs less than one for each.
+pub(super) async fn add(pool: &SqlitePool, rows: &[JournalRow]) -> Result<(), Error> {
+    let list: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!([
+                row.at_ms,
+                row.kind,
+                row.principal,
+                row.request,
+                row.subject,
+                row.target,
+                row.outcome,
+                row.detail,
+                row.input,
+                row.output,
+                row.cached,
+                row.cost_nano,
+                row.ms
+            ])
+        })
+        .collect();
+    query(
+        "INSERT INTO journal (at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms) \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, \
+         value ->> 9, value ->> 10, value ->> 11, value ->> 12 FROM json_each($1)",
+    )
+    .bind(serde_json::Value::from(list).to_string())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn begin(pool: &SqlitePool, row: &JournalRow) -> Result<i64, Error> {
+    let written = query(
+        "INSERT INTO journal (at_ms, kind, principal, request, subject, target, outcome, detail, ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(row.at_ms)
+    .bind(&row.kind)
+    .bind(&row.principal)
+    .bind(&row.request)
+    .bind(&row.subject)
+    .bind(&row.target)
+    .bind(&row.outcome)
+    .bind(&row.detail)
+    .bind(row.ms)
+    .execute(pool)
+    .await?;
+    Ok(written.last_insert_rowid())
+}
+
+pub(super) async fn end(pool: &SqlitePool, id: i64, row: &JournalRow) -> Result<(), Error> {
+    query("UPDATE journal SET outcome = $2, detail = $3, ms = $4 WHERE id = $1")
+        .bind(id)
+        .bind(&row.outcome)
+        .bind(&row.detail)
+        .bind(row.ms)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn find(pool: &SqlitePool, wish: &JournalWish) -> Result<Vec<JournalRow>, Error> {
+    let mut find: QueryBuilder<Sqlite> = QueryBuilder::new(
+        "SELECT id, at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms \
+         FROM journal WHERE 1",
+    );
+    for (column, wanted) in [
+        (" AND kind = ", &wish.kind),
+        (" AND principal = ", &wish.principal),
+        (" AND subject = ", &wish.subject),
+        (" AND outcome = ", &wish.outcome),
+        (" AND request = ", &wish.request),
+    ] {
+        if let Some(wanted) = wanted {
+            find.push(column).push_bind(wanted);
+        }
+    }
+    if let Some(since) = wish.since_ms {
+        find.push(" AND at_ms >= ").push_bind(since);
+    }
+    if let Some(after) = wish.after {
+        find.push(" AND id > ").push_bind(after);
+    }
+    if let Some(before) = wish.before {
+        find.push(" AND id < ").push_bind(before);
+    }
+    find.push(" ORDER BY id DESC LIMIT ").push_bind(wish.limit);
+    find.build().fetch_all(pool).await?.iter().map(entry).collect()
+}
+
+fn entry(row: &SqliteRow) -> Result<JournalRow, Error> {
+    Ok(JournalRow {
+        id: row.try_get(0)?,
+        at_ms: row.try_get(1)?,
+        kind: row.try_get(2)?,
+        principal: row.try_get(3)?,
+        request: row.try_get(4)?,
+        subject: row.try_get(5)?,
+        target: row.try_get(6)?,
+        outcome: row.try_get(7)?,
+        detail: row.try_get(8)?,
+        input: row.try_get(9)?,
+        output: row.try_get(10)?,
+        cached: row.try_get(11)?,
+        cost_nano: row.try_get(12)?,
+        ms: row.try_get(13)?,
+    })
+}
+
+pub(super) async fn spent(pool: &SqlitePool, wish: &SpentWish) -> Result<Vec<Spent>, Error> {
+    let by = match wish.by {
+        SpentBy::Principal => "principal",
+        SpentBy::Model => "subject",
+        SpentBy::Target => "COALESCE(target, '')",
+        SpentBy::Day => "strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')",
+    };
+    let mut sum: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT ");
+    sum.push(by).push(
+        ", COUNT(*), COALESCE(SUM(input), 0), COALESCE(SUM(output), 0), COALESCE(SUM(cached), 0), COALESCE(SUM(cost_nano), 0), \
+         SUM(cost_nano IS NULL AND input IS NOT NULL), SUM(input IS NULL) \
+         FROM journal WHERE kind NOT IN ('tool', 'control', 'count_tokens') AND at_ms >= ",
+    );
+    sum.push_bind(wish.since_ms);
+    if let Some(principal) = &wish.principal {
+        sum.push(" AND principal = ").push_bind(principal);
+    }
+    sum.push(" GROUP BY 1 ORDER BY 6 DESC, 3 DESC, 1 LIMIT 1000");
+    let row = |row: &SqliteRow| {
+        Ok(Spent {
+            name: row.try_get(0)?,
+            answers: row.try_get(1)?,
+            input: row.try_get(2)?,
+            output: row.try_get(3)?,
+            cached: row.try_get(4)?,
+            cost_nano: row.try_get(5)?,
+            unpriced: row.try_get(6)?,
+            uncounted: row.try_get(7)?,
+        })
+    };
+    sum.build().fetch_all(pool).await?.iter().map(row).collect()
+}
+
+/// The oldest entries by their numbers, as far as they are too old or too many.
+pub(super) async fn forget(pool: &SqlitePool, before_ms: i64, most: i64) -> Result<u64, Error> {
+    let gone = query(
+        "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE at_ms < $1 OR id <= (SELECT MAX(id) FROM journal) - $2 \
+         ORDER BY id LIMIT $3)",
+    )
+    .bind(before_ms)
+    .bind(most)
+    .bind(SWEPT)
+    .execute(pool)
+    .await?;
+    Ok(gone.rows_affected())
+}
