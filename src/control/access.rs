@@ -25,11 +25,15 @@ pub(super) fn tools() -> Vec<Tool> {
     ]
 }
 
+/// How a target is written.
+const FORM: &str = r"^(all|(server|tool|provider|model|key|subject):[^\x00-\x1f\x7f-\x9f]{1,128})$";
+
 /// What to block.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct New {
     /// `all`, `server:NAME`, `tool:SERVER__TOOL`, `provider:NAME`, `model:NAME`, `key:ID`, or `subject:ID`.
+    #[schemars(extend("pattern" = FORM))]
     target: String,
     /// Why, for whoever finds it blocked later.
     #[serde(default)]
@@ -41,6 +45,7 @@ struct New {
 #[serde(deny_unknown_fields)]
 struct Old {
     /// As `access_blocks` shows it.
+    #[schemars(extend("pattern" = FORM))]
     target: String,
 }
 

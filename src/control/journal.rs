@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parts::Parts;
-use super::tool::{Class, Error, Tool};
+use super::tool::{Class, Error, Tool, whole};
 use crate::domain::{Principal, now_ms};
 use crate::store::{JournalRow, JournalWish, Spent, SpentBy, SpentWish};
 
@@ -38,20 +38,22 @@ struct Query {
     /// Of this request, by its `x-request-id`.
     request: Option<String>,
     /// Not older than this, in milliseconds since the epoch.
+    #[serde(default, deserialize_with = "whole")]
     since_ms: Option<i64>,
     /// Later than the entry of this number.
+    #[serde(default, deserialize_with = "whole")]
     after: Option<i64>,
     /// Earlier than the entry of this number: the next page.
+    #[serde(default, deserialize_with = "whole")]
     before: Option<i64>,
-    /// At most so many, up to 1,000.
-    #[serde(default = "page")]
+    /// At most so many, up to 1,000; 50 where it is not said.
+    #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 1000))]
-    limit: i64,
+    limit: Option<i64>,
 }
 
-fn page() -> i64 {
-    50
-}
+/// How many entries are shown where nobody says how many.
+const PAGE: i64 = 50;
 
 /// What to add up.
 #[derive(Deserialize, JsonSchema)]
@@ -61,6 +63,7 @@ struct Usage {
     #[serde(default)]
     by: By,
     /// Since then, in milliseconds since the epoch; the last 30 days where it is not said.
+    #[serde(default, deserialize_with = "whole")]
     since_ms: Option<i64>,
     /// Of this caller alone.
     principal: Option<String>,
@@ -82,10 +85,11 @@ enum By {
 }
 
 async fn query(parts: Arc<Parts>, _: Principal, query: Query) -> Result<Value, Error> {
-    if !(1..=1_000).contains(&query.limit) {
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=1_000).contains(&limit) {
         return Err(Error::Arguments("`limit` must be from 1 to 1000".to_owned()));
     }
-    let Query { kind, principal, subject, outcome, request, since_ms, after, before, limit } = query;
+    let Query { kind, principal, subject, outcome, request, since_ms, after, before, .. } = query;
     let wish = JournalWish { kind, principal, subject, outcome, request, since_ms, after, before, limit };
     let entries = parts.journal.query(&wish).await?;
     Ok(json!({ "entries": entries.iter().map(entry).collect::<Vec<_>>() }))

@@ -31,6 +31,7 @@ struct Create {
     #[serde(default)]
     name: String,
     /// Any of `mcp`, `models`, `registry`, `admin`.
+    #[schemars(with = "Vec<Grant>", length(min = 1))]
     grants: Vec<String>,
     /// Servers it may see, as globs; all when empty.
     #[serde(default)]
@@ -41,6 +42,17 @@ struct Create {
     /// Models it may call, as globs; all when empty.
     #[serde(default)]
     models: Vec<String>,
+}
+
+/// A grant, for the schema; the error for another word says more than its reader would.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(dead_code)]
+enum Grant {
+    Mcp,
+    Models,
+    Registry,
+    Admin,
 }
 
 /// A key's public part.

@@ -98,6 +98,8 @@ impl Control {
         };
         let outcome = match serde_json::from_str::<Strict>(arguments) {
             Err(error) => Err(Error::Arguments(error.to_string())),
+            // Where a list is read as the members of an object in their order, nobody could see what they mean.
+            Ok(Strict(arguments)) if !arguments.is_object() => Err(Error::Arguments("they must be an object".to_owned())),
             Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
             Ok(Strict(arguments)) if tool.class == Class::Read => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
             Ok(Strict(arguments)) => self.act(principal, tool, arguments).await,

@@ -137,6 +137,16 @@ pub struct Operation<'t> {
     pub owner_only: bool,
 }
 
+/// A whole number, however it is written: to JSON Schema `5.0` is one.
+pub(super) fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    use serde::de::Error as _;
+    let Some(number) = <Option<serde_json::Number> as serde::Deserialize>::deserialize(deserializer)? else { return Ok(None) };
+    #[allow(clippy::cast_possible_truncation)] // Below 2^53 nothing is cut off.
+    let of_float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15).map(|float| float as i64);
+    let wrong = || D::Error::custom(format!("`{number}` is not a whole number that can be counted with"));
+    number.as_i64().or_else(of_float).map(Some).ok_or_else(wrong)
+}
+
 /// No arguments.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -48,7 +48,13 @@ fn refused(Refusal { code, message }: Refusal) -> ApiError {
 
 /// The description of all operations, made of the same table that MCP clients see.
 fn openapi(control: &Control) -> Value {
-    let operation = |operation: Operation<'_>| {
+    let mut schemas = json!({ "Problem": {
+        "type": "object", "description": "A problem document (RFC 9457).", "required": ["type", "title", "status", "detail", "code"],
+        "properties": { "type": { "type": "string" }, "title": { "type": ["string", "null"] }, "status": { "type": "integer" },
+            "detail": { "type": "string" }, "code": { "type": "string" } },
+    } });
+    let mut operation = |operation: Operation<'_>| {
+        let arguments = hoisted(operation.name, operation.schema, &mut schemas);
         let refusal = |what: &str| json!({ "description": what, "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } });
         let responses = json!({
             "200": { "description": "The result.", "content": { "application/json": { "schema": { "type": "object" } } } },
@@ -66,7 +72,7 @@ fn openapi(control: &Control) -> Value {
             "operationId": operation.name,
             "summary": operation.description,
             "x-portolan-owner-only": operation.owner_only,
-            "requestBody": { "required": true, "content": { "application/json": { "schema": operation.schema } } },
+            "requestBody": { "required": true, "content": { "application/json": { "schema": arguments } } },
             "responses": responses,
         } })
     };
@@ -79,11 +85,37 @@ fn openapi(control: &Control) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer", "description": "The owner key, or a key with the grant `admin`." } },
-            "schemas": { "Problem": {
-                "type": "object", "description": "A problem document (RFC 9457).", "required": ["type", "title", "status", "detail", "code"],
-                "properties": { "type": { "type": "string" }, "title": { "type": ["string", "null"] }, "status": { "type": "integer" },
-                    "detail": { "type": "string" }, "code": { "type": "string" } },
-            } },
+            "schemas": schemas,
         },
     })
+}
+
+/// A schema without definitions of its own: they move to where all of the document's are, since that is what a
+/// reference in it is relative to.
+fn hoisted(tool: &str, schema: &Value, schemas: &mut Value) -> Value {
+    let mut schema = schema.clone();
+    let own = schema.as_object_mut().and_then(|schema| schema.remove("$defs"));
+    for (name, mut definition) in own.and_then(|own| own.as_object().cloned()).into_iter().flatten() {
+        redirect(tool, &mut definition);
+        if let Some(schemas) = schemas.as_object_mut() {
+            schemas.insert(format!("{tool}.{name}"), definition);
+        }
+    }
+    redirect(tool, &mut schema);
+    schema
+}
+
+fn redirect(tool: &str, schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref")
+                && let Some(name) = reference.strip_prefix("#/$defs/")
+            {
+                *reference = format!("#/components/schemas/{tool}.{name}");
+            }
+            members.values_mut().for_each(|member| redirect(tool, member));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| redirect(tool, item)),
+        _ => {}
+    }
 }

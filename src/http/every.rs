@@ -53,7 +53,12 @@ pub(super) async fn answer(state: &State, router: &Router, mut request: Request<
         }
     };
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let allowed = response.headers_mut().remove(header::ALLOW);
         response = error.render(path);
+        // RFC 9110 §15.5.6.
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, allowed.unwrap_or_else(|| paths::methods(path)));
+        }
     }
     let took = start.elapsed();
     let elsewhere = response.extensions().get::<Elsewhere>().map_or(Duration::ZERO, |elsewhere| elsewhere.0);

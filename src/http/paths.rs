@@ -1,8 +1,8 @@
 //! The paths of the gateway.
 
 use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 
 use super::error::ApiError;
 use super::state::State;
@@ -35,6 +35,11 @@ pub(super) fn route(path: &str) -> &'static str {
         [("/api/v1/", API), (BELOW_AGGREGATE, TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE), (PROTECTED, PROTECTED_BELOW)];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
+}
+
+/// The methods of a path whose handler takes all and tells them apart itself.
+pub(super) fn methods(path: &str) -> HeaderValue {
+    HeaderValue::from_static(if path == AGGREGATE || path.starts_with(BELOW_AGGREGATE) { "GET, POST, DELETE" } else { "GET, POST" })
 }
 
 /// The name that a path ends with.

@@ -30,7 +30,8 @@ async fn a_refusal_is_a_problem_document_with_a_word_for_machines() {
         (&owner, "servers_show", json!({ "server": "gone" }), 404, "not_found"),
         (&owner, "servers_show", json!({}), 400, "invalid_arguments"),
         (&owner, "servers_show", json!({ "server": "a", "more": 1 }), 400, "invalid_arguments"),
-        (&owner, "servers_show", json!([]), 400, "invalid_arguments"),
+        (&owner, "status_show", json!([]), 400, "invalid_arguments"),
+        (&owner, "keys_create", json!(["n", ["mcp"], [], [], []]), 400, "invalid_arguments"),
         (&owner, "servers_burn", json!({}), 404, "no_such_tool"),
         (&owner, "servers_add", json!({ "name": "a", "url": "http://169.254.169.254/" }), 400, "url_not_allowed"),
         (&key, "keys_create", json!({ "grants": ["mcp"] }), 403, "owner_only"),
@@ -72,6 +73,26 @@ async fn the_description_names_every_control_tool_with_its_arguments() {
     for tool in &tools {
         let path = format!("/api/v1/{}", tool["name"].as_str().unwrap());
         let schema = &described.body["paths"][&path]["post"]["requestBody"]["content"]["application/json"]["schema"];
-        assert_eq!(schema, &tool["inputSchema"], "{path}");
+        assert_eq!(schema["required"], tool["inputSchema"]["required"], "{path}");
+        let names = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(schema), names(&tool["inputSchema"]), "{path}");
+    }
+    let text = described.text.as_str();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(described.body.pointer(reference).is_some(), "{reference} leads somewhere");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_there_is_told_which_are() {
+    let gateway = TestGateway::start().await;
+    for (path, allowed) in
+        [("/api/v1/servers_list", "POST"), ("/v1/models", "GET,HEAD"), ("/mcp", "GET, POST, DELETE"), ("/mcp/demo", "GET, POST, DELETE")]
+    {
+        let refused = Answer::read(http().put(gateway.url(path)).send().await.unwrap()).await;
+        // There is no server `demo`, and that goes first.
+        if refused.status != 404 {
+            assert_eq!((refused.status, refused.header("allow")), (405, allowed), "{path}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 # Installs the real peers of the interop tests, at the versions of the lock files:
 #   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
 #   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
-#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, a Node 24)
+#   api/requirements.txt      -> $PEERS/api      (a venv: Schemathesis, which tries the administration interface)
+#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
@@ -50,6 +51,12 @@ install_chroma() {
   venv_current chroma && return
   venv_install chroma Chroma --no-deps
   venv_stamp chroma >"$peers/chroma.stamp"
+}
+
+install_api() {
+  venv_current api && return
+  venv_install api Schemathesis
+  venv_stamp api >"$peers/api.stamp"
 }
 
 install_model() {
@@ -121,7 +128,7 @@ fi
 # Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
 # peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api); fi
 absent=()
 for kind in "${kinds[@]}"; do
   PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")

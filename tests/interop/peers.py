@@ -13,6 +13,7 @@ PYTHON = ROOT / "python/bin/python"
 NODE_BIN = ROOT / "node/node_modules/.bin"
 AGENTS = ROOT / "agents/node_modules"
 CHROMA = ROOT / "chroma/bin/python"
+SCHEMATHESIS = ROOT / "api/bin/schemathesis"
 
 # What a person's shell would find first: the peers' own programs, `node` and `uvx` among them.
 PATH = os.pathsep.join([str(NODE_BIN), str(ROOT / "python/bin"), os.environ["PATH"]])
@@ -59,10 +60,16 @@ def run_plan(language, script, plan, home, **extra):
     if language == "python":
         command = [PYTHON, HERE / "python" / f"{script}.py"]
     else:
-        # An ES module finds its packages beside itself and nowhere else.
-        copy = shutil.copy(HERE / "node" / f"{script}.mjs", ROOT / "node" / f"{script}.mjs")
-        command = [NODE_BIN / "node" if (NODE_BIN / "node").exists() else "node", copy]
+        command = node(script)
     return json.loads(run(command, home, stdin=json.dumps(plan), **extra), object_hook=Answer)
+
+
+def node(script):
+    """The command of a Node program beside this file."""
+    # An ES module finds its packages beside itself and nowhere else.
+    for module in (HERE / "node").glob("*.mjs"):
+        shutil.copy(module, ROOT / "node" / module.name)
+    return [NODE_BIN / "node" if (NODE_BIN / "node").exists() else "node", ROOT / "node" / f"{script}.mjs"]
 
 
 def post(url, body):
@@ -104,6 +111,10 @@ def read(uri):
 
 def prompt(name, /, **arguments):
     return {"prompt": name, "arguments": arguments}
+
+
+def wait(seconds):
+    return {"wait": seconds}
 
 
 def ask(text, /, model="portolan/echo", stream=False, **body):

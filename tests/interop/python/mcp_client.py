@@ -7,7 +7,10 @@ and writes {"protocol": …, "server": …, "steps": [answer, …]}. The steps:
     {"call": NAME, "arguments": {…}}                  -> {"text", "structured", "is_error", "progress"}
     {"read": URI}                                     -> {"text"}
     {"prompt": NAME, "arguments": {…}}                -> {"text"}
+    {"wait": SECONDS}                                 -> null
 A step that the server refuses answers {"error": {"code", "message"}}.
+With "login": true it logs in with OAuth where a URL asks for that; the report then has {"login": {"logins", "tokens"}}: how often
+it was sent to the issuer's pages, and how many tokens it was given.
 """
 
 import asyncio
@@ -15,7 +18,9 @@ import json
 import os
 import sys
 
+from login import Login
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 
 async def every_page(page_of, field):
@@ -59,6 +64,8 @@ async def take(client, step):
         case {"prompt": name}:
             answer = await client.get_prompt(name, step.get("arguments", {}))
             return {"text": text_of(message.content for message in answer.messages)}
+        case {"wait": seconds}:
+            return await asyncio.sleep(seconds)
     raise SystemExit(f"no such step: {step}")
 
 
@@ -71,7 +78,10 @@ async def answer(client, step):
 
 async def main():
     plan = json.load(sys.stdin)
-    if "command" in plan:
+    login = Login(plan["url"]) if plan.get("login") else None
+    if login:
+        server = streamable_http_client(plan["url"], http_client=login.http())
+    elif "command" in plan:
         program, *arguments = plan["command"]
         server = StdioServerParameters(command=program, args=arguments, env={**os.environ, **plan.get("env", {})})
     else:
@@ -82,7 +92,7 @@ async def main():
             "server": client.server_info and client.server_info.name,
             "steps": [await answer(client, step) for step in plan["steps"]],
         }
-    print(json.dumps(report))
+    print(json.dumps({**report, "login": login.report()} if login else report))
 
 
 asyncio.run(main())

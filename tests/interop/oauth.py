@@ -1,0 +1,168 @@
+"""Cases: the gateway takes the access tokens of a real issuer, and clients of several makes get them there by themselves."""
+
+import json
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import peers
+from cases import case, contains, equal
+from gateway import Gateway, binary
+from issuer_peer import Issuer
+from journeys import LEGACY, MODERN, MODES
+from peers import HERE, NODE_BIN, call, run_plan, tools, wait
+
+# The gateway allows for clocks that differ by half a minute. With an issuer whose clock does, a token ends there after its
+# three seconds, and not half a minute later.
+BRIEF = {"ttl": 3, "behind": 30}
+PAST_ITS_END = wait(BRIEF["ttl"] + 2)
+
+
+@contextmanager
+def guarded(**settings):
+    """An issuer, and a gateway that only its tokens open."""
+    with Issuer(**settings) as issuer:
+        with Gateway(config=config(issuer)) as gateway:
+            gateway.until_ready("demo")
+            yield issuer, gateway
+
+
+def config(issuer):
+    return f"""
+auth:
+  issuers:
+    - issuer: {issuer.url}
+      scopes: {{ mcp.use: [mcp], llm.use: [models] }}
+providers: {{}}
+mcp:
+  servers:
+    demo: {{ command: ["{binary()}", demo-server] }}
+"""
+
+
+def knock(url, token, body=None):
+    """What a bare request with a token is answered: the status, and the challenge if there is one."""
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    headers["authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.status, refused.headers.get("www-authenticate", "")
+
+
+def open_mcp(gateway, token, path="/mcp"):
+    about = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "interop", "version": "1"}}
+    return knock(gateway.url + path, token, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about})
+
+
+# People: an SDK is told 401, and finds out where to register, to log in and to get a token.
+
+
+@case("node")
+def the_typescript_sdk_gets_from_a_bare_401_to_the_tools_by_itself(_):
+    with guarded() as (_, gateway):
+        for path, tool in (("/mcp", "demo__echo"), ("/mcp/demo", "echo")):
+            plan = {"url": gateway.url + path, "login": True, "steps": [tools(), call(tool, text="ahoy")]}
+            report = run_plan("node", "mcp_client", plan, gateway.home)
+            names, echo = report["steps"]
+            contains(names, tool)
+            contains(echo["text"], "ahoy")
+            equal(report["login"], {"logins": 1, "tokens": 1}, f"{path}: ")
+
+
+@case("python", "node")
+def the_python_sdk_gets_from_a_bare_401_to_the_tools_by_itself(_):
+    with guarded() as (_, gateway):
+        for protocol, mode in {**MODES, "unsaid": "auto"}.items():
+            plan = {"url": f"{gateway.url}/mcp", "login": True, "mode": mode, "steps": [tools(), call("demo__echo", text="ahoy")]}
+            report = run_plan("python", "mcp_client", plan, gateway.home)
+            names, echo = report["steps"]
+            equal(report["protocol"], MODERN if protocol == "unsaid" else protocol)
+            contains(names, "demo__echo")
+            contains(echo["text"], "ahoy")
+            equal(report["login"], {"logins": 1, "tokens": 1}, f"{protocol}: ")
+
+
+@case("node")
+def the_typescript_sdks_session_goes_on_with_a_refreshed_token(_):
+    a_session_goes_on_with_a_refreshed_token("node")
+
+
+@case("python", "node")
+def the_python_sdks_session_goes_on_with_a_refreshed_token(_):
+    a_session_goes_on_with_a_refreshed_token("python", mode="legacy")
+
+
+def a_session_goes_on_with_a_refreshed_token(language, **more):
+    with guarded(**BRIEF) as (_, gateway):
+        steps = [call("demo__echo", text="before"), PAST_ITS_END, call("demo__echo", text="after")]
+        plan = {"url": f"{gateway.url}/mcp", "login": True, "steps": steps, **more}
+        report = run_plan(language, "mcp_client", plan, gateway.home)
+        before, _, after = report["steps"]
+        contains(before["text"], "before")
+        contains(after["text"], "after")
+        # On a slow machine there may be a token more; a second login would be a person asked again.
+        login = report["login"]
+        if login["logins"] != 1 or login["tokens"] < 2:
+            raise AssertionError(f"expected one login and at least two tokens, found {dict(login)}")
+
+
+@case("python", "node")
+def mcp_remote_takes_a_client_that_knows_only_stdio_through_the_login(_):
+    with guarded() as (_, gateway):
+        bridge = [str(NODE_BIN / "mcp-remote"), f"{gateway.url}/mcp", "--transport", "http-only"]
+        env = {"BROWSER": str(HERE / "browser.py")}
+        steps = [tools(), call("demo__echo", text="over the bridge")]
+        plan = {"command": bridge, "env": env, "mode": "legacy", "steps": steps}
+        names, echo = run_plan("python", "mcp_client", plan, gateway.home)["steps"]
+        contains(names, "demo__echo")
+        contains(echo["text"], "over the bridge")
+
+
+# Services, which ask for a token in their own name.
+
+
+@case("python", "node")
+def a_services_token_for_models_opens_them_and_nothing_of_mcp(_):
+    with guarded() as (issuer, gateway):
+        token = issuer.token(f"{gateway.url}/v1", "llm.use")
+        variables = {"OPENAI_BASE_URL": f"{gateway.url}/v1", "OPENAI_API_KEY": token}
+        plan = {"steps": [{"models": True}, peers.ask("land ahoy")]}
+        models, answer = run_plan("python", "openai_client", plan, gateway.home, **variables)["steps"]
+        contains(models, "portolan/echo")
+        contains(answer["content"], "land ahoy")
+        for path in ("/mcp", "/mcp/demo", "/mcp/portolan"):
+            status, challenge = open_mcp(gateway, token, path)
+            equal(status, 401, f"{path}: ")
+            contains(challenge, 'error="invalid_token"', f"{path}: ")
+
+
+@case("node")
+def a_services_token_for_mcp_opens_it_and_no_models(_):
+    with guarded() as (issuer, gateway):
+        token = issuer.token(f"{gateway.url}/mcp", "mcp.use")
+        equal(open_mcp(gateway, token), (200, ""))
+        equal(open_mcp(gateway, token, "/mcp/demo"), (200, ""))
+        equal(knock(f"{gateway.url}/v1/models", token)[0], 401)
+
+
+@case("node")
+def a_token_without_the_scope_is_told_which_it_needs(_):
+    with guarded() as (issuer, gateway):
+        status, challenge = open_mcp(gateway, issuer.token(f"{gateway.url}/mcp", "llm.use"))
+        equal(status, 403)
+        contains(challenge, 'error="insufficient_scope", ')
+        contains(challenge, 'scope="mcp.use"')
+
+
+@case("node")
+def a_token_of_another_issuer_is_refused(_):
+    with guarded() as (issuer, gateway), Issuer() as stranger:
+        resource = f"{gateway.url}/mcp"
+        status, challenge = open_mcp(gateway, stranger.token(resource, "mcp.use"))
+        equal(status, 401)
+        contains(challenge, 'error="invalid_token"')
+        equal(open_mcp(gateway, issuer.token(resource, "mcp.use")), (200, ""))
