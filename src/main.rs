@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One gateway between AI agents, models and tools: LLM providers and MCP servers behind a versioned registry.
 ///
-/// Without a command it serves. All commands but `serve`, `check`, `config` and `demo-server` talk to a
+/// Without a command it serves. All commands but `serve`, `init`, `connect`, `check`, `config` and `demo-server` talk to a
 /// running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
 #[derive(Parser)]
 #[command(name = "portolan", version)]

@@ -4,8 +4,11 @@
 mod access;
 mod chat;
 mod client;
+mod clients;
+mod connect;
 mod connection;
 mod context;
+mod init;
 mod journal;
 mod key;
 mod model;
@@ -25,9 +28,13 @@ pub use output::{print, show_check, show_unreadable};
 
 use client::Client;
 
-/// The commands that talk to a running gateway.
+/// The commands that talk to a running gateway, or prepare to.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Write a first configuration, with the servers that an agent client knows
+    Init(init::Init),
+    /// Show or write the configuration of an agent client
+    Connect(connect::Connect),
     /// MCP servers: add, list, show, refresh, enable, disable, remove
     #[command(subcommand)]
     Server(server::Command),
@@ -72,9 +79,13 @@ pub enum Command {
 
 /// Runs one command.
 pub async fn run(connection: &Connection, command: Command) -> ExitCode {
-    let outcome = match Client::new(connection) {
-        Err(error) => Err(error),
-        Ok(client) => match command {
+    let outcome = match (command, Client::new(connection)) {
+        // These need no gateway.
+        (Command::Init(init), _) => init::run(connection.json, &init),
+        (Command::Connect(connect), _) => connect::run(connection, &connect),
+        (_, Err(error)) => Err(error),
+        (command, Ok(client)) => match command {
+            Command::Init(_) | Command::Connect(_) => Ok(()),
             Command::Server(command) => server::run(&client, command).await,
             Command::Tool(command) => tool::run(&client, command).await,
             Command::Registry(command) => registry::run(&client, command).await,

@@ -8,6 +8,7 @@
 mod api;
 mod architecture;
 mod blocks;
+mod clients;
 mod completions;
 mod context;
 mod context_sources;
