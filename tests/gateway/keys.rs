@@ -282,3 +282,51 @@ async fn no_key_is_found_in_the_data_directory() {
     }
     assert!(!gateway.log().contains(secret));
 }
+
+/// Every path of the route table, with something in its places.
+fn paths() -> Vec<String> {
+    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/paths.rs")).unwrap();
+    let constants = source.lines().filter_map(|line| line.strip_prefix("pub(super) const ")?.split_once(": &str = \""));
+    let paths: Vec<String> = constants
+        .filter_map(|(name, rest)| (name != "BELOW_AGGREGATE").then(|| rest.split('"').next().unwrap().to_owned()))
+        .map(|path| {
+            path.replace("{target}", "demo")
+                .replace("{tool}", "servers_list")
+                .replace("{*path}", "mcp")
+                .replace("{*id}", "a/b")
+                .replace("{id}", "a")
+        })
+        .collect();
+    assert!(paths.len() >= 15 && paths.iter().all(|path| path.starts_with('/') && !path.contains('{')), "{paths:?}");
+    paths
+}
+
+#[tokio::test]
+async fn every_path_is_closed_to_those_without_a_credential_and_to_those_without_its_grant() {
+    let gateway = TestGateway::with_config(
+        "auth: { keys: { none: { key: 0123456789abcdef, grants: [registry] } } }\nmcp: { servers: { demo: { command: [portolan, demo-server] } } }\n",
+    )
+    .await;
+    // For whoever looks whether it runs, and for whoever looks for the issuer of tokens; no issuer is declared here.
+    let open = ["/livez", "/readyz", "/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"];
+    for path in paths().iter().chain([&"/mcp/portolan".to_owned()]).filter(|path| !open.contains(&path.as_str())) {
+        for method in ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD"] {
+            let ask = async |key: Option<&str>| {
+                let request =
+                    http().request(method.parse().unwrap(), gateway.url(path)).header("accept", "application/json, text/event-stream");
+                let request = key.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+                request.header("content-type", "application/json").body("{}").send().await.unwrap().status().as_u16()
+            };
+            let bare = ask(None).await;
+            assert!(matches!(bare, 401 | 405), "{method} {path} without a credential: {bare}");
+            let poor = ask(Some("0123456789abcdef")).await;
+            // Metrics are for every key that has a grant.
+            assert!(matches!(poor, 403 | 405) || (path == "/metrics" && poor == 200), "{method} {path} without its grant: {poor}");
+            assert_eq!(ask(Some("0123456789abcdeX")).await, bare, "{method} {path} with a wrong key");
+        }
+    }
+    for odd in ["//v1/models", "/v1/../metrics", "/V1/models", "/mcp/%2e%2e/metrics", "/v1/models/", "/api/v1/..%2fmetrics"] {
+        let status = http().get(gateway.url(odd)).send().await.unwrap().status().as_u16();
+        assert!(matches!(status, 401 | 404 | 405), "{odd}: {status}");
+    }
+}
