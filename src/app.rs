@@ -39,7 +39,7 @@ use crate::federation::Federation;
 use crate::http::{self, State};
 use crate::journal::Journal;
 use crate::net::Net;
-use crate::policy::Blocks;
+use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 use crate::{store, telemetry};
@@ -83,6 +83,8 @@ impl Gateway {
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
         let blocks = Blocks::open(store.clone()).await?;
+        let rates = Rates::default();
+        rates.configure(&config.limits);
         let (journal, written) = Journal::new(store.clone(), &config.journal);
         let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
         let told = slot.clone();
@@ -122,6 +124,7 @@ impl Gateway {
         let state = State::new(
             auth.clone(),
             blocks.clone(),
+            rates.clone(),
             journal.clone(),
             federation.clone(),
             control,
@@ -139,6 +142,7 @@ impl Gateway {
             memory,
             blocks,
             journal,
+            rates,
             completions,
             settings,
             tool_timeout,

@@ -16,7 +16,7 @@ use crate::http::{Resources, Settings};
 use crate::journal::Journal;
 use crate::llm::{Providers, Router};
 use crate::net::Net;
-use crate::policy::Blocks;
+use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
 use crate::upstream::Upstreams;
 
@@ -31,6 +31,7 @@ pub(super) struct Live {
     pub(super) memory: Memory,
     pub(super) blocks: Blocks,
     pub(super) journal: Journal,
+    pub(super) rates: Rates,
     pub(super) completions: Arc<ArcSwap<Completions>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) tool_timeout: Adjustable,

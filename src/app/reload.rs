@@ -65,6 +65,7 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
     }
     live.auth.declare(&config.auth)?;
     live.journal.configure(&config.journal);
+    live.rates.configure(&config.limits);
     live.completions.store(next.into());
     live.settings.store(settings(&config, running.address).into());
     live.tool_timeout.set(config.limits.tool_timeout.0);

@@ -26,6 +26,12 @@ pub enum Command {
         /// Models it may call, as a glob; may be repeated; all by default
         #[arg(long = "model", value_name = "GLOB")]
         models: Vec<String>,
+        /// Completions, embeddings and calls of tools in a minute
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        requests_per_minute: Option<u32>,
+        /// Tokens of completions and embeddings in a minute
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        tokens_per_minute: Option<u64>,
     },
     /// All keys made at run time
     #[command(visible_alias = "ls")]
@@ -39,8 +45,9 @@ pub enum Command {
 
 pub(super) async fn run(client: &Client, command: Command) -> Result {
     match command {
-        Command::Create { grants, name, servers, tools, models } => {
-            let arguments = json!({ "grants": grants, "name": name, "servers": servers, "tools": tools, "models": models });
+        Command::Create { grants, name, servers, tools, models, requests_per_minute, tokens_per_minute } => {
+            let arguments = json!({ "grants": grants, "name": name, "servers": servers, "tools": tools, "models": models,
+                "requests_per_minute": requests_per_minute, "tokens_per_minute": tokens_per_minute });
             let made = client.control("keys_create", arguments).await?;
             if client.json {
                 as_json(&made);
@@ -80,6 +87,8 @@ fn limits(key: &Value) -> String {
         let globs: Vec<&str> = list(key, kind).iter().filter_map(Value::as_str).collect();
         (!globs.is_empty()).then(|| format!("{kind} {}", globs.join(",")))
     };
-    let all: Vec<String> = ["servers", "tools", "models"].into_iter().filter_map(kind).collect();
+    let rate = |(rate, what): (&str, &str)| key.get(rate).and_then(Value::as_u64).map(|n| format!("{n} {what} a minute"));
+    let rates = [("requests_per_minute", "requests"), ("tokens_per_minute", "tokens")].into_iter().filter_map(rate);
+    let all: Vec<String> = ["servers", "tools", "models"].into_iter().filter_map(kind).chain(rates).collect();
     if all.is_empty() { "-".to_owned() } else { all.join("; ") }
 }

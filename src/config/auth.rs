@@ -1,6 +1,7 @@
 //! `auth:`: who may call.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::{NonZeroU32, NonZeroU64};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -74,6 +75,10 @@ pub struct DeclaredKey {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub models: Globs,
+    /// Completions, embeddings and calls of tools in a minute; `limits.requests_per_minute` where it is not said.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens of completions and embeddings in a minute; `limits.tokens_per_minute` where it is not said.
+    pub tokens_per_minute: Option<NonZeroU64>,
     /// Tags that stay with the caller, for conditions and context sources.
     #[serde(default)]
     pub tags: BTreeMap<String, Text>,
@@ -164,8 +169,14 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 impl DeclaredKey {
     /// The grants this key stands for.
     pub fn grants(&self, id: &str) -> Result<Grants, Error> {
-        let mut grants =
-            Grants { servers: self.servers.clone(), tools: self.tools.clone(), model_names: self.models.clone(), ..Grants::default() };
+        let mut grants = Grants {
+            servers: self.servers.clone(),
+            tools: self.tools.clone(),
+            model_names: self.models.clone(),
+            requests_per_minute: self.requests_per_minute.map(|n| n.get().into()),
+            tokens_per_minute: self.tokens_per_minute.map(Into::into),
+            ..Grants::default()
+        };
         for name in &self.grants {
             if !grants.allow(name) {
                 let why = format!("`{name}` is not a grant; use any of {}", Grants::NAMES.join(", "));

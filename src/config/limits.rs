@@ -1,6 +1,6 @@
 //! `limits:`: how far anything may go.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -16,6 +16,10 @@ use super::value::{Size, Span};
 pub struct Limits {
     /// Largest request body on `/v1`; `/mcp` takes at most 4 MiB of it.
     pub body: Size,
+    /// Completions, embeddings and calls of tools that a caller may ask for in a minute, where its key says nothing else.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens that a caller's completions and embeddings may take in a minute, where its key says nothing else.
+    pub tokens_per_minute: Option<NonZeroU64>,
     /// Model turns in one agent loop.
     pub tool_turns: NonZeroU32,
     /// The longest one tool call may take.
@@ -38,6 +42,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: Size(20 << 20),
+            requests_per_minute: None,
+            tokens_per_minute: None,
             tool_turns: NonZeroU32::MIN.saturating_add(9),
             tool_timeout: Span(Duration::from_secs(60)),
             completion: Span(Duration::from_secs(600)),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parts::Parts;
-use super::tool::{Class, Error, Nothing, Tool};
+use super::tool::{Class, Error, Nothing, Tool, whole};
 use crate::domain::{Globs, Grants, Principal, clip};
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -42,6 +42,14 @@ struct Create {
     /// Models it may call, as globs; all when empty.
     #[serde(default)]
     models: Vec<String>,
+    /// Completions, embeddings and calls of tools in a minute.
+    #[serde(default, deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    requests_per_minute: Option<i64>,
+    /// Tokens of completions and embeddings in a minute.
+    #[serde(default, deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    tokens_per_minute: Option<i64>,
 }
 
 /// A grant, for the schema; the error for another word says more than its reader would.
@@ -65,8 +73,19 @@ struct Id {
 
 async fn create(parts: Arc<Parts>, _: Principal, create: Create) -> Result<Value, Error> {
     let globs = |patterns| Globs::new(patterns).map_err(Error::Arguments);
-    let mut grants =
-        Grants { servers: globs(create.servers)?, tools: globs(create.tools)?, model_names: globs(create.models)?, ..Grants::default() };
+    let rate = |rate: Option<i64>| match rate {
+        None => Ok(None),
+        Some(rate) if rate > 0 => Ok(Some(rate.unsigned_abs())),
+        Some(_) => Err(Error::Arguments("a rate must be 1 or more".to_owned())),
+    };
+    let mut grants = Grants {
+        servers: globs(create.servers)?,
+        tools: globs(create.tools)?,
+        model_names: globs(create.models)?,
+        requests_per_minute: rate(create.requests_per_minute)?,
+        tokens_per_minute: rate(create.tokens_per_minute)?,
+        ..Grants::default()
+    };
     if create.grants.is_empty() {
         return Err(Error::Arguments(format!("give at least one of the grants {}", Grants::NAMES.join(", "))));
     }
@@ -89,7 +108,8 @@ async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
             let grants: Grants = serde_json::from_str(&row.grants).unwrap_or_default();
             json!({
                 "id": row.id, "name": row.name, "grants": grants.names(), "servers": grants.servers, "tools": grants.tools,
-                "models": grants.model_names, "created_ms": row.created_ms, "revoked_ms": row.revoked_ms,
+                "models": grants.model_names, "requests_per_minute": grants.requests_per_minute,
+                "tokens_per_minute": grants.tokens_per_minute, "created_ms": row.created_ms, "revoked_ms": row.revoked_ms,
             })
         })
         .collect();

@@ -72,6 +72,12 @@ pub struct Grants {
     pub tools: Globs,
     /// Models, by name; empty means all.
     pub model_names: Globs,
+    /// Requests in a minute, where it is said for this caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in a minute, where it is said for this caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
 }
 
 impl Grants {

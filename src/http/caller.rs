@@ -132,10 +132,7 @@ impl Door<'_> {
             Denied::Token(why) => unauthorized("invalid_token", why, Some(("invalid_token", why))),
             Denied::Unjudged => {
                 let message = "the issuer of this token does not answer, so nobody can say whether the token is good; try again later";
-                ApiError {
-                    retry_after: Some("30".to_owned()),
-                    ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_unavailable", message)
-                }
+                ApiError { retry_after: Some("30".into()), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_unavailable", message) }
             }
         }
     }

@@ -13,6 +13,7 @@ use super::body::read_json;
 use super::caller::ModelCaller;
 use super::error::{ApiError, Shape};
 use super::meters::Meter;
+use super::rates::show;
 use super::record::Record;
 use super::sse;
 use super::state::State;
@@ -136,6 +137,7 @@ fn respond(
     shape: Shape,
     start: Instant,
 ) -> Result<Response, ApiError> {
+    let allowance = record.allowance;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return Err(record.failed(ApiError::from(error))),
@@ -184,6 +186,7 @@ fn respond(
     };
     response.extensions_mut().insert(Elsewhere(meta.provider));
     let headers = response.headers_mut();
+    show(&allowance, headers);
     let mut set = |name: HeaderName, value: &str| {
         if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
             headers.insert(name, value);

@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::rates::show;
+use crate::policy::{Allowance, Exceeded};
 use crate::protocol::{Outgoing, RpcError};
 use crate::{completion, context, llm};
 
@@ -19,14 +21,16 @@ pub(super) struct ApiError {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) param: Option<String>,
-    pub(super) retry_after: Option<String>,
+    pub(super) retry_after: Option<Box<str>>,
     /// What a client without the credential it needs is told of how to get one (RFC 9110 §11.6.1).
     pub(super) challenge: Option<Box<str>>,
+    /// What is left of the caller's rates.
+    pub(super) allowance: Option<Box<Allowance>>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), param: None, retry_after: None, challenge: None }
+        Self { status, code: code.to_owned(), message: message.into(), param: None, retry_after: None, challenge: None, allowance: None }
     }
 
     pub(super) fn about(mut self, param: &str) -> Self {
@@ -91,8 +95,11 @@ impl ApiError {
         if let Some(value) = challenge.or_else(plain) {
             headers.insert(header::WWW_AUTHENTICATE, value);
         }
-        if let Some(value) = self.retry_after.as_ref().and_then(|text| HeaderValue::try_from(text).ok()) {
+        if let Some(value) = self.retry_after.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert(header::RETRY_AFTER, value);
+        }
+        if let Some(allowance) = &self.allowance {
+            show(allowance, headers);
         }
         response
     }
@@ -129,6 +136,18 @@ impl IntoResponse for ApiError {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Exceeded> for ApiError {
+    fn from(exceeded: Exceeded) -> Self {
+        let left = Some(exceeded.left);
+        let allowance = match exceeded.what {
+            "tokens" => Allowance { tokens: left, ..Allowance::default() },
+            _ => Allowance { requests: left, ..Allowance::default() },
+        };
+        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", exceeded.to_string());
+        Self { retry_after: Some(seconds(exceeded.wait).into()), allowance: Some(allowance.into()), ..refused }
     }
 }
 
@@ -171,7 +190,7 @@ fn provider(error: &llm::Error, message: String) -> ApiError {
         Credential(_) => gateway("upstream_auth"),
         RateLimited { retry_after } => {
             let limited = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
-            ApiError { retry_after: retry_after.map(seconds), ..limited }
+            ApiError { retry_after: retry_after.map(|length| seconds(length).into()), ..limited }
         }
         Refused(status, refusal) => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -13,6 +13,7 @@ mod meters;
 mod models;
 mod pace;
 mod paths;
+mod rates;
 mod record;
 mod resource;
 mod responses;

@@ -1,4 +1,4 @@
-//! What the journal is told of a completion: who, what, who answered, what it took, and how it ended.
+//! What the journal is told of a completion, and what it takes of its caller's rates.
 
 use std::sync::Arc;
 
@@ -10,15 +10,21 @@ use crate::completion::{Asked, Completions};
 use crate::domain::{Principal, Usage};
 use crate::journal::{Entry, Open, Outcome};
 use crate::llm::{Request, Router};
+use crate::policy::{Allowance, Rates};
 
 /// The record of a completion under way. Dropped before its end, it says that it was cancelled.
 pub(super) struct Record {
-    open: Open,
+    open: Option<Open>,
     router: Router,
+    rates: Rates,
+    principal: Principal,
+    usage: Option<Usage>,
+    /// What was left of the caller's rates when it began.
+    pub(super) allowance: Allowance,
 }
 
 impl Record {
-    /// Opens it; an error where nothing is answered that cannot be put on record.
+    /// Opens it; an error where the caller's rate is used up, and where nothing is answered that cannot be put on record.
     pub(super) fn open(
         state: &State,
         completions: &Completions,
@@ -31,28 +37,56 @@ impl Record {
             |why: crate::journal::Unwritable| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "journal_unavailable", why.to_string());
         state.journal.admit().map_err(unwritable)?;
         let entry = || Entry { request: asked.request.clone(), ..Entry::new(operation, principal, request.model()) };
-        Ok(Self { open: state.journal.open(entry), router: completions.router().clone() })
+        let (router, rates, principal) = (completions.router().clone(), state.rates.clone(), principal.clone());
+        let mut record =
+            Self { open: Some(state.journal.open(entry)), router, rates, principal, usage: None, allowance: Allowance::default() };
+        match record.rates.take(&record.principal) {
+            Ok(allowance) => {
+                record.allowance = allowance;
+                Ok(record)
+            }
+            Err(exceeded) => Err(record.failed(exceeded.into())),
+        }
     }
 
     /// Notes who answers, and what it took so far.
     pub(super) fn took(&mut self, target: &Arc<str>, usage: Option<Usage>) {
         let router = &self.router;
-        self.open.add(|entry| {
-            entry.target = Some(target.clone());
-            entry.cost_nano = usage.as_ref().and_then(|usage| router.cost(target, usage));
-            entry.usage = usage;
-        });
+        self.usage = usage;
+        if let Some(open) = &mut self.open {
+            open.add(|entry| {
+                entry.target = Some(target.clone());
+                entry.cost_nano = usage.as_ref().and_then(|usage| router.cost(target, usage));
+                entry.usage = usage;
+            });
+        }
     }
 
     /// It came to its end.
-    pub(super) fn done(self) {
-        self.open.close(Outcome::Ok);
+    pub(super) fn done(mut self) {
+        self.close(Outcome::Ok);
     }
 
     /// It came to nothing, or broke off; the error is handed back.
     pub(super) fn failed(mut self, error: ApiError) -> ApiError {
-        self.open.add(|entry| entry.detail = Some(error.code.clone()));
-        self.open.close(if error.status.is_client_error() { Outcome::Refused } else { Outcome::Failed });
+        if let Some(open) = &mut self.open {
+            open.add(|entry| entry.detail = Some(error.code.clone()));
+        }
+        self.close(if error.status.is_client_error() { Outcome::Refused } else { Outcome::Failed });
         error
+    }
+
+    fn close(&mut self, outcome: Outcome) {
+        if let Some(open) = self.open.take() {
+            open.close(outcome);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(usage) = &self.usage {
+            self.rates.spend(&self.principal, usage.total());
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::completion::Completions;
 use crate::control::Control;
 use crate::federation::Federation;
 use crate::journal::Journal;
-use crate::policy::Blocks;
+use crate::policy::{Blocks, Rates};
 
 /// What a configuration says of the wire.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +54,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The kill switch.
     pub blocks: Blocks,
+    /// How much callers may do in a minute.
+    pub rates: Rates,
     /// What is on record.
     pub journal: Journal,
     /// Servers.
@@ -79,6 +81,7 @@ impl State {
     pub fn new(
         auth: Auth,
         blocks: Blocks,
+        rates: Rates,
         journal: Journal,
         federation: Federation,
         control: Control,
@@ -90,6 +93,7 @@ impl State {
         Self(Arc::new(Parts {
             auth,
             blocks,
+            rates,
             journal,
             federation,
             control,

@@ -288,14 +288,9 @@ fn paths() -> Vec<String> {
     let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/paths.rs")).unwrap();
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub(super) const ")?.split_once(": &str = \""));
     let paths: Vec<String> = constants
-        .filter_map(|(name, rest)| (name != "BELOW_AGGREGATE").then(|| rest.split('"').next().unwrap().to_owned()))
-        .map(|path| {
-            path.replace("{target}", "demo")
-                .replace("{tool}", "servers_list")
-                .replace("{*path}", "mcp")
-                .replace("{*id}", "a/b")
-                .replace("{id}", "a")
-        })
+        .filter(|(name, _)| *name != "BELOW_AGGREGATE")
+        .map(|(_, rest)| rest.split('"').next().unwrap().replace("{target}", "demo").replace("{tool}", "servers_list"))
+        .map(|path| path.replace("{*path}", "mcp").replace("{*id}", "a/b").replace("{id}", "a"))
         .collect();
     assert!(paths.len() >= 15 && paths.iter().all(|path| path.starts_with('/') && !path.contains('{')), "{paths:?}");
     paths

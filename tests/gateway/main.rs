@@ -27,6 +27,7 @@ mod memory;
 mod net;
 mod operators;
 mod processes;
+mod rates;
 mod recorded;
 mod registry;
 mod responses;

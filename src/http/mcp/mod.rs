@@ -17,10 +17,12 @@ use super::caller::{Caller, Door};
 use super::error::ApiError;
 use super::meters::message_of;
 use super::paths::Name;
+use super::rates::show;
 use super::state::State;
 use super::timing::Elsewhere;
 use crate::domain::Principal;
 use crate::federation::Waited;
+use crate::policy::Allowance;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use endpoint::Endpoint;
 use reply::{id_of, json};
@@ -80,6 +82,12 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         Ok(message) => message,
         Err(unreadable) => return Ok(json(400, Outgoing::error(unreadable.id.as_ref(), &unreadable.error))),
     };
+    let allowance = match &message {
+        Incoming::Request { method, .. } if method == "tools/call" && !matches!(visit.endpoint, Endpoint::Control) => {
+            visit.state.rates.take(&visit.principal)?
+        }
+        _ => Allowance::default(),
+    };
     let opening = classify(&|name| visit.header(name), &message);
     let era = match &opening {
         Ok(Opening::Modern) | Err(_) => Era::MODERN,
@@ -94,5 +102,6 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         Err(Refusal(status, error)) => json(status, Outgoing::error(id_of(&message), &error)),
     };
     response.extensions_mut().insert(Elsewhere(waited.get()));
+    show(&allowance, response.headers_mut());
     Ok(response)
 }
