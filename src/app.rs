@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -106,6 +106,7 @@ impl Gateway {
         let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
+        let refused: Arc<ArcSwapOption<String>> = Arc::default();
         let parts = Parts {
             registry: registry.clone(),
             upstreams: upstreams.clone(),
@@ -114,6 +115,7 @@ impl Gateway {
             journal: journal.clone(),
             federation: federation.clone(),
             completions: completions.clone(),
+            refused: refused.clone(),
             started: Instant::now(),
         };
         let control = Control::new(parts);
@@ -148,6 +150,7 @@ impl Gateway {
             tool_timeout,
             refresh,
             found,
+            refused,
         };
         Ok(Self { listener, address, state, live, options, read, config, made_owner_key, written, lock })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::auth::Auth;
 use crate::completion::{Completions, Memory};
@@ -37,6 +37,8 @@ pub(super) struct Live {
     pub(super) tool_timeout: Adjustable,
     pub(super) refresh: Adjustable,
     pub(super) found: Vec<(String, String)>,
+    /// Why a changed configuration is not in use.
+    pub(super) refused: Arc<ArcSwapOption<String>>,
 }
 
 pub(super) fn declared(config: &Config) -> Vec<ServerSpec> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,10 +47,12 @@ pub(super) async fn keep(path: PathBuf, mut running: Running, live: Live, stop: 
         match reload(&path, &running, &live).await {
             Ok(()) => {
                 metrics::counter!("portolan_config_reloads_total", "outcome" => "ok").increment(1);
+                live.refused.store(None);
                 info!("{} was read again and is in use", path.display());
             }
             Err(why) => {
                 metrics::counter!("portolan_config_reloads_total", "outcome" => "refused").increment(1);
+                live.refused.store(Some(Arc::new(format!("{why:#}"))));
                 error!("the changed configuration is refused, the running one stays: {why:#}");
             }
         }

@@ -21,10 +21,10 @@ pub(super) async fn block(client: &Client, Block { target, reason }: Block) -> R
     if client.json {
         as_json(&made);
     } else {
-        print(&format!("{target} is blocked: what was under way has ended, and what comes is refused.\n"));
         if made.get("known").and_then(Value::as_bool) == Some(false) {
-            eprintln!("But there is nothing of that name now, so look whether it is written right; the block holds should it come.");
+            eprintln!("There is nothing called `{target}` now, so look whether it is written right; the block holds should it come.");
         }
+        print(&format!("{target} is blocked: what was under way has ended, and what comes is refused.\n"));
         eprintln!("`portolan unblock {target}` lifts it.");
     }
     Ok(())

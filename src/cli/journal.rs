@@ -20,8 +20,8 @@ pub struct Journal {
     /// Go on with what comes
     #[arg(long, short)]
     follow: bool,
-    /// Only this kind: chat, messages, responses, embeddings, `count_tokens`, tool, control
-    #[arg(long)]
+    /// Only this kind
+    #[arg(long, value_parser = ["chat", "messages", "responses", "embeddings", "count_tokens", "tool", "control"])]
     kind: Option<String>,
     /// Only this caller, as the journal names them
     #[arg(long)]
@@ -29,8 +29,8 @@ pub struct Journal {
     /// Only this model, tool, or act
     #[arg(long)]
     subject: Option<String>,
-    /// Only what ended so: ok, `tool_error`, refused, failed, cancelled, begun
-    #[arg(long)]
+    /// Only what ended so
+    #[arg(long, value_parser = ["ok", "tool_error", "refused", "failed", "cancelled", "begun"])]
     outcome: Option<String>,
     /// Only this request, by its `x-request-id`
     #[arg(long)]
@@ -100,6 +100,9 @@ pub(super) async fn journal(client: &Client, wish: Journal) -> Result {
         }
         return Ok(());
     }
+    if !client.json {
+        print(&line(&HEAD.map(str::to_owned)));
+    }
     let mut after = entries.last().map_or(0, |entry| number(entry));
     for entry in entries {
         show(client, entry);
@@ -138,8 +141,15 @@ fn show(client: &Client, entry: &Value) {
     if client.json {
         print(&format!("{entry}\n"));
     } else {
-        print(&format!("{}\n", printable(&row(entry).join("  ")).replace('\n', " ")));
+        print(&line(&row(entry)));
     }
+}
+
+/// One line of a table that nobody knows the end of, so its columns are as wide as most things need.
+fn line(cells: &[String]) -> String {
+    const WIDTHS: [usize; 9] = [20, 10, 16, 24, 36, 12, 12, 8, 0];
+    let cells = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
+    format!("{}\n", printable(cells.collect::<Vec<_>>().join("  ").trim_end()).replace('\n', " "))
 }
 
 fn dollars(of: &Value) -> String {

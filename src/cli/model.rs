@@ -75,7 +75,13 @@ async fn show_list(client: &Client) -> Result {
     }
     let names = |model: &Value, key: &str| list(model, key).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
     let row = |model: &Value| {
-        let answered = if model.get("targets").is_some() { names(model, "targets") } else { text(model, "provider") };
+        let answered = if model.get("blocked").is_some_and(Value::is_string) {
+            "(blocked)".to_owned()
+        } else if model.get("targets").is_some() {
+            names(model, "targets")
+        } else {
+            text(model, "provider")
+        };
         // One target needs no strategy.
         let strategy = if list(model, "targets").len() > 1 { text(model, "strategy") } else { String::new() };
         vec![text(model, "name"), answered, strategy, names(model, "context"), names(model, "tools")]

@@ -21,7 +21,7 @@ pub(super) async fn run(client: &Client) -> Result {
         print(&format!("blocked    {}\n", names("blocked")));
     }
     for problem in list(&status, "problems") {
-        let kinds = ["server", "provider", "target"];
+        let kinds = ["configuration", "server", "provider", "target"];
         let of = kinds.iter().find(|kind| problem.get(**kind).is_some()).unwrap_or(&"server");
         print(&format!("problem    {of} {}: {}\n", text(problem, of), text(problem, "error")));
     }

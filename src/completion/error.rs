@@ -58,7 +58,7 @@ pub enum Error {
 
 /// A model of which no target answered, as callers are told: by names of models and targets, and never an address.
 #[derive(Debug, thiserror::Error)]
-#[error("{} did not answer: {error}{}", self.who(), self.before())]
+#[error("{} did not answer: {error}{}{}", self.who(), self.before(), self.blocked.iter().map(|why| format!("; {why}")).collect::<String>())]
 pub struct Unanswered {
     /// What was asked for.
     pub model: String,
@@ -68,6 +68,8 @@ pub struct Unanswered {
     pub others: usize,
     /// What came of the last one.
     pub error: llm::Error,
+    /// Why another one was not asked.
+    pub blocked: Option<Blocked>,
 }
 
 impl Unanswered {

@@ -39,7 +39,7 @@ impl Targets {
         let mut failed = 0;
         let unanswered = |target: &Target, others, error| {
             let (model, target) = (clip(request.model(), 120), target.to_string());
-            Error::Unanswered(Box::new(Unanswered { model, target, others, error }))
+            Error::Unanswered(Box::new(Unanswered { model, target, others, error, blocked: None }))
         };
         let (mut soonest, mut refused) = (None, None);
         for (at, target) in route.targets.iter().enumerate() {
@@ -78,8 +78,15 @@ impl Targets {
             let reply = asked.map_err(|error| unanswered(target, 0, error))?;
             return Ok((target.clone(), reply, start.elapsed()));
         }
-        let unreachable = || refused.map_or(Error::Provider(llm::Error::Unreachable), Error::Blocked);
-        Err(last.unwrap_or_else(unreachable))
+        Err(match (last, refused) {
+            (Some(Error::Unanswered(mut why)), blocked) => {
+                why.blocked = blocked;
+                Error::Unanswered(why)
+            }
+            (Some(error), _) => error,
+            (None, Some(blocked)) => Error::Blocked(blocked),
+            (None, None) => Error::Provider(llm::Error::Unreachable),
+        })
     }
 
     fn act<'a>(&'a self, request: &'a Request, target: &'a Target) -> Act<'a> {

@@ -47,6 +47,9 @@ impl Server {
             if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
                 return wrong("must begin with `https://`: keys and tokens travel to it");
             }
+            if ["/mcp", "/v1"].iter().any(|end| url.path().trim_end_matches('/').ends_with(end)) {
+                return wrong("is an address below the gateway's own; leave out `/mcp` and `/v1`");
+            }
             if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
                 return wrong("must have no user name, no password, no query and no fragment");
             }

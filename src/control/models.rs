@@ -11,7 +11,8 @@ use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
 use crate::config::strays;
 use crate::domain::{Principal, clip};
-use crate::llm::Facts;
+use crate::llm::{Explanation, Facts};
+use crate::policy::{Act, List};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
@@ -74,6 +75,7 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
     let facts = Facts { endpoint: explain.endpoint.name(), stream: explain.stream, tags: &explain.tags, request: None };
     let completions = parts.completions.load_full();
     let explanation = completions.router().explain(&caller, &explain.name, &facts).await;
+    let explanation = block(&parts.blocks.list(), &caller, explanation);
     let mut told = serde_json::to_value(explanation).unwrap_or_default();
     if let Value::Object(told) = &mut told {
         told.insert("caller".to_owned(), caller.id().into());
@@ -86,9 +88,25 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
     Ok(told)
 }
 
+/// The same with what the operator has blocked.
+fn block(blocks: &List, caller: &Principal, mut told: Explanation) -> Explanation {
+    for candidate in told.targets.iter_mut().filter(|candidate| candidate.used) {
+        let act = Act { model: Some(&told.name), target: Some(&candidate.target), ..Act::of(caller) };
+        if let Some(blocked) = blocks.of(&act) {
+            (candidate.used, candidate.why) = (false, blocked.to_string());
+        }
+    }
+    let blocked = blocks.of(&Act { model: Some(&told.name), ..Act::of(caller) }).map(|blocked| blocked.to_string());
+    let closed = told.usable && !told.targets.is_empty() && !told.targets.iter().any(|candidate| candidate.used);
+    if let Some(why) = blocked.or_else(|| closed.then(|| "the operator has blocked what it would be answered by".to_owned())) {
+        (told.usable, told.why) = (false, why);
+    }
+    told
+}
+
 async fn list(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Value, Error> {
     let completions = parts.completions.load_full();
-    let router = completions.router();
+    let (router, blocks) = (completions.router(), parts.blocks.list());
     // Also those that a condition keeps for others: this is where one looks for them.
     let mut granted: Vec<_> = router.named().iter().filter(|(name, _)| principal.grants().model(name)).collect();
     granted.sort_by_key(|(_, model)| model.place);
@@ -96,12 +114,15 @@ async fn list(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Val
         let targets: Vec<String> = model.targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect();
         let context: Vec<String> = model.context.iter().map(ToString::to_string).collect();
         let when = model.when.as_ref().map(|when| when.source().to_owned());
+        let blocked = blocks.of_named(name, targets.iter().cloned()).map(|blocked| blocked.to_string());
         json!({
             "name": name, "strategy": model.strategy.name(), "targets": targets, "when": when, "context": context, "tools": model.tools,
+            "blocked": blocked,
         })
     });
     let mut models: Vec<Value> = named.collect();
     let listed = router.list(&principal).await.into_iter().filter(|(name, _)| !router.named().contains_key(name));
-    models.extend(listed.map(|(name, owner)| json!({ "name": name, "provider": owner })));
+    let blocked = |name: &str| blocks.of_model(name).map(|blocked| blocked.to_string());
+    models.extend(listed.map(|(name, owner)| json!({ "name": name, "provider": owner, "blocked": blocked(&name) })));
     Ok(json!({ "models": models }))
 }

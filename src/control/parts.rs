@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::auth::Auth;
 use crate::completion::Completions;
@@ -29,6 +29,8 @@ pub struct Parts {
     pub federation: Federation,
     /// Models and context, as the configuration of this moment has them.
     pub completions: Arc<ArcSwap<Completions>>,
+    /// Why a changed configuration is not in use.
+    pub refused: Arc<ArcSwapOption<String>>,
     /// When the gateway started.
     pub started: Instant,
 }

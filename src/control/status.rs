@@ -18,6 +18,9 @@ async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
     let servers = catalog.servers.values();
     let mut problems: Vec<Value> =
         servers.filter_map(|entry| Some(json!({ "server": entry.spec.name, "error": entry.problem.as_ref()?.to_string() }))).collect();
+    if let Some(why) = &*parts.refused.load() {
+        problems.push(json!({ "configuration": "the changed file", "error": format!("it is not in use, and the one before it stays: {}", printable(why)) }));
+    }
     let completions = parts.completions.load_full();
     let router = completions.router();
     let names: Vec<&str> = router.providers().names().collect();

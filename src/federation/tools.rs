@@ -8,7 +8,7 @@ use super::ask::Ask;
 use super::calls::{Calls, Verdict};
 use super::name::public_uri;
 use super::upstreams::{Errand, Road, refusal};
-use super::view::Scope;
+use super::view::{Scope, Shown};
 use crate::domain::{RawObject, clip, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Params, RpcError};
@@ -24,11 +24,15 @@ impl Road {
             view.blocked(caller.principal, scope, &name)
                 .map_or_else(|| RpcError::params(format!("there is no tool `{}`", clip(&name, 80))), |blocked| refusal(&blocked))
         };
-        let (release, shown) = view.tool(scope, &name).ok_or_else(unknown)?;
-        let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
-        if !caller.principal.grants().tool(release.server.as_str(), &shown.public) {
-            return Err(unknown());
-        }
+        let found = view.tool(scope, &name).and_then(|(release, shown)| Some((release, shown, view.entry(caller.principal, release)?)));
+        let may = |release: &Release, shown: &Shown| caller.principal.grants().tool(release.server.as_str(), &shown.public);
+        let Some((release, shown, entry)) = found.filter(|(release, shown, _)| may(release, shown)) else {
+            let error = unknown();
+            let mut open = self.journal.open(|| Entry { request: caller.request.clone(), ..Entry::new("tool", caller.principal, &name) });
+            open.add(|entry| entry.detail = Some(word(&error).unwrap_or("no_such_tool").to_owned()));
+            open.close(Outcome::Refused);
+            return Err(error);
+        };
         let mut open = self.journal.open(|| Entry {
             request: caller.request.clone(),
             target: Some(shown.record.clone()),
@@ -65,16 +69,22 @@ impl Road {
         };
         calls.note(verdict, start);
         if let Err(error) = &outcome {
-            open.add(|entry| entry.detail = Some(clip(&error.message, 200)));
+            open.add(|entry| entry.detail = Some(word(error).map_or_else(|| clip(&error.message, 200), str::to_owned)));
         }
         open.close(match verdict {
             Verdict::Ok => Outcome::Ok,
             Verdict::ToolError => Outcome::ToolError,
+            Verdict::Error if outcome.as_ref().is_err_and(|error| word(error).is_some()) => Outcome::Cancelled,
             Verdict::Error | Verdict::Misfit => Outcome::Failed,
         });
         let result = outcome?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
     }
+}
+
+/// The journal's word for an error, where it has one.
+fn word(error: &RpcError) -> Option<&'static str> {
+    (error.code == RpcError::FORBIDDEN).then_some("blocked")
 }
 
 /// The result that tells a model what is wrong with its arguments, and by which release.

@@ -26,6 +26,7 @@ pub(super) async fn call(
     let (_, body) = read_json(request, MAX_BODY).await?;
     let invalid = |_| ApiError::new(StatusCode::BAD_REQUEST, "invalid_arguments", "the body is not UTF-8");
     let arguments = std::str::from_utf8(&body).map_err(invalid)?;
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
     state.control.run(&principal, &tool, arguments).await.map(Json).map_err(refused)
 }
 

@@ -15,7 +15,11 @@ pub(super) async fn list(Shared(state): Shared<State>, ModelCaller(principal): M
     let completions = state.completions.load_full();
     let blocks = state.blocks.list();
     let all = completions.router().list(&principal).await;
-    let shown = all.iter().filter(|(id, _)| blocks.of_model(id).is_none());
+    let named = completions.router().named();
+    let targets = |id: &String| {
+        named.get(id).into_iter().flat_map(|model| &model.targets).map(|target| format!("{}/{}", target.provider, target.model))
+    };
+    let shown = all.iter().filter(|(id, _)| blocks.of_named(id, targets(id)).is_none());
     let models: Vec<Value> = shown.map(|(id, owner)| object(id, owner)).collect();
     Json(json!({ "object": "list", "data": models }))
 }

@@ -43,5 +43,5 @@ pub use place::{beside, with_thoughts};
 pub use provider::{Body, Endpoint, Events, Reply};
 pub use providers::Providers;
 pub use request::Request;
-pub use routing::{Facts, Permit, Route, Router, Unknown, pause};
+pub use routing::{Explanation, Facts, Permit, Route, Router, Unknown, pause};
 pub use target::Target;

@@ -78,6 +78,13 @@ impl List {
         self.find(|target| target.kind == Kind::Tool && target.name == public)
     }
 
+    /// Why nobody is answered by a named model: its name is blocked, or all its targets (`provider/model`) are.
+    pub fn of_named(&self, name: &str, targets: impl Iterator<Item = String>) -> Option<Blocked> {
+        let mut open = false;
+        let blocked = targets.map(|target| self.of_model(&target)).inspect(|blocked| open |= blocked.is_none()).last().flatten();
+        self.of_model(name).or(blocked.filter(|_| !open))
+    }
+
     /// Why nobody sees a model of this name.
     pub fn of_model(&self, model: &str) -> Option<Blocked> {
         self.find(|target| match target.kind {

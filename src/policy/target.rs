@@ -53,6 +53,12 @@ impl FromStr for Target {
         };
         let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
         let (_, kind) = NAMED.into_iter().find(|(known, _)| *known == kind).ok_or_else(wrong)?;
+        if name.contains(['*', '?', '[', '{']) && kind != Kind::Subject && kind != Kind::Model {
+            return Err(format!(
+                "`{}` is a pattern, and a block names one thing; block each by itself, or the whole server or provider",
+                crate::domain::clip(text, 80)
+            ));
+        }
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(wrong());
         }
@@ -118,7 +124,7 @@ mod tests {
         {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
-        for text in ["", "ALL", "github", "server:", "servers:a", "tool:a\nb"] {
+        for text in ["tool:demo__*", "", "ALL", "github", "server:", "servers:a", "tool:a\nb"] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }
     }

@@ -104,7 +104,7 @@ impl Keeper {
 
     async fn look(&self) -> Result<(Look, Arc<Connection>), Arc<Error>> {
         if let Some(blocked) = self.records.blocked(&self.spec.name) {
-            return Err(Arc::new(Error::NotMcp(blocked.to_string())));
+            return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }
         let known = self.records.era(&self.spec.name).await;
         let connection = self.upstreams.connection(&self.spec, Identity::default(), known).await?;

@@ -1,6 +1,5 @@
 //! The journal's entries in SQLite.
 
-use serde_json::json;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, query};
 
@@ -9,36 +8,38 @@ use super::contract::{Error, JournalRow, JournalWish, Spent, SpentBy, SpentWish}
 /// Most entries that one sweep removes.
 const SWEPT: i64 = 2_000;
 
-/// All at once: one statement costs less than one for each.
+/// Rows that one statement writes; a power of two, as are those of what is left, so that there are few statements to prepare.
+const CHUNK: usize = 64;
+
+/// All of them or none, many rows with each statement: that costs less than one for each.
 pub(super) async fn add(pool: &SqlitePool, rows: &[JournalRow]) -> Result<(), Error> {
-    let list: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            json!([
-                row.at_ms,
-                row.kind,
-                row.principal,
-                row.request,
-                row.subject,
-                row.target,
-                row.outcome,
-                row.detail,
-                row.input,
-                row.output,
-                row.cached,
-                row.cost_nano,
-                row.ms
-            ])
-        })
-        .collect();
-    query(
-        "INSERT INTO journal (at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, \
-         value ->> 9, value ->> 10, value ->> 11, value ->> 12 FROM json_each($1)",
-    )
-    .bind(serde_json::Value::from(list).to_string())
-    .execute(pool)
-    .await?;
+    let mut all = pool.begin().await?;
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let many = CHUNK.min(1 << rest.len().ilog2());
+        let (rows, after) = rest.split_at(many);
+        rest = after;
+        let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
+            "INSERT INTO journal (at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms) ",
+        );
+        insert.push_values(rows, |mut row, entry| {
+            row.push_bind(entry.at_ms)
+                .push_bind(&*entry.kind)
+                .push_bind(&*entry.principal)
+                .push_bind(entry.request.as_deref())
+                .push_bind(&*entry.subject)
+                .push_bind(entry.target.as_deref())
+                .push_bind(&*entry.outcome)
+                .push_bind(entry.detail.as_deref())
+                .push_bind(entry.input)
+                .push_bind(entry.output)
+                .push_bind(entry.cached)
+                .push_bind(entry.cost_nano)
+                .push_bind(entry.ms);
+        });
+        insert.build().execute(&mut *all).await?;
+    }
+    all.commit().await?;
     Ok(())
 }
 
@@ -131,7 +132,7 @@ pub(super) async fn spent(pool: &SqlitePool, wish: &SpentWish) -> Result<Vec<Spe
     sum.push(by).push(
         ", COUNT(*), COALESCE(SUM(input), 0), COALESCE(SUM(output), 0), COALESCE(SUM(cached), 0), COALESCE(SUM(cost_nano), 0), \
          SUM(cost_nano IS NULL AND input IS NOT NULL), SUM(input IS NULL) \
-         FROM journal WHERE kind NOT IN ('tool', 'control', 'count_tokens') AND at_ms >= ",
+         FROM journal WHERE kind NOT IN ('tool', 'control', 'count_tokens') AND target IS NOT NULL AND at_ms >= ",
     );
     sum.push_bind(wish.since_ms);
     if let Some(principal) = &wish.principal {
@@ -156,8 +157,9 @@ pub(super) async fn spent(pool: &SqlitePool, wish: &SpentWish) -> Result<Vec<Spe
 /// The oldest entries by their numbers, as far as they are too old or too many.
 pub(super) async fn forget(pool: &SqlitePool, before_ms: i64, most: i64) -> Result<u64, Error> {
     let gone = query(
-        "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE at_ms < $1 OR id <= (SELECT MAX(id) FROM journal) - $2 \
-         ORDER BY id LIMIT $3)",
+        // Numbers grow with time, so the oldest are the first; what is not among the first few waits for the next sweep.
+        "DELETE FROM journal WHERE id IN (SELECT id FROM (SELECT id, at_ms FROM journal ORDER BY id LIMIT $3) \
+         WHERE at_ms < $1 OR id <= (SELECT MAX(id) FROM journal) - $2)",
     )
     .bind(before_ms)
     .bind(most)

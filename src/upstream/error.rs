@@ -40,6 +40,9 @@ pub enum Error {
     /// It does not speak MCP.
     #[error("this is not an MCP server: {0}")]
     NotMcp(String),
+    /// The operator has blocked it.
+    #[error("{0}")]
+    Blocked(String),
     /// It forgot our session.
     #[error("the server ended the session")]
     SessionLost,

@@ -93,7 +93,7 @@ async fn what_is_blocked_is_refused_and_hidden_until_it_is_unblocked() {
     let refused = call(&gateway, "/mcp", "slow__wait").await.unwrap();
     assert!(refused.message().contains("blocked the server `slow`"), "{}", refused.text);
     let refused = call(&gateway, "/mcp/slow", "wait").await.unwrap();
-    assert!(refused.status == 404 && refused.text.contains("blocked the server `slow`"), "{}", refused.text);
+    assert!(refused.message().contains("blocked the server `slow`") && refused.body["id"].is_number(), "{}", refused.text);
     assert!(upstream.recorded("tools/call").is_empty(), "nothing reaches it");
 
     unblock(&gateway, "server:slow").await;
@@ -293,7 +293,10 @@ async fn the_command_line_says_what_is_blocked_and_what_cannot_be() {
     let gateway = TestGateway::start().await;
     assert_eq!(gateway.cli(&["blocks"]).await.ok(), "Nothing is blocked.\n");
     let said = gateway.cli(&["block", "server:github", "--reason", "it misbehaves"]).await;
-    assert!(said.stdout.starts_with("server:github is blocked") && said.stderr.contains("nothing of that name"), "{said:?}");
+    assert!(
+        said.stdout.starts_with("server:github is blocked") && said.stderr.contains("There is nothing called `server:github`"),
+        "{said:?}"
+    );
     let listed = gateway.cli(&["blocks"]).await.ok();
     assert!(listed.contains("server:github") && listed.contains("owner") && listed.contains("it misbehaves"), "{listed}");
     assert!(gateway.cli(&["status"]).await.ok().contains("blocked    server:github"));
@@ -393,4 +396,45 @@ async fn the_program_of_a_blocked_server_ends_and_comes_back_with_the_end_of_the
     settles("the program has ended", async || !runs()).await;
     unblock(&gateway, "server:demo").await;
     assert!(modern(&gateway.url("/mcp")).call("demo__echo", json!({ "text": "a" })).await["content"].is_array());
+}
+
+#[tokio::test]
+async fn explanations_and_lists_of_models_know_what_is_blocked() {
+    let provider = StubProvider::start([]).await;
+    let gateway = TestGateway::with_config(&format!(
+        "{}models: {{ fast: {{ targets: [{{ provider: stub, model: stub-1 }}, {{ provider: portolan, model: echo }}] }}, other: {{ targets: [{{ provider: stub, model: stub-1 }}] }} }}\n",
+        provider.section()
+    ))
+    .await;
+    block(&gateway, "provider:stub").await;
+    let told = gateway.cli(&["model", "explain", "fast"]).await.ok();
+    assert!(told.contains("is answered") && told.contains("blocked the provider `stub`"), "{told}");
+    let told = gateway.cli(&["model", "explain", "other"]).await;
+    assert!(told.code == 1 && told.stdout.contains("is NOT answered"), "{told:?}");
+    assert!(gateway.cli(&["model", "list"]).await.ok().contains("(blocked)"));
+    let listed = Answer::read(http().get(gateway.url("/v1/models")).send().await.unwrap()).await;
+    assert!(listed.text.contains("\"fast\"") && !listed.text.contains("\"other\""), "{}", listed.text);
+    block(&gateway, "provider:portolan").await;
+    let refused = post(&gateway.url("/v1/chat/completions"), &chat("fast", "x")).await;
+    assert_eq!((refused.status, refused.word()), (403, "blocked"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn what_is_blocked_is_on_record_whether_it_was_under_way_or_came_later() {
+    let upstream = slow(Speaks::Stateless).await;
+    let gateway = with_slow(&upstream).await;
+    let waiting = call(&gateway, "/mcp", "slow__wait");
+    upstream.arrival("tools/call").await;
+    block(&gateway, "server:slow").await;
+    waiting.await.unwrap();
+    call(&gateway, "/mcp", "slow__go").await.unwrap();
+    call(&gateway, "/mcp", "slow__gone").await.unwrap();
+    settles("all three are on record", async || {
+        let found = gateway.control("journal_query", json!({ "kind": "tool" })).await;
+        let entries = found["entries"].as_array().unwrap();
+        let words: Vec<_> =
+            entries.iter().rev().map(|entry| (entry["outcome"].as_str().unwrap(), entry["detail"].as_str().unwrap())).collect();
+        words == [("cancelled", "blocked"), ("refused", "blocked"), ("refused", "blocked")]
+    })
+    .await;
 }

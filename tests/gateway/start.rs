@@ -297,3 +297,16 @@ async fn a_data_directory_serves_one_gateway_at_a_time() {
     let dir = gateway.data_dir().display().to_string();
     assert!(second.contains(&dir) && second.contains("another gateway") && second.contains("--data-dir"), "{second}");
 }
+
+#[tokio::test]
+async fn a_changed_file_that_is_refused_is_told_of_by_status() {
+    let gateway = TestGateway::with_config("limits: {}\n").await;
+    gateway.write_config("limitts: {}\n");
+    settles("status tells of it", async || {
+        let status = gateway.cli(&["status"]).await.ok();
+        status.contains("problem    configuration") && status.contains("limitts")
+    })
+    .await;
+    gateway.write_config("limits: {}\n");
+    settles("status is clean again", async || !gateway.cli(&["status"]).await.ok().contains("problem")).await;
+}

@@ -11,6 +11,7 @@ mod prices;
 mod retry;
 mod route;
 
+pub use explain::Explanation;
 pub use health::Permit;
 pub use retry::pause;
 pub use route::{Facts, Route, Router, Unknown};

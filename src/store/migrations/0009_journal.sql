@@ -15,4 +15,3 @@ CREATE TABLE journal (
     cost_nano BIGINT,
     ms BIGINT NOT NULL
 );
-CREATE INDEX journal_by_time ON journal (at_ms);
