@@ -1,9 +1,12 @@
 //! `portolan chat`: a conversation in the terminal, streamed.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::client::{Client, Error, Result};
 use super::output::{as_json, list, print, text};
@@ -43,8 +46,10 @@ pub(super) async fn run(client: &Client, chat: Chat) -> Result {
         return Ok(());
     }
     let terminal = std::io::stdin().is_terminal();
+    let mut interrupts = None;
     if terminal {
-        eprintln!("Talking to {model}. Ctrl-D ends.");
+        eprintln!("Talking to {model}. Ctrl-C stops an answer, Ctrl-D ends.");
+        interrupts = Some(Interrupts::new());
     }
     loop {
         if terminal {
@@ -59,8 +64,60 @@ pub(super) async fn run(client: &Client, chat: Chat) -> Result {
             continue;
         }
         messages.push(json!({ "role": "user", "content": line.trim() }));
-        let answer = turn(client, &chat, &model, &messages).await?;
-        messages.push(json!({ "role": "assistant", "content": answer }));
+        let answering = turn(client, &chat, &model, &messages);
+        let answer = match &interrupts {
+            None => Some(answering.await?),
+            Some(interrupts) => tokio::select! {
+                answer = answering => Some(answer?),
+                () = interrupts.during() => None,
+            },
+        };
+        match answer {
+            Some(answer) => messages.push(json!({ "role": "assistant", "content": answer })),
+            // What was not answered to its end is as if it had not been asked.
+            None => {
+                messages.pop();
+                print("\n");
+            }
+        }
+    }
+}
+
+/// Ctrl-C: it stops an answer, and ends the program where there is none.
+struct Interrupts {
+    answering: Arc<AtomicBool>,
+    stop: Arc<Notify>,
+}
+
+impl Interrupts {
+    fn new() -> Self {
+        let (answering, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+        let (told, stopping) = (answering.clone(), stop.clone());
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if !told.load(Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+                stopping.notify_waiters();
+            }
+        });
+        Self { answering, stop }
+    }
+
+    /// Waits for one while an answer comes.
+    async fn during(&self) {
+        let _comes = Comes(&self.answering);
+        self.answering.store(true, Ordering::Relaxed);
+        self.stop.notified().await;
+    }
+}
+
+/// Says, once dropped, that no answer comes any more.
+struct Comes<'a>(&'a AtomicBool);
+
+impl Drop for Comes<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::body::read_json;
 use super::caller::AdminCaller;
 use super::error::ApiError;
-use super::paths::Name;
+use super::name::Name;
 use super::state::State;
 use crate::control::{Control, Operation, Refusal};
 

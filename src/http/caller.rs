@@ -5,8 +5,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::error::ApiError;
-use super::resource::challenge;
 use super::state::State;
+use super::well_known::challenge;
 use crate::auth::Denied;
 use crate::domain::Principal;
 

@@ -10,7 +10,7 @@ use tower::Service as _;
 
 use super::caller::{Caller, Door, ModelCaller};
 use super::error::ApiError;
-use super::paths::Name;
+use super::name::Name;
 use super::state::State;
 use super::{completions, mcp, paths};
 
@@ -21,22 +21,10 @@ pub(super) fn answering(state: &State, router: &Router, request: Request) -> Ans
     let one = || posted?.strip_prefix(paths::BELOW_AGGREGATE).filter(|name| !name.is_empty() && !name.contains(['/', '%']));
     let state = state.clone();
     match posted {
-        Some(paths::CHAT) => Box::pin(async move {
-            let caller = ModelCaller::of(door(&state, &request)).await?;
-            completions::chat(Shared(state), caller, request).await
-        }),
-        Some(paths::MESSAGES) => Box::pin(async move {
-            let caller = ModelCaller::of(door(&state, &request)).await?;
-            completions::messages(Shared(state), caller, request).await
-        }),
-        Some(paths::RESPONSES) => Box::pin(async move {
-            let caller = ModelCaller::of(door(&state, &request)).await?;
-            completions::responses(Shared(state), caller, request).await
-        }),
-        Some(paths::EMBEDDINGS) => Box::pin(async move {
-            let caller = ModelCaller::of(door(&state, &request)).await?;
-            completions::embed(Shared(state), caller, request).await
-        }),
+        Some(paths::CHAT) => model(state, request, completions::chat),
+        Some(paths::MESSAGES) => model(state, request, completions::messages),
+        Some(paths::RESPONSES) => model(state, request, completions::responses),
+        Some(paths::EMBEDDINGS) => model(state, request, completions::embed),
         Some(paths::AGGREGATE) => Box::pin(async move {
             let caller = Caller::of(door(&state, &request)).await?;
             mcp::aggregate(Shared(state), caller, request).await
@@ -49,6 +37,17 @@ pub(super) fn answering(state: &State, router: &Router, request: Request) -> Ans
             None => Box::pin(router.clone().call(request).map_err(|never| match never {})),
         },
     }
+}
+
+/// A door for those who may use models.
+fn model<W>(state: State, request: Request, handle: fn(Shared<State>, ModelCaller, Request) -> W) -> Answering
+where
+    W: Future<Output = Result<Response, ApiError>> + Send + 'static,
+{
+    Box::pin(async move {
+        let caller = ModelCaller::of(door(&state, &request)).await?;
+        handle(Shared(state), caller, request).await
+    })
 }
 
 fn door<'d>(state: &'d State, request: &'d Request) -> Door<'d> {

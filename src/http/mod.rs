@@ -11,22 +11,24 @@ mod health;
 mod mcp;
 mod meters;
 mod models;
+mod name;
 mod pace;
 mod paths;
 mod rates;
 mod record;
-mod resource;
+mod resources;
 mod responses;
 mod serve;
 mod sessions;
 mod sse;
 mod state;
 mod timing;
+mod well_known;
 
 use axum::Router;
 use axum::routing::{any, get, post};
 
-pub use resource::Resources;
+pub use resources::Resources;
 pub use serve::{listen, serve};
 pub use state::{Settings, State};
 
@@ -50,8 +52,8 @@ pub fn router(state: State) -> Router {
         .route(paths::API, post(api::call))
         .route(paths::OPENAPI, get(api::describe))
         // OAuth 2.1: what tokens must be for, and who issues them.
-        .route(paths::PROTECTED, get(resource::root))
-        .route(paths::PROTECTED_BELOW, get(resource::below))
+        .route(paths::PROTECTED, get(well_known::root))
+        .route(paths::PROTECTED_BELOW, get(well_known::below))
         // For those who run it.
         .route(paths::LIVE, get(health::live))
         .route(paths::READY, get(health::ready))

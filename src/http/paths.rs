@@ -1,11 +1,6 @@
 //! The paths of the gateway.
 
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
-
-use super::error::ApiError;
-use super::state::State;
+use axum::http::HeaderValue;
 
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
@@ -40,16 +35,4 @@ pub(super) fn route(path: &str) -> &'static str {
 /// The methods of a path whose handler takes all and tells them apart itself.
 pub(super) fn methods(path: &str) -> HeaderValue {
     HeaderValue::from_static(if path == AGGREGATE || path.starts_with(BELOW_AGGREGATE) { "GET, POST, DELETE" } else { "GET, POST" })
-}
-
-/// The name that a path ends with.
-pub(super) struct Name(pub(super) String);
-
-impl FromRequestParts<State> for Name {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
-        let unreadable = |_| ApiError::new(StatusCode::NOT_FOUND, "not_found", "the path is not UTF-8, and there is nothing at it");
-        Path::from_request_parts(parts, state).await.map(|Path(name)| Self(name)).map_err(unreadable)
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::caller::ModelCaller;
 use super::error::ApiError;
-use super::paths::Name;
+use super::name::Name;
 use super::state::State;
 
 /// One response, as it was answered.

@@ -16,7 +16,7 @@ use super::body::read_json;
 use super::caller::{Caller, Door};
 use super::error::ApiError;
 use super::meters::message_of;
-use super::paths::Name;
+use super::name::Name;
 use super::rates::show;
 use super::state::State;
 use super::timing::Elsewhere;
