@@ -41,8 +41,9 @@ use crate::journal::Journal;
 use crate::net::Net;
 use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
+use crate::store::{self, Seal};
+use crate::telemetry;
 use crate::upstream::Upstreams;
-use crate::{store, telemetry};
 
 /// How long the journal has for what it was told last.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -79,7 +80,7 @@ impl Gateway {
         let data_dir = data_dir(options.data_dir.as_deref())?;
         let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
-        let store = store::open(&config.storage.file(&data_dir)?).await?;
+        let store = store::open(&config.storage.file(&data_dir)?, Seal::open(&data_dir)?).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
         let blocks = Blocks::open(store.clone()).await?;

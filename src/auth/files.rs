@@ -1,12 +1,10 @@
 //! The two secrets of the data directory, readable by their owner only.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::api_key::{ApiKey, Pepper};
 use crate::domain::Secret;
+use crate::store::secret_file;
 
 const PEPPER: &str = "pepper";
 pub(super) const OWNER: &str = "owner.key";
@@ -59,17 +57,6 @@ fn long(key: String, from: &str) -> Result<String, Error> {
 
 fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<(String, bool), Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
-    match std::fs::read_to_string(path) {
-        Ok(text) => long(text.trim().to_owned(), &path.display().to_string()).map(|text| (text, false)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = make();
-            // Written whole under another name first: a kill between must not leave half a secret.
-            let part = path.with_extension("part");
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
-            file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            std::fs::rename(&part, path).map_err(failed)?;
-            Ok((text, true))
-        }
-        Err(error) => Err(failed(error)),
-    }
+    let (text, made) = secret_file(path, make).map_err(failed)?;
+    Ok((long(text, &path.display().to_string())?, made))
 }

@@ -4,6 +4,8 @@
 mod contract;
 mod journal;
 mod responses;
+mod seal;
+mod secret_file;
 mod sqlite;
 
 use std::path::Path;
@@ -14,10 +16,13 @@ pub use contract::{
     ServerRow, Spent, SpentBy, SpentWish,
 };
 
+pub use seal::Seal;
+pub use secret_file::secret_file;
+
 /// A store, whatever engine is behind it.
 pub type Store = Arc<dyn Contract>;
 
-/// Opens the SQLite database at `path`, making or migrating it as needed.
-pub async fn open(path: &Path) -> Result<Store, Error> {
-    Ok(Arc::new(sqlite::Sqlite::open(path).await?))
+/// Opens the SQLite database at `path`, making or migrating it as needed. What must not be read in it is sealed.
+pub async fn open(path: &Path, seal: Seal) -> Result<Store, Error> {
+    Ok(Arc::new(sqlite::Sqlite::open(path, seal).await?))
 }

@@ -11,17 +11,19 @@ use super::contract::{
     BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow,
     Spent, SpentWish,
 };
+use super::seal::Seal;
 use super::{journal, responses};
 
 /// One database file.
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    seal: Seal,
 }
 
 impl Sqlite {
     /// Opens or makes the file, and brings it to this version in one transaction.
-    pub async fn open(path: &Path) -> Result<Self, Error> {
+    pub async fn open(path: &Path, seal: Seal) -> Result<Self, Error> {
         private(path).map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -35,8 +37,34 @@ impl Sqlite {
         let migrations = sqlx::migrate!("src/store/migrations").run(&writer).await;
         migrations.map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
         let readers = pool(2).connect_lazy_with(options);
-        Ok(Self { writer, readers })
+        let store = Self { writer, readers, seal };
+        store.seal_servers().await?;
+        Ok(store)
     }
+
+    /// Seals what an older version wrote for all to read, and leaves no trace of it in the file.
+    async fn seal_servers(&self) -> Result<(), Error> {
+        let rows = query("SELECT name, spec FROM servers").fetch_all(&self.writer).await?;
+        let mut sealed = 0;
+        for row in rows {
+            let (name, spec): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            if !Seal::is_sealed(&spec) {
+                let spec = self.seal.seal(&of_server(&name), &spec)?;
+                query("UPDATE servers SET spec = $2 WHERE name = $1").bind(name).bind(spec).execute(&self.writer).await?;
+                sealed += 1;
+            }
+        }
+        if sealed > 0 {
+            query("VACUUM").execute(&self.writer).await?;
+            query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The place that a server's entry is sealed for.
+fn of_server(name: &str) -> String {
+    format!("the server `{name}`")
 }
 
 /// Makes the file, if it is not there, readable by its owner only: headers and variables of servers lie in it.
@@ -60,18 +88,23 @@ impl From<sqlx::Error> for Error {
 impl Contract for Sqlite {
     async fn servers(&self) -> Result<Vec<ServerRow>, Error> {
         let rows = query("SELECT name, spec, enabled FROM servers ORDER BY name").fetch_all(&self.readers).await?;
-        let row = |row: SqliteRow| Ok(ServerRow { name: row.try_get(0)?, spec: row.try_get(1)?, enabled: row.try_get::<i64, _>(2)? != 0 });
+        let row = |row: SqliteRow| {
+            let name: String = row.try_get(0)?;
+            let spec = self.seal.unseal(&of_server(&name), row.try_get(1)?)?;
+            Ok(ServerRow { name, spec, enabled: row.try_get::<i64, _>(2)? != 0 })
+        };
         rows.into_iter().map(row).collect()
     }
 
     async fn add_server(&self, row: &ServerRow) -> Result<(), Error> {
+        let spec = self.seal.seal(&of_server(&row.name), &row.spec)?;
         let mut all = self.writer.begin().await?;
         // Nothing of another server that once had this name is handed on.
         query("DELETE FROM releases WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
         query("DELETE FROM eras WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
         query("INSERT INTO servers (name, spec, enabled) VALUES ($1, $2, $3)")
             .bind(&row.name)
-            .bind(&row.spec)
+            .bind(spec)
             .bind(i64::from(row.enabled))
             .execute(&mut *all)
             .await?;
@@ -283,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_newer_held_release_takes_the_place_of_the_older_one() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         let row = |digest: &str, state| ReleaseRow {
             server: "time".into(),
             digest: digest.into(),
@@ -319,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn a_response_is_read_with_those_before_it_by_its_own_caller_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         for (id, previous, at) in [("1", None, 1), ("2", Some("1"), 9), ("3", Some("2"), 9)] {
             store.add_response(&response(id, "key:a", previous, at)).await.unwrap();
         }
@@ -344,7 +377,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_old_goes_a_few_at_a_time_the_ends_of_conversations_first() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         for at in 0..150 {
             store.add_response(&response(&format!("old{at}"), "key:a", None, 1)).await.unwrap();
         }
@@ -361,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_too_much_loses_the_own_oldest_and_nobody_else_does() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         store.add_response(&response("b0", "key:b", None, 6)).await.unwrap();
         let mut holding = Holding { responses: 0, bytes: 0 };
         for at in 0..6 {
@@ -385,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_response_that_a_provider_keeps_is_the_beginning_of_what_is_kept_here() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         let theirs = ResponseRow { items: String::new(), target: Some("oa/m".into()), ..response("2", "key:a", Some("1"), 9) };
         store.add_response(&theirs).await.unwrap();
         store.add_response(&response("3", "key:a", Some("2"), 9)).await.unwrap();
@@ -396,9 +429,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_of_an_older_version_is_sealed_and_read_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let store = Sqlite::open(&path, Seal::random()).await.unwrap();
+        query("INSERT INTO servers (name, spec, enabled) VALUES ('old', 'CANARY-SPEC', 1)").execute(&store.writer).await.unwrap();
+        store.seal_servers().await.unwrap();
+        assert_eq!(store.servers().await.unwrap()[0].spec, "CANARY-SPEC");
+        store.writer.close().await;
+        store.readers.close().await;
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(memchr::memmem::find(&bytes, b"CANARY-SPEC").is_none());
+        }
+        let error = Sqlite::open(&path, Seal::random()).await.unwrap().servers().await.unwrap_err();
+        assert!(error.to_string().contains("seal.key") && error.to_string().contains("`old`"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_name_can_be_added_once() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&dir.path().join("a.db")).await.unwrap();
+        let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
         let row = ServerRow { name: "time".into(), spec: "{}".into(), enabled: true };
         store.add_server(&row).await.unwrap();
         assert!(matches!(store.add_server(&row).await, Err(Error::Exists)));

@@ -35,6 +35,7 @@ mod routing;
 mod routing_faults;
 mod schemas;
 mod sdk;
+mod secrets;
 mod start;
 mod stdio;
 mod stop;
