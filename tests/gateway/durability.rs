@@ -1,11 +1,12 @@
 //! SIGKILL at any moment: what was acknowledged is there afterwards, and what is there is whole.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{McpUpstream, Modern, Speaks, TestGateway, http, modern, names, tool};
+use crate::support::{McpUpstream, Modern, Speaks, TestGateway, chat, http, modern, names, tool};
 
 const ROUNDS: u64 = 20;
 
@@ -118,4 +119,57 @@ async fn a_second_gateway_on_the_same_data_does_no_harm() {
     assert_eq!(gateway.server("demo").await["state"], "ready");
     second.kill().await.unwrap();
     gateway.key(json!({ "grants": ["models"] })).await;
+}
+
+/// How often the gateway is killed where there is time.
+const KILLS: u64 = 500;
+
+#[tokio::test]
+#[ignore = "it takes minutes"]
+async fn every_acknowledged_act_is_there_once_after_five_hundred_kills_under_load() {
+    let mut gateway = TestGateway::start().await;
+    let mut acknowledged: Vec<String> = Vec::new();
+    let mut checked = 0;
+    for round in 0..KILLS {
+        let url = gateway.url("/v1/chat/completions");
+        let load: Vec<_> = (0..4)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { while http().post(&url).json(&chat("portolan/echo", "x")).send().await.is_ok() {} })
+            })
+            .collect();
+        let client = Modern::new(&gateway.url("/mcp/portolan")).with_key(&gateway.owner_key());
+        let acting = async {
+            for at in 0.. {
+                let name = format!("r{round}-{at}");
+                let create = json!({ "name": "keys_create", "arguments": { "grants": ["models"], "name": name } });
+                if attempt(&client, create).await.is_none() {
+                    return;
+                }
+                acknowledged.push(name);
+            }
+        };
+        // No two rounds are cut off at the same moment.
+        let _ = tokio::time::timeout(Duration::from_millis(5 + (round * 37) % 120), acting).await;
+        gateway.kill().await;
+        for task in load {
+            task.abort();
+        }
+        gateway.start_again().await;
+        // Those of this round, each time; all of them, at the end.
+        let last = round + 1 == KILLS;
+        let looked = if last { &acknowledged[..] } else { &acknowledged[checked..] };
+        let keys = gateway.control("keys_list", json!({})).await;
+        let keys = names(keys["keys"].as_array().unwrap()).into_iter().fold(HashMap::new(), |mut counts, name| {
+            *counts.entry(name.to_owned()).or_insert(0) += 1;
+            counts
+        });
+        for name in looked {
+            assert_eq!(keys.get(name), Some(&1), "round {round}: the key `{name}` was acknowledged");
+            let found = gateway.control("journal_query", json!({ "subject": format!("keys_create {name}") })).await;
+            assert_eq!(found["entries"].as_array().unwrap().len(), 1, "round {round}: `{name}` is on record once: {found}");
+        }
+        checked = acknowledged.len();
+    }
+    assert!(acknowledged.len() > 500, "enough was at stake: {}", acknowledged.len());
 }
