@@ -26,7 +26,7 @@ pub(super) fn tools() -> Vec<Tool> {
 }
 
 /// How a target is written.
-const FORM: &str = r"^(all|(server|tool|provider|model|key|subject):[^\x00-\x1f\x7f-\x9f]{1,128})$";
+const FORM: &str = r"^(all|(server|tool|provider|key):[^\x00-\x1f\x7f-\x9f*?\[{]{1,128}|(model|subject):[^\x00-\x1f\x7f-\x9f]{1,128})$";
 
 /// What to block.
 #[derive(Deserialize, JsonSchema)]

@@ -23,6 +23,10 @@ pub(super) fn tools() -> Vec<Tool> {
     ]
 }
 
+/// Most requests and tokens in a minute that a key may be given; more is no limit.
+const MOST_REQUESTS: i64 = 1_000_000_000;
+const MOST_TOKENS: i64 = 1_000_000_000_000;
+
 /// A key to make.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,11 +48,11 @@ struct Create {
     models: Vec<String>,
     /// Completions, embeddings and calls of tools in a minute.
     #[serde(default, deserialize_with = "whole")]
-    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    #[schemars(range(min = 1, max = MOST_REQUESTS))]
     requests_per_minute: Option<i64>,
     /// Tokens of completions and embeddings in a minute.
     #[serde(default, deserialize_with = "whole")]
-    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    #[schemars(range(min = 1, max = MOST_TOKENS))]
     tokens_per_minute: Option<i64>,
 }
 
@@ -73,17 +77,17 @@ struct Id {
 
 async fn create(parts: Arc<Parts>, _: Principal, create: Create) -> Result<Value, Error> {
     let globs = |patterns| Globs::new(patterns).map_err(Error::Arguments);
-    let rate = |rate: Option<i64>| match rate {
+    let rate = |rate: Option<i64>, most: i64| match rate {
         None => Ok(None),
-        Some(rate) if rate > 0 => Ok(Some(rate.unsigned_abs())),
-        Some(_) => Err(Error::Arguments("a rate must be 1 or more".to_owned())),
+        Some(rate) if (1..=most).contains(&rate) => Ok(Some(rate.unsigned_abs())),
+        Some(_) => Err(Error::Arguments(format!("a rate must be from 1 to {most} a minute"))),
     };
     let mut grants = Grants {
         servers: globs(create.servers)?,
         tools: globs(create.tools)?,
         model_names: globs(create.models)?,
-        requests_per_minute: rate(create.requests_per_minute)?,
-        tokens_per_minute: rate(create.tokens_per_minute)?,
+        requests_per_minute: rate(create.requests_per_minute, MOST_REQUESTS)?,
+        tokens_per_minute: rate(create.tokens_per_minute, MOST_TOKENS)?,
         ..Grants::default()
     };
     if create.grants.is_empty() {
