@@ -21,7 +21,6 @@ mod tools;
 mod turn;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -104,8 +103,8 @@ impl Completions {
         if named || with_tools || request.asks_for_thought() {
             let model = request.model().to_owned();
             let act = Act { model: Some(&model), ..Act::of(principal) };
-            let joining = pin!(Box::pin(self.join(principal, &route, &asked, &mut request, named)));
-            joint = self.0.blocks.guard(&act, joining).await??;
+            let mut joining = Box::pin(self.join(principal, &route, &asked, &mut request, named));
+            joint = self.0.blocks.guard(&act, joining.as_mut()).await??;
         }
         let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.targets(principal), self.0.federation.clone());

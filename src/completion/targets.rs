@@ -74,7 +74,7 @@ impl Targets {
         if let (None, Some((_, target))) = (&last, soonest) {
             // Nobody was asked. One attempt is better than none, and tells whether it answers again.
             let permit = self.router.health().force(target);
-            let asked = self.blocks.guard(&self.act(request, target), pin!(Box::pin(ask.often(target, permit, 0)))).await?;
+            let asked = self.blocks.guard(&self.act(request, target), Box::pin(ask.often(target, permit, 0)).as_mut()).await?;
             let reply = asked.map_err(|error| unanswered(target, 0, error))?;
             return Ok((target.clone(), reply, start.elapsed()));
         }

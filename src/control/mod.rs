@@ -129,7 +129,7 @@ impl Control {
             }
         }
         // It is done and on record as begun; that much must do.
-        if let Err(why) = parts.journal.end(id, &entry).await {
+        if let Err(why) = parts.journal.end(id, entry).await {
             tracing::error!("what came of `{name}` of `{about}` could not be put on record: {why}");
         }
         outcome

@@ -74,21 +74,22 @@ impl Entry {
         Self { at_ms: now_ms(), kind, principal, subject, ..Self::default() }
     }
 
-    pub(super) fn row(&self) -> JournalRow {
+    pub(super) fn into_row(self) -> JournalRow {
         let tokens = |count: fn(&Usage) -> u64| self.usage.as_ref().map(|usage| i64::try_from(count(usage)).unwrap_or(i64::MAX));
+        let (input, output, cached) = (tokens(|usage| usage.input), tokens(|usage| usage.output), tokens(|usage| usage.cached));
         JournalRow {
             id: 0,
             at_ms: self.at_ms,
             kind: self.kind.to_owned(),
-            principal: self.principal.clone(),
+            principal: self.principal,
             request: self.request.as_deref().map(str::to_owned),
-            subject: self.subject.clone(),
+            subject: self.subject,
             target: self.target.as_deref().map(str::to_owned),
             outcome: self.outcome.as_str().to_owned(),
-            detail: self.detail.as_deref().map(|detail| clip(detail, MAX_NAME)),
-            input: tokens(|usage| usage.input),
-            output: tokens(|usage| usage.output),
-            cached: tokens(|usage| usage.cached),
+            detail: self.detail.map(|detail| clip(&detail, MAX_NAME)),
+            input,
+            output,
+            cached,
             cost_nano: self.cost_nano,
             ms: self.ms,
         }

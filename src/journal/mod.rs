@@ -81,12 +81,12 @@ impl Journal {
 
     /// Writes that an act of administration begins; it must not be done when this fails.
     pub async fn begin(&self, entry: &Entry) -> Result<i64, Error> {
-        self.0.store.begin_entry(&entry.row()).await
+        self.0.store.begin_entry(&entry.clone().into_row()).await
     }
 
     /// Writes what came of an act of administration.
-    pub async fn end(&self, id: i64, entry: &Entry) -> Result<(), Error> {
-        self.0.store.end_entry(id, &entry.row()).await
+    pub async fn end(&self, id: i64, entry: Entry) -> Result<(), Error> {
+        self.0.store.end_entry(id, &entry.into_row()).await
     }
 
     /// The newest entries that are wished for, the newest first. What is still in the queue is not among them.

@@ -55,7 +55,7 @@ impl Writer {
                     tokio::time::sleep(GATHER).await;
                 }
                 while batch.len() < BATCH && self.entries.try_recv().map(|entry| batch.push(entry)).is_ok() {}
-                let rows: Vec<JournalRow> = batch.drain(..).map(|entry| entry.row()).collect();
+                let rows: Vec<JournalRow> = batch.drain(..).map(Entry::into_row).collect();
                 self.write(&rows).await;
             }
             if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
