@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use crate::upstream::Error;
 use crate::upstream::supervisor::SUPERVISE;
@@ -60,6 +61,8 @@ pub(super) struct Started {
     pub(super) stdin: ChildStdin,
     pub(super) stdout: ChildStdout,
     pub(super) stderr: Stderr,
+    /// Ends when all of standard error was read.
+    pub(super) drained: JoinHandle<()>,
 }
 
 impl Launch<'_> {
@@ -93,7 +96,8 @@ impl Launch<'_> {
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(Error::Closed);
         };
-        Ok(Started { child, stdin, stdout, stderr: Stderr::drain(stderr) })
+        let (stderr, drained) = Stderr::drain(stderr);
+        Ok(Started { child, stdin, stdout, stderr, drained })
     }
 }
 
@@ -117,10 +121,10 @@ fn find(program: &str, path: &OsString) -> Option<PathBuf> {
 pub(super) struct Stderr(Arc<Mutex<Vec<u8>>>);
 
 impl Stderr {
-    fn drain(mut stream: ChildStderr) -> Self {
+    fn drain(mut stream: ChildStderr) -> (Self, JoinHandle<()>) {
         let kept = Self::default();
         let out = kept.clone();
-        tokio::spawn(async move {
+        let drained = tokio::spawn(async move {
             let mut buffer = vec![0; STDERR_KEPT];
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 out.keep(buffer.get(..read).unwrap_or_default());
@@ -130,7 +134,7 @@ impl Stderr {
                 }
             }
         });
-        kept
+        (kept, drained)
     }
 
     fn keep(&self, bytes: &[u8]) {

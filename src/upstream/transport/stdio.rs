@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -47,7 +49,7 @@ impl Drop for Stdio {
 impl Stdio {
     /// Starts the program and the tasks that read and write its streams.
     pub(in crate::upstream) fn start(launch: &Launch<'_>, changed: impl Fn(Change) + Send + 'static) -> Result<Self, Error> {
-        let Started { child, stdin, stdout, stderr } = launch.start()?;
+        let Started { child, stdin, stdout, stderr, drained } = launch.start()?;
         let (lines, queue) = mpsc::channel(QUEUE);
         let pending = Arc::new(Pending::default());
         let (end, ended) = watch::channel(None);
@@ -56,7 +58,7 @@ impl Stdio {
         let closed = closing.clone();
         tokio::spawn(async move { closed.run_until_cancelled(input).await });
         let reader = tokio::spawn(read(stdout, pending.clone(), lines.downgrade(), changed));
-        tokio::spawn(reap(child, reader, pending.clone(), stderr.clone(), end));
+        tokio::spawn(reap(child, [reader, drained], pending.clone(), stderr.clone(), end));
         Ok(Self { lines, closing, pending, next_id: AtomicU64::new(1), stderr, ended })
     }
 
@@ -176,16 +178,10 @@ async fn read(stdout: ChildStdout, pending: Arc<Pending>, lines: mpsc::WeakSende
     }
 }
 
-/// Waits for the child's end, and then for the last of what it had written.
-async fn reap(
-    mut child: Child,
-    reader: tokio::task::JoinHandle<()>,
-    pending: Arc<Pending>,
-    stderr: Stderr,
-    end: watch::Sender<Option<Ended>>,
-) {
+/// Waits for the child's end, and then for the last of what it had written to either stream.
+async fn reap(mut child: Child, readers: [JoinHandle<()>; 2], pending: Arc<Pending>, stderr: Stderr, end: watch::Sender<Option<Ended>>) {
     let code = child.wait().await.ok().and_then(|status| status.code());
-    let _ = tokio::time::timeout(Duration::from_millis(500), reader).await;
+    let _ = tokio::time::timeout(Duration::from_millis(500), join_all(readers)).await;
     end.send_replace(Some(Ended(code)));
     pending.fail_all(|| Error::Exited { code, stderr: stderr.text() });
 }
