@@ -12,6 +12,7 @@ use crate::config::{Refresh, Sharing};
 use crate::context::{Context, Fetched, Outcome, Query};
 use crate::domain::{Principal, printable, raw};
 use crate::llm::Request;
+use crate::policy::Act;
 
 /// What shall be joined into a request, and who asks.
 pub(super) struct Wish<'w> {
@@ -52,7 +53,8 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
     });
     let question = sources.iter().any(|source| source.asks()).then(|| request.last_human_text()).flatten();
     let query = Query { text: question.as_deref(), tags: Some(wish.tags) };
-    let mut fetched = context.fetch(wish.principal, &sources, query).await?;
+    let act = Act { model: Some(request.model()), ..Act::of(wish.principal) };
+    let mut fetched = context.fetch(&act, &sources, query).await?;
     fetched.sort_by_key(|outcome| outcome.sharing == Sharing::Caller);
     let (mut timed, mut newest) = (Vec::new(), Vec::new());
     for outcome in fetched {

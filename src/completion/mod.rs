@@ -101,10 +101,7 @@ impl Completions {
         // A history is looked through only where something could have been put into it.
         let mut joint = Joint::default();
         if named || with_tools || request.asks_for_thought() {
-            let model = request.model().to_owned();
-            let act = Act { model: Some(&model), ..Act::of(principal) };
-            let mut joining = Box::pin(self.join(principal, &route, &asked, &mut request, named));
-            joint = self.0.blocks.guard(&act, joining.as_mut()).await??;
+            joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
         }
         let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
         let (targets, federation) = (self.targets(principal), self.0.federation.clone());

@@ -28,7 +28,7 @@ use crate::domain::{Principal, clip};
 use crate::federation::Federation;
 use crate::llm::Providers;
 use crate::net::Net;
-use crate::policy::Blocks;
+use crate::policy::{Act, Blocks};
 use cache::{Kept, Missed, Texts, key};
 use embed::Embedder;
 use fill::Values;
@@ -45,6 +45,7 @@ struct Inner {
     sources: BTreeMap<String, Known>,
     deadline: Duration,
     max_tokens: usize,
+    blocks: Blocks,
     reader: Reader,
     texts: Texts,
 }
@@ -122,7 +123,8 @@ impl Context {
             sources: config.sources.iter().map(|(name, source)| (name.clone(), known(name, source))).collect(),
             deadline: config.deadline.0,
             max_tokens: usize::try_from(config.max_tokens.get()).unwrap_or(usize::MAX),
-            reader: Reader { federation, net, embedder: Embedder::new(providers, blocks) },
+            reader: Reader { federation, net, embedder: Embedder::new(providers, blocks.clone()) },
+            blocks,
             texts: Texts::default(),
         }))
     }
@@ -160,12 +162,15 @@ impl Context {
         Ok(chosen)
     }
 
-    /// Fetches sources side by side, within the deadline and the budget of tokens.
-    pub async fn fetch(&self, principal: &Principal, sources: &[Chosen<'_>], query: Query<'_>) -> Result<Vec<Outcome>, Error> {
+    /// Fetches sources side by side, within the deadline and the budget of tokens, until the act they are for is blocked.
+    pub async fn fetch(&self, act: &Act<'_>, sources: &[Chosen<'_>], query: Query<'_>) -> Result<Vec<Outcome>, Error> {
         let mut outcomes = match self.at_hand(sources).await {
             Some(outcomes) => outcomes,
             // In a box: texts that are at hand need no room for all the ways to fetch one.
-            None => Box::pin(self.side_by_side(sources, Values { principal, query })).await,
+            None => {
+                let mut fetching = Box::pin(self.side_by_side(sources, Values { principal: act.principal, query }));
+                self.0.blocks.guard(act, fetching.as_mut()).await?
+            }
         };
         self.keep_to_budget(&mut outcomes).await;
         for (outcome, Chosen(known)) in outcomes.iter().zip(sources) {

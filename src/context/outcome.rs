@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::config::{Refresh, Sharing, Trust};
 use crate::domain::Digest;
+use crate::policy::Blocked;
 
 /// A text from a source, with where it came from.
 #[derive(Debug)]
@@ -84,6 +85,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The operator has blocked what it is for.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
 }
 
 fn there_are(names: &[String]) -> String {

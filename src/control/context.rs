@@ -12,6 +12,7 @@ use super::tool::{Class, Error, Nothing, Tool};
 use crate::config::Variable;
 use crate::context::{Listed, Query};
 use crate::domain::{Principal, clip};
+use crate::policy::Act;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
@@ -59,7 +60,7 @@ async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query,
     };
     let context = parts.completions.load().context().clone();
     let asked = Query { text: query.as_deref(), tags: Some(&tags) };
-    let outcomes = context.fetch(&caller, &context.choose(&caller, std::slice::from_ref(&name), &[])?, asked).await?;
+    let outcomes = context.fetch(&Act::of(&caller), &context.choose(&caller, std::slice::from_ref(&name), &[])?, asked).await?;
     let outcome = outcomes.first().ok_or_else(|| Error::Missing("context source", name.clone()))?;
     Ok(match &outcome.text {
         Ok(fetched) => json!({

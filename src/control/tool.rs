@@ -63,6 +63,7 @@ impl Error {
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
+            Self::Context(context::Error::Blocked(_)) => "blocked",
             Self::Context(_) => "context_failed",
         }
     }

@@ -164,7 +164,7 @@ impl From<completion::Error> for ApiError {
             Model(_) => (StatusCode::NOT_FOUND, "model_not_found", Some("model")),
             Server(.., param) => (StatusCode::NOT_FOUND, "server_not_found", Some(*param)),
             Tool(..) => (StatusCode::NOT_FOUND, "tool_not_found", Some("tools")),
-            Blocked(_) => (StatusCode::FORBIDDEN, "blocked", None),
+            Blocked(_) | Context(context::Error::Blocked(_)) => (StatusCode::FORBIDDEN, "blocked", None),
             NoMcp => (StatusCode::FORBIDDEN, "missing_grant", Some("tools")),
             Context(context::Error::Unknown { .. }) => (StatusCode::NOT_FOUND, "context_not_found", Some("portolan.context")),
             Context(context::Error::Forbidden(_)) => (StatusCode::FORBIDDEN, "context_forbidden", Some("portolan.context")),
