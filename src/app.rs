@@ -28,7 +28,7 @@ pub use checked::Checked;
 pub use data_dir::data_dir;
 pub use options::Options;
 
-use live::{Live, completions, declared, providers, settings};
+use live::{Live, base, completions, declared, providers, settings};
 
 use crate::auth::Auth;
 use crate::completion::Memory;
@@ -43,7 +43,7 @@ use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
 use crate::store::{self, Seal};
 use crate::telemetry;
-use crate::upstream::Upstreams;
+use crate::upstream::{Credentials, Upstreams};
 
 /// How long the journal has for what it was told last.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -89,8 +89,13 @@ impl Gateway {
         let (journal, written) = Journal::new(store.clone(), &config.journal);
         let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
         let told = slot.clone();
+        let listen = options.listen.unwrap_or(config.server.listen);
+        let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let address = listener.local_addr()?;
+        let credentials = Credentials::new(net.clone(), store.clone(), &base(&config, address));
         let upstreams = Upstreams::new(
             net.clone(),
+            Some(credentials.clone()),
             Arc::new(move |server, change| {
                 if let Some(registry) = told.get() {
                     registry.notice(server, change);
@@ -111,6 +116,7 @@ impl Gateway {
         let parts = Parts {
             registry: registry.clone(),
             upstreams: upstreams.clone(),
+            credentials: credentials.clone(),
             auth: auth.clone(),
             blocks: blocks.clone(),
             journal: journal.clone(),
@@ -121,9 +127,6 @@ impl Gateway {
         };
         let control = Control::new(parts);
 
-        let listen = options.listen.unwrap_or(config.server.listen);
-        let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
-        let address = listener.local_addr()?;
         let state = State::new(
             auth.clone(),
             blocks.clone(),
@@ -141,6 +144,7 @@ impl Gateway {
             auth,
             registry,
             upstreams,
+            credentials,
             federation,
             memory,
             blocks,

@@ -15,6 +15,8 @@ const DURATIONS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.
 /// Starts logging. A second call in one process changes nothing.
 pub fn log(config: &Telemetry) {
     let filter = config.filter().unwrap_or_else(|_| EnvFilter::new("info"));
+    // At `debug` it writes codes down that a login can be finished with.
+    let filter = "rmcp::transport::auth=info".parse().into_iter().fold(filter, EnvFilter::add_directive);
     let json = match config.format {
         Some(format) => format == Format::Json,
         None => !std::io::stderr().is_terminal(),

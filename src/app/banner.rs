@@ -17,6 +17,7 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     line("MCP", &format!("{base}/mcp          all servers as one; one by itself at /mcp/NAME"));
     line("OpenAI", &format!("{base}/v1           base URL for any OpenAI client"));
     line("Anthropic", &format!("{base}              base URL for any Anthropic client"));
+    line("console", &format!("{base}/             `portolan open` logs a browser in"));
     line("config", &config);
     line("owner key", &live.auth.owner_file().display().to_string());
     let providers: Vec<String> = live.found.iter().map(|(name, from)| format!("{name} ({from})")).collect();
@@ -49,7 +50,7 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     if servers.is_empty() {
         let _ = writeln!(out, "  {portolan} server add demo -- portolan demo-server");
     }
-    let _ = write!(out, "  {portolan} tool list\n  {portolan} chat \"hello\"\n\n");
+    let _ = write!(out, "  {portolan} tool list\n  {portolan} open\n  {portolan} chat \"hello\"\n\n");
     out
 }
 

@@ -58,7 +58,7 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     let net = Net::new()?;
     let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
     let (addresses, issuers) = futures::join!(addresses(config, &net), issuers(config, &net));
-    let upstreams = Upstreams::new(net, Arc::new(|_, _| {}));
+    let upstreams = Upstreams::new(net, None, Arc::new(|_, _| {}));
     let providers = futures::future::join_all(all.keys().map(async |name| {
         let outcome = tried.listed(name).await.map(|models| format!("{} models", models.len()));
         Checked::tried("provider", name, outcome.map_err(|why| printable(&why)))

@@ -18,7 +18,7 @@ use crate::llm::{Providers, Router};
 use crate::net::Net;
 use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
-use crate::upstream::Upstreams;
+use crate::upstream::{Credentials, Upstreams};
 
 /// The parts that a new configuration changes.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub(super) struct Live {
     pub(super) auth: Auth,
     pub(super) registry: Registry,
     pub(super) upstreams: Upstreams,
+    pub(super) credentials: Credentials,
     pub(super) federation: Federation,
     pub(super) memory: Memory,
     pub(super) blocks: Blocks,
@@ -69,6 +70,15 @@ pub(super) fn completions(
     let context = Context::new(&config.context, federation.clone(), net.clone(), providers.clone(), blocks.clone());
     let router = Router::new(config.models.clone(), declared, providers, &config.limits);
     Completions::new(router, federation.clone(), context, config.limits.clone(), memory.clone(), blocks.clone())
+}
+
+/// Where browsers reach the gateway: its public address, or this machine's own (RFC 8252 §7.3).
+pub(super) fn base(config: &Config, address: SocketAddr) -> String {
+    match config.server.public_url() {
+        Some(url) => url.to_string(),
+        None if address.ip().is_loopback() => format!("http://{address}"),
+        None => format!("http://127.0.0.1:{}", address.port()),
+    }
 }
 
 pub(super) fn settings(config: &Config, address: SocketAddr) -> Settings {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::live::{Live, completions, declared, providers, settings};
+use super::live::{Live, base, completions, declared, providers, settings};
 use crate::config::{Config, watch};
 
 /// What the gateway was started with.
@@ -71,6 +71,7 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
     live.rates.configure(&config.limits);
     live.completions.store(next.into());
     live.settings.store(settings(&config, running.address).into());
+    live.credentials.reached_at(&base(&config, running.address));
     live.tool_timeout.set(config.limits.tool_timeout.0);
     live.refresh.set(config.registry.refresh.0);
     if let Err(why) = live.registry.redeclare(declared(&config)).await {

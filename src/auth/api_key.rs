@@ -47,7 +47,8 @@ impl ApiKey {
     }
 }
 
-fn random(length: usize) -> String {
+/// So many random letters and digits.
+pub(super) fn random(length: usize) -> String {
     let mut rng = rand::rng();
     (0..length).filter_map(|_| ALPHABET.get(rng.random_range(0..ALPHABET.len())).map(|byte| char::from(*byte))).collect()
 }

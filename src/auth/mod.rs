@@ -8,20 +8,24 @@ mod denied;
 mod files;
 mod issuer;
 mod issuers;
+mod logins;
 mod token;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 pub use api_key::{ApiKey, Pepper};
 pub use denied::Denied;
 pub use files::Error;
+pub use logins::Session;
 
 use issuer::Issuer;
 use issuers::Issuers;
+use logins::Logins;
 
 use crate::config;
 use crate::domain::{Grants, Principal, now_ms, raw};
@@ -40,6 +44,7 @@ struct Inner {
     net: Net,
     known: ArcSwap<Known>,
     issuers: ArcSwap<Issuers>,
+    logins: Logins,
 }
 
 /// All keys at one moment.
@@ -59,7 +64,16 @@ impl Auth {
         let (owner, made) = files::owner(data_dir)?;
         let owner_file = data_dir.join(files::OWNER);
         let issuers = ArcSwap::from_pointee(Issuers::new(&declared.issuers, &net));
-        let inner = Inner { store, owner: pepper.hash(&owner), pepper, owner_file, net, known: ArcSwap::default(), issuers };
+        let inner = Inner {
+            store,
+            owner: pepper.hash(&owner),
+            pepper,
+            owner_file,
+            net,
+            known: ArcSwap::default(),
+            issuers,
+            logins: Logins::default(),
+        };
         let auth = Self(Arc::new(inner));
         auth.declare(declared)?;
         auth.load().await?;
@@ -155,12 +169,42 @@ impl Auth {
         }
     }
 
-    /// The holder of the key of this id, declared or made; for questions about it, never to let anyone in.
+    /// The holder of the key of this id, declared or made. It is not a credential: it lets nobody in who has not shown one.
     pub fn by_id(&self, id: &str) -> Option<Principal> {
         let known = self.0.known.load();
         let name = format!("key:{id}");
         let declared = known.declared.values().find(|principal| principal.id() == name);
         declared.or_else(|| known.made.get(id).map(|(_, principal)| principal)).cloned()
+    }
+
+    /// A link by which a browser logs in once, as this caller, and how long it waits; none for who has no key of ours, as nobody
+    /// could say when their session must end.
+    pub fn invite(&self, principal: &Principal) -> Option<(String, Duration)> {
+        self.named(principal.id())?;
+        Some((self.0.logins.invite(&self.0.pepper, principal.id()), logins::LINK))
+    }
+
+    /// Logs a browser in; none when the link is unknown, too old, or was used.
+    pub fn enter(&self, link: &str) -> Option<(Principal, Session)> {
+        let (holder, session) = self.0.logins.enter(&self.0.pepper, link)?;
+        Some((self.named(&holder)?, session))
+    }
+
+    /// Who is logged in, by both halves of a session, and how long it still holds; none when it ended, or the key did that it is of.
+    pub fn visitor(&self, cookie: &str, token: &str) -> Option<(Principal, Duration)> {
+        let (holder, left) = self.0.logins.holder(&self.0.pepper, cookie, token)?;
+        Some((self.named(&holder)?, left))
+    }
+
+    /// Logs a browser out.
+    pub fn leave(&self, cookie: &str) {
+        self.0.logins.leave(&self.0.pepper, cookie);
+    }
+
+    /// The holder of a key of ours, by the name they have in the journal.
+    fn named(&self, id: &str) -> Option<Principal> {
+        let owner = Principal::owner();
+        if id == owner.id() { Some(owner) } else { self.by_id(id.strip_prefix("key:")?) }
     }
 
     /// Makes a key; the secret is in the result and nowhere else.

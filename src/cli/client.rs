@@ -94,6 +94,14 @@ impl Client {
         })
     }
 
+    /// The console's address, at a place in it.
+    pub(super) fn page(&self, place: &str) -> String {
+        let mut url = self.base.clone();
+        url.set_path("/");
+        url.set_fragment(Some(place));
+        url.to_string()
+    }
+
     /// Sends a request; a gateway that is not there is an error of its own.
     pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
         request.send().await.map_err(|error| match net::Error::from(error) {

@@ -11,7 +11,9 @@ mod context;
 mod init;
 mod journal;
 mod key;
+mod login;
 mod model;
+mod open;
 mod output;
 mod registry;
 mod server;
@@ -35,7 +37,7 @@ pub enum Command {
     Init(init::Init),
     /// Show or write the configuration of an agent client
     Connect(connect::Connect),
-    /// MCP servers: add, list, show, refresh, enable, disable, remove
+    /// MCP servers: add, login, logout, list, show, refresh, enable, disable, remove
     #[command(subcommand)]
     Server(server::Command),
     /// Tools as a client sees them: list, search, show, call
@@ -68,6 +70,8 @@ pub enum Command {
     Journal(journal::Journal),
     /// Answers, tokens and cost, added up
     Usage(journal::Usage),
+    /// The console in the browser, by a link that logs in once
+    Open(open::Open),
     /// What runs, what is held, what is wrong
     Status,
     /// MCP over standard streams, for clients that know nothing else
@@ -96,6 +100,7 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
         (Command::Blocks, Ok(client)) => access::show(&client).await,
         (Command::Journal(wish), Ok(client)) => journal::journal(&client, wish).await,
         (Command::Usage(wish), Ok(client)) => journal::usage(&client, wish).await,
+        (Command::Open(open), Ok(client)) => open::run(&client, &open).await,
         (Command::Status, Ok(client)) => status::run(&client).await,
         (Command::Stdio { server }, Ok(client)) => stdio::run(client, server).await,
     };

@@ -1,6 +1,6 @@
 //! `portolan server …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
@@ -10,30 +10,13 @@ use super::output::{as_json, list, print, table, text};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Register a server by URL, or by a command behind `--`, and show what it offers
-    Add {
-        /// Its name: lower-case letters, digits and `-`
+    Add(Add),
+    /// Log the gateway in at a server that wants it: a person agrees in a browser
+    Login(super::login::Login),
+    /// Forget the gateway's login at a server
+    Logout {
+        /// The server
         name: String,
-        /// The address of its streamable HTTP endpoint
-        #[arg(long, conflicts_with = "program")]
-        url: Option<String>,
-        /// Let the URL lead to a private address
-        #[arg(long, requires = "url")]
-        allow_private: bool,
-        /// A header for every request, as `Name=value`; may be repeated
-        #[arg(long = "header", value_name = "K=V", requires = "url")]
-        headers: Vec<String>,
-        /// A variable for the command, as `NAME=value`; may be repeated
-        #[arg(long = "env", value_name = "K=V")]
-        env: Vec<String>,
-        /// Who shares one process or session: shared, caller or session
-        #[arg(long)]
-        isolation: Option<String>,
-        /// The protocol revision to speak, instead of finding out
-        #[arg(long)]
-        protocol: Option<String>,
-        /// The program and its arguments
-        #[arg(last = true, num_args = 1.., value_name = "COMMAND")]
-        program: Vec<String>,
     },
     /// All servers with their state
     #[command(visible_alias = "ls")]
@@ -66,37 +49,49 @@ pub enum Command {
     },
 }
 
+/// A server to register.
+#[derive(Args, Debug)]
+pub struct Add {
+    /// Its name: lower-case letters, digits and `-`
+    name: String,
+    /// The address of its streamable HTTP endpoint
+    #[arg(long, conflicts_with = "program")]
+    url: Option<String>,
+    /// Let the URL lead to a private address
+    #[arg(long, requires = "url")]
+    allow_private: bool,
+    /// A header for every request, as `Name=value`; may be repeated
+    #[arg(long = "header", value_name = "K=V", requires = "url")]
+    headers: Vec<String>,
+    /// The id that the server's authorization server knows the gateway by; one is registered without it
+    #[arg(long, value_name = "ID", requires = "url")]
+    client_id: Option<String>,
+    /// The secret that goes with it
+    #[arg(long, value_name = "SECRET", requires = "client_id")]
+    client_secret: Option<String>,
+    /// A variable for the command, as `NAME=value`; may be repeated
+    #[arg(long = "env", value_name = "K=V")]
+    env: Vec<String>,
+    /// Who shares one process or session: shared, caller or session
+    #[arg(long)]
+    isolation: Option<String>,
+    /// The protocol revision to speak, instead of finding out
+    #[arg(long)]
+    protocol: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, num_args = 1.., value_name = "COMMAND")]
+    program: Vec<String>,
+}
+
 pub(super) async fn run(client: &Client, command: Command) -> Result {
     match command {
-        Command::Add { name, url, allow_private, headers, env, isolation, protocol, program } => {
-            let mut arguments = Map::new();
-            arguments.insert("name".into(), name.clone().into());
-            match (url, program.is_empty()) {
-                (Some(url), true) => {
-                    arguments.insert("url".into(), url.into());
-                    arguments.insert("headers".into(), pairs(&headers)?);
-                    arguments.insert("allow_private".into(), allow_private.into());
-                }
-                (None, false) => {
-                    arguments.insert("command".into(), program.into());
-                    arguments.insert("env".into(), pairs(&env)?);
-                }
-                _ => return Err(Error::Usage(format!("say how `{name}` is reached: --url URL, or -- COMMAND ARGS…"))),
-            }
-            for (key, value) in [("isolation", isolation), ("protocol", protocol)] {
-                if let Some(value) = value {
-                    arguments.insert(key.into(), value.into());
-                }
-            }
-            if !client.json {
-                eprintln!("Connecting to `{name}` … (a first start may fetch packages)");
-            }
-            let added = client.control("servers_add", Value::Object(arguments)).await?;
-            if client.json {
-                as_json(&added);
-            } else {
-                show_added(&added);
-            }
+        Command::Add(add) => register(client, add).await?,
+        Command::Login(login) => super::login::run(client, login).await?,
+        Command::Logout { name } => {
+            let value = client.control("servers_logout", json!({ "server": name })).await?;
+            let there = value.get("logged_out").and_then(Value::as_bool) == Some(true);
+            let line = if there { format!("The login at `{name}` is forgotten.\n") } else { format!("There was no login at `{name}`.\n") };
+            done(client, &value, &line);
         }
         Command::List => {
             let servers = client.control("servers_list", json!({})).await?;
@@ -108,6 +103,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 let row = |server: &Value| {
                     let held = server.get("held").and_then(Value::as_bool) == Some(true);
                     let note = match text(server, "error").as_str() {
+                        _ if text(server, "state") == "login_needed" => {
+                            format!("wants a login: portolan server login {}", text(server, "name"))
+                        }
                         "-" if held => format!("a change is held: portolan registry diff {}", text(server, "name")),
                         "-" => text(server, "target"),
                         error => error.to_owned(),
@@ -136,6 +134,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let looked = client.control("servers_refresh", json!({ "server": name })).await?;
             let found = looked.pointer("/look/found").and_then(Value::as_str).unwrap_or_default();
             let line = match found {
+                "login_needed" => format!("`{name}` wants a login: portolan server login {name}\n"),
                 "same" => format!("`{name}` is what was approved.\n"),
                 "held" => format!("`{name}` changed, and the change is held: portolan registry diff {name}\n"),
                 "rejected" => format!("`{name}` still offers the change that was rejected; the approved release is served.\n"),
@@ -177,10 +176,50 @@ fn pairs(given: &[String]) -> Result<Value> {
     Ok(Value::Object(map))
 }
 
+async fn register(client: &Client, add: Add) -> Result {
+    let Add { name, url, allow_private, headers, client_id, client_secret, env, isolation, protocol, program } = add;
+    let mut arguments = Map::new();
+    arguments.insert("name".into(), name.clone().into());
+    match (url, program.is_empty()) {
+        (Some(url), true) => {
+            arguments.insert("url".into(), url.into());
+            arguments.insert("headers".into(), pairs(&headers)?);
+            arguments.insert("allow_private".into(), allow_private.into());
+            if let Some(id) = client_id {
+                arguments.insert("oauth".into(), json!({ "client_id": id, "client_secret": client_secret }));
+            }
+        }
+        (None, false) => {
+            arguments.insert("command".into(), program.into());
+            arguments.insert("env".into(), pairs(&env)?);
+        }
+        _ => return Err(Error::Usage(format!("say how `{name}` is reached: --url URL, or -- COMMAND ARGS…"))),
+    }
+    for (key, value) in [("isolation", isolation), ("protocol", protocol)] {
+        if let Some(value) = value {
+            arguments.insert(key.into(), value.into());
+        }
+    }
+    if !client.json {
+        eprintln!("Connecting to `{name}` … (a first start may fetch packages)");
+    }
+    let added = client.control("servers_add", Value::Object(arguments)).await?;
+    if client.json {
+        as_json(&added);
+    } else {
+        show_added(&added);
+    }
+    Ok(())
+}
+
 fn show_added(server: &Value) {
     let name = text(server, "name");
     if server.pointer("/look/found").and_then(Value::as_str) == Some("held") {
         print(&format!("`{name}` is registered and held: approve it with `portolan registry approve {name}`.\n"));
+        return;
+    }
+    if server.pointer("/look/found").and_then(Value::as_str) == Some("login_needed") {
+        print(&format!("`{name}` is registered, and wants a login before it shows anything: portolan server login {name}\n"));
         return;
     }
     print(&format!("`{name}` is registered as {name}@{}: it speaks {} and offers\n\n", text(server, "release"), text(server, "era")));
@@ -211,6 +250,15 @@ fn show(server: &Value) {
         if value != "-" {
             print(&format!("{key:<10} {value}\n"));
         }
+    }
+    if let Some(login) = server.get("login").filter(|login| login.is_object()) {
+        let scopes: Vec<&str> = list(login, "scopes").iter().filter_map(Value::as_str).collect();
+        let at = match login.get("issuer").and_then(Value::as_str) {
+            Some(issuer) => format!(" at {issuer}"),
+            None => String::new(),
+        };
+        let more = if scopes.is_empty() { String::new() } else { format!(" for {}", scopes.join(" ")) };
+        print(&format!("{:<10} {}{at}{more}\n", "login", text(login, "state")));
     }
     print("\n");
     offers(server);

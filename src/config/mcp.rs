@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::value::{SecretText, Text};
-use crate::domain::{Isolation, Pin, ServerName, ServerSpec, Transport};
+use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport};
 
 /// Upstream MCP servers. Those declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -32,12 +32,59 @@ pub struct Server {
     /// Headers added to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretText>,
+    /// How the gateway logs in: `oauth`, or what is known of it as a client beforehand. `portolan server login` then
+    /// gets a token, also without this where the server says that it wants one.
+    pub auth: Option<Auth>,
     /// Who shares one child process or session.
     #[serde(default)]
     pub isolation: Isolation,
     /// The protocol revision to speak; `auto` asks the server.
     #[serde(default)]
     pub protocol: Pin,
+}
+
+/// How the gateway logs in to a server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "write `oauth`, or what is known of the client: `client_id`, `client_secret`, `scopes`")]
+pub enum Auth {
+    /// By OAuth 2.1, with whatever the authorization server offers.
+    Word(Word),
+    /// By OAuth 2.1, as a client that the authorization server knows.
+    Client(Registered),
+}
+
+/// A way to log in.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    /// OAuth 2.1.
+    OAuth,
+}
+
+/// The gateway as a client of an authorization server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Registered {
+    /// The id that the authorization server gave out. One is registered where there is none.
+    pub client_id: Option<Text>,
+    /// The secret that goes with it.
+    pub client_secret: Option<SecretText>,
+    /// The scopes to ask for; those that the server names where none are given.
+    #[serde(default)]
+    pub scopes: Vec<Text>,
+}
+
+impl Auth {
+    fn client(&self) -> OAuth {
+        match self {
+            Self::Word(Word::OAuth) => OAuth::default(),
+            Self::Client(client) => OAuth {
+                client_id: client.client_id.as_deref().map(str::to_owned),
+                client_secret: client.client_secret.as_ref().map(|secret| secret.secret().clone()),
+                scopes: client.scopes.iter().map(ToString::to_string).collect(),
+            },
+        }
+    }
 }
 
 impl Server {
@@ -48,11 +95,25 @@ impl Server {
         for (key, value) in &mut self.headers {
             value.resolve(base, || format!("mcp.servers.{name}.headers.{key}"))?;
         }
+        if let Some(Auth::Client(Registered { client_secret: Some(secret), .. })) = &mut self.auth {
+            secret.resolve(base, || format!("mcp.servers.{name}.auth.client_secret"))?;
+        }
         Ok(())
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), Error> {
         let at = format!("mcp.servers.{name}");
+        if let Some(auth) = &self.auth {
+            if self.url.is_none() {
+                return Err(Error::wrong(format!("{at}.auth"), "goes with `url`; a command takes its credentials from `env`"));
+            }
+            if self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+                return Err(Error::wrong(format!("{at}.auth"), "goes without a header `Authorization`: it puts one there itself"));
+            }
+            if let Auth::Client(Registered { client_id: None, client_secret: Some(_), .. }) = auth {
+                return Err(Error::wrong(format!("{at}.auth.client_secret"), "goes with a `client_id`"));
+            }
+        }
         match (&self.command, &self.url) {
             (Some(command), None) if command.first().is_some_and(|program| !program.is_empty()) => Ok(()),
             (Some(_), None) => Err(Error::wrong(format!("{at}.command"), "needs a program as its first word")),
@@ -70,7 +131,11 @@ impl Server {
             |map: &BTreeMap<String, SecretText>| map.iter().map(|(key, value)| (key.clone(), value.secret().reveal().to_owned())).collect();
         let transport = match (&self.command, &self.url) {
             (Some(command), _) => Transport::Stdio { command: command.iter().map(ToString::to_string).collect(), env: reveal(&self.env) },
-            (None, url) => Transport::Http { url: url.as_deref().unwrap_or_default().to_owned(), headers: reveal(&self.headers) },
+            (None, url) => Transport::Http {
+                url: url.as_deref().unwrap_or_default().to_owned(),
+                headers: reveal(&self.headers),
+                oauth: self.auth.as_ref().map(Auth::client).unwrap_or_default(),
+            },
         };
         ServerSpec {
             name: name.clone(),

@@ -8,6 +8,7 @@ mod access;
 mod context;
 mod journal;
 mod keys;
+mod logins;
 mod models;
 mod parts;
 mod releases;
@@ -22,10 +23,11 @@ use serde::Deserialize as _;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::domain::{Principal, clip, raw};
+use crate::domain::{Principal, ServerName, clip, raw};
 use crate::journal::{Entry, Outcome};
 use crate::protocol::{Params, RpcError};
 use crate::schema::Strict;
+use crate::upstream::Returned;
 pub use parts::Parts;
 pub use tool::Operation;
 
@@ -45,6 +47,7 @@ impl Control {
     pub fn new(parts: Parts) -> Self {
         let tools = [
             servers::tools(),
+            logins::tools(),
             releases::tools(),
             keys::tools(),
             access::tools(),
@@ -133,6 +136,16 @@ impl Control {
             tracing::error!("what came of `{name}` of `{about}` could not be put on record: {why}");
         }
         outcome
+    }
+
+    /// Finishes a login at an upstream server with what its authorization server sent back; the server.
+    pub async fn logged_in(&self, returned: Returned) -> Result<ServerName, Refusal> {
+        logins::finish(&self.0.parts, returned).await.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
+    }
+
+    /// What the world may know of the gateway as an OAuth client, where it could read it.
+    pub fn client_document(&self) -> Option<Value> {
+        self.0.parts.credentials.document()
     }
 
     /// The control tools as operations of OpenAPI 3.1: of each its name, what it does, and the schema of its arguments.

@@ -11,7 +11,7 @@ use crate::federation::Federation;
 use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::registry::Registry;
-use crate::upstream::Upstreams;
+use crate::upstream::{Credentials, Upstreams};
 
 /// What the tools work on.
 pub struct Parts {
@@ -19,6 +19,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Live connections.
     pub upstreams: Upstreams,
+    /// The gateway's own logins at servers.
+    pub credentials: Credentials,
     /// Keys.
     pub auth: Auth,
     /// The kill switch.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
-use crate::domain::{Isolation, Pin, Principal, ServerName, ServerSpec, Transport, clip, printable};
+use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, clip, printable};
 use crate::registry::{self, Entry, Kind, Look};
 use crate::upstream::{self, State};
 
@@ -58,6 +58,9 @@ struct Add {
     /// Headers for every request to the URL.
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// What is known of the gateway as an OAuth client of it; nothing need be.
+    #[serde(default)]
+    oauth: Registered,
     /// Whether the URL may lead to a private address; for the owner alone.
     #[serde(default)]
     allow_private: bool,
@@ -69,10 +72,28 @@ struct Add {
     protocol: Pin,
 }
 
+/// The gateway as an OAuth client.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Registered {
+    /// The id that the authorization server gave out; one is registered where there is none.
+    client_id: Option<String>,
+    /// The secret that goes with it.
+    client_secret: Option<String>,
+    /// The scopes to ask for; those that the server names where none are given.
+    scopes: Vec<String>,
+}
+
+impl From<Registered> for OAuth {
+    fn from(Registered { client_id, client_secret, scopes }: Registered) -> Self {
+        Self { client_id, client_secret: client_secret.map(Secret::new), scopes }
+    }
+}
+
 async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value, Error> {
     let name: ServerName = add.name.parse().map_err(|error: crate::domain::NameError| Error::Arguments(error.to_string()))?;
     let transport = match (add.url, add.command) {
-        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers },
+        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth: add.oauth.into() },
         (None, Some(command)) if add.headers.is_empty() && !add.allow_private => Transport::Stdio { command, env: add.env },
         (Some(_), None) => return Err(Error::Arguments("`env` goes with `command`, not with `url`".into())),
         (None, Some(_)) => return Err(Error::Arguments("`headers` and `allow_private` go with `url`, not with `command`".into())),
@@ -116,7 +137,9 @@ async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
 async fn show(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let catalog = parts.registry.catalog();
     let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
-    Ok(details(&parts, entry))
+    let mut value = details(&parts, entry);
+    merge(&mut value, "login", parts.credentials.describe(&entry.spec).await?);
+    Ok(value)
 }
 
 async fn refresh(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
@@ -140,6 +163,7 @@ fn found(look: &Look) -> Value {
         Look::Accepted(version) => json!({ "found": "accepted", "release": version.to_string() }),
         Look::Held => json!({ "found": "held" }),
         Look::Rejected => json!({ "found": "rejected" }),
+        Look::LoginNeeded => json!({ "found": "login_needed" }),
     }
 }
 
@@ -153,13 +177,14 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         State::Ready(_) if entry.release.is_none() => "connecting",
         State::Ready(_) => "ready",
         State::Connecting => "connecting",
+        State::Failed(why) if wants_login(why) => "login_needed",
         State::Failed(_) => "failed",
         State::Idle if entry.problem.is_some() => "failed",
         State::Idle => "idle",
     };
     let error = match &state {
         State::Failed(error) => Some(error.to_string()),
-        _ => entry.problem.as_ref().filter(|_| word == "failed").map(ToString::to_string),
+        _ => entry.problem.as_ref().filter(|_| matches!(word, "failed" | "login_needed")).map(ToString::to_string),
     };
     let count = |kind| entry.release.as_ref().map_or(0, |release| release.manifest.of(kind).count());
     json!({
@@ -186,7 +211,10 @@ fn details(parts: &Parts, entry: &Entry) -> Value {
         definitions
             .map(|definition| {
                 let description = definition.text("description").unwrap_or_default();
-                json!({ "name": definition.name, "description": printable(&description), "digest": definition.digest().to_string() })
+                json!({
+                    "name": definition.name, "description": printable(&description), "digest": definition.digest().to_string(),
+                    "definition": serde_json::from_str::<Value>(definition.body.get()).unwrap_or_default(),
+                })
             })
             .collect()
     };
@@ -197,6 +225,10 @@ fn details(parts: &Parts, entry: &Entry) -> Value {
     merge(&mut value, "isolation", json!(entry.spec.isolation));
     merge(&mut value, "stderr", json!(parts.upstreams.stderr(&entry.spec.name).map(|text| printable(&text))));
     value
+}
+
+fn wants_login(error: &upstream::Error) -> bool {
+    matches!(error, upstream::Error::LoginNeeded)
 }
 
 fn merge(value: &mut Value, key: &str, more: Value) {

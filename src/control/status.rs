@@ -9,7 +9,20 @@ use super::tool::{Class, Error, Nothing, Tool};
 use crate::domain::{Principal, printable};
 
 pub(super) fn tools() -> Vec<Tool> {
-    vec![Tool::new::<Nothing, _, _>("status_show", Class::Read, "Shows what runs, what is held and what is wrong.", show)]
+    vec![
+        Tool::new::<Nothing, _, _>("status_show", Class::Read, "Shows what runs, what is held and what is wrong.", show),
+        Tool::new::<Nothing, _, _>(
+            "console_open",
+            Class::Add,
+            "Makes a link by which a browser logs in to the console once, as the caller.",
+            open,
+        ),
+    ]
+}
+
+async fn open(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Value, Error> {
+    let (link, waits) = parts.auth.invite(&principal).ok_or(Error::KeyOnly("console_open"))?;
+    Ok(json!({ "link": link, "lasts_s": waits.as_secs() }))
 }
 
 async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {

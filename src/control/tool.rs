@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use crate::domain::Principal;
+use crate::upstream::LoginError;
 use crate::{context, registry, store};
 
 /// How far a tool reaches.
@@ -31,6 +32,8 @@ pub(super) enum Error {
     Arguments(String),
     #[error("`{0}` is for the owner alone; use the owner key")]
     OwnerOnly(&'static str),
+    #[error("`{0}` is for who has a key of this gateway; an access token ends when nobody could tell")]
+    KeyOnly(&'static str),
     #[error("the address is not allowed: {0}")]
     Address(String),
     #[error("`{name}` was not added: {why}")]
@@ -45,6 +48,8 @@ pub(super) enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Context(#[from] context::Error),
+    #[error(transparent)]
+    Login(#[from] LoginError),
 }
 
 impl Error {
@@ -53,6 +58,7 @@ impl Error {
         match self {
             Self::Arguments(_) => "invalid_arguments",
             Self::OwnerOnly(_) => "owner_only",
+            Self::KeyOnly(_) => "key_only",
             Self::Unwritable(_) => "journal_unavailable",
             Self::Address(_) => "url_not_allowed",
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
@@ -63,6 +69,7 @@ impl Error {
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
+            Self::Login(error) => super::logins::word(error),
             Self::Context(context::Error::Blocked(_)) => "blocked",
             Self::Context(_) => "context_failed",
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::name::ServerName;
+use super::secret::Secret;
 
 /// An upstream server as the operator described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,33 @@ pub enum Transport {
         url: String,
         /// Headers added to every request.
         headers: BTreeMap<String, String>,
+        /// What is known beforehand of the gateway as an OAuth client of it.
+        #[serde(default)]
+        oauth: OAuth,
     },
+}
+
+/// The gateway as an OAuth client of an upstream server. What is not said here is agreed on with the authorization server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OAuth {
+    /// The id that the authorization server gave out beforehand.
+    pub client_id: Option<String>,
+    /// The secret that goes with it.
+    #[serde(serialize_with = "revealed", deserialize_with = "kept")]
+    pub client_secret: Option<Secret>,
+    /// What to ask for; what the server asks for where it is empty.
+    pub scopes: Vec<String>,
+}
+
+/// A secret in a text that is sealed as a whole.
+#[allow(clippy::ref_option)] // This is how serde calls it.
+fn revealed<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::reveal).serialize(serializer)
+}
+
+fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }
 
 /// Who shares one upstream connection.

@@ -38,10 +38,10 @@ pub(super) async fn describe(Shared(state): Shared<State>, AdminCaller(_): Admin
 fn refused(Refusal { code, message }: Refusal) -> ApiError {
     let status = match code {
         "invalid_arguments" | "url_not_allowed" => StatusCode::BAD_REQUEST,
-        "missing_grant" | "owner_only" | "blocked" => StatusCode::FORBIDDEN,
+        "missing_grant" | "owner_only" | "key_only" | "blocked" => StatusCode::FORBIDDEN,
         "not_found" | crate::control::NO_TOOL => StatusCode::NOT_FOUND,
-        "exists" | "declared" | "nothing_held" | "changed_again" => StatusCode::CONFLICT,
-        "server_unusable" | "context_failed" => StatusCode::BAD_GATEWAY,
+        "no_login" | "exists" | "declared" | "nothing_held" | "changed_again" => StatusCode::CONFLICT,
+        "server_unusable" | "context_failed" | "login_failed" => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     ApiError::new(status, code, message)

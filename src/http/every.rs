@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use metrics::{Counter, counter};
 use tracing::Instrument as _;
 
+use super::console;
 use super::doors::answering;
 use super::error::{ApiError, panicked};
 use super::paths;
@@ -40,7 +41,13 @@ pub(super) async fn answer(state: &State, router: &Router, mut request: Request<
     let origin = request.headers().get(header::ORIGIN).cloned();
     let wished = origin.as_ref().and_then(|_| request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned());
     let probe = matches!(path, paths::LIVE | paths::READY);
-    let guarded = if probe { Ok(()) } else { guard(request.headers(), &uri, &state.settings.load(), state.is_open()) };
+    let guarded = if probe {
+        Ok(())
+    } else {
+        // Where nothing but the address says who may enter, or a cookie does, the address must be ours.
+        let ambient = state.is_open() || console::is_of_page(request.headers());
+        guard(request.headers(), &uri, &state.settings.load(), ambient)
+    };
     let welcome = guarded.is_ok();
     let mut response = match guarded {
         Err(error) => error.into_response(),
@@ -103,14 +110,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), and secrets in an address.
-fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, open: bool) -> Result<(), ApiError> {
+fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> Result<(), ApiError> {
     let forbidden = |code: &str, message: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
     let host = match uri.host() {
         Some(host) => Some(host.to_owned()),
         None => headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned),
     };
     let name = host.as_deref().map(without_port).unwrap_or_default();
-    if open && !is_own(name, settings) {
+    if ambient && !is_own(name, settings) {
         let message = format!("the host name `{}` is not served here; add it to `server.hosts` if it should be", clip(name, 80));
         return forbidden("host_not_allowed", message);
     }

@@ -29,8 +29,8 @@ pub(super) async fn metrics(Shared(state): Shared<State>, Caller(principal): Cal
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()))
 }
 
-/// What there is here, for whoever opens the address in a browser.
-pub(super) async fn home(headers: HeaderMap) -> impl IntoResponse {
+/// What there is here, for whoever asks without a browser.
+pub(super) fn home(headers: &HeaderMap) -> impl IntoResponse {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("127.0.0.1:8484");
     let text = format!(
         "Portolan {}\n\nMCP, all servers       http://{host}/mcp\nMCP, one server        http://{host}/mcp/NAME\n\

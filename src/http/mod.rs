@@ -4,6 +4,7 @@ mod api;
 mod body;
 mod caller;
 mod completions;
+mod console;
 mod doors;
 mod error;
 mod every;
@@ -12,6 +13,7 @@ mod mcp;
 mod meters;
 mod models;
 mod name;
+mod oauth;
 mod pace;
 mod paths;
 mod rates;
@@ -27,6 +29,7 @@ mod well_known;
 
 use axum::Router;
 use axum::routing::{any, get, post};
+use tower_http::compression::CompressionLayer;
 
 pub use resources::Resources;
 pub use serve::{listen, serve};
@@ -54,12 +57,25 @@ pub fn router(state: State) -> Router {
         // OAuth 2.1: what tokens must be for, and who issues them.
         .route(paths::PROTECTED, get(well_known::root))
         .route(paths::PROTECTED_BELOW, get(well_known::below))
+        // The console in the browser.
+        .route(paths::LOGIN, post(console::login))
+        .route(paths::SESSION, get(console::session))
+        .route(paths::LOGOUT, post(console::logout))
+        .merge(files())
+        // The gateway as an OAuth client of upstream servers.
+        .route(paths::CALLBACK, get(oauth::callback))
+        .route(paths::CLIENT, get(oauth::document))
         // For those who run it.
         .route(paths::LIVE, get(health::live))
         .route(paths::READY, get(health::ready))
         .route(paths::METRICS, get(health::metrics))
-        .route(paths::HOME, get(health::home))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .with_state(state)
+}
+
+/// The console's files, which are text: browsers take them in less than half the bytes.
+fn files() -> Router<State> {
+    let compressed = CompressionLayer::new().gzip(true);
+    Router::new().route(paths::HOME, get(console::page)).route(paths::FILE, get(console::file)).layer(compressed)
 }

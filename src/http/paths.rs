@@ -17,6 +17,12 @@ pub(super) const PROTECTED: &str = "/.well-known/oauth-protected-resource";
 pub(super) const PROTECTED_BELOW: &str = "/.well-known/oauth-protected-resource/{*path}";
 pub(super) const API: &str = "/api/v1/{tool}";
 pub(super) const OPENAPI: &str = "/api/v1/openapi.json";
+pub(super) const CALLBACK: &str = "/oauth/callback";
+pub(super) const CLIENT: &str = "/oauth/client.json";
+pub(super) const LOGIN: &str = "/console/login";
+pub(super) const SESSION: &str = "/console/session";
+pub(super) const LOGOUT: &str = "/console/logout";
+pub(super) const FILE: &str = "/console/{*path}";
 pub(super) const LIVE: &str = "/livez";
 pub(super) const READY: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
@@ -24,10 +30,34 @@ pub(super) const HOME: &str = "/";
 
 /// The route that a path takes, by the name it has in metrics and logs.
 pub(super) fn route(path: &str) -> &'static str {
-    const WHOLE: [&str; 13] =
-        [OPENAPI, CHAT, AGGREGATE, MESSAGES, RESPONSES, EMBEDDINGS, MODELS, COUNT_TOKENS, PROTECTED, LIVE, READY, METRICS, HOME];
-    const BELOW: [(&str, &str); 5] =
-        [("/api/v1/", API), (BELOW_AGGREGATE, TARGET), ("/v1/models/", MODEL), ("/v1/responses/", RESPONSE), (PROTECTED, PROTECTED_BELOW)];
+    const WHOLE: [&str; 18] = [
+        CHAT,
+        AGGREGATE,
+        MESSAGES,
+        RESPONSES,
+        EMBEDDINGS,
+        MODELS,
+        COUNT_TOKENS,
+        OPENAPI,
+        PROTECTED,
+        LIVE,
+        READY,
+        METRICS,
+        HOME,
+        LOGIN,
+        SESSION,
+        LOGOUT,
+        CALLBACK,
+        CLIENT,
+    ];
+    const BELOW: [(&str, &str); 6] = [
+        (BELOW_AGGREGATE, TARGET),
+        ("/v1/models/", MODEL),
+        ("/v1/responses/", RESPONSE),
+        ("/api/v1/", API),
+        (PROTECTED, PROTECTED_BELOW),
+        ("/console/", FILE),
+    ];
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
 }

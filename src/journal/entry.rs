@@ -70,7 +70,12 @@ const MAX_NAME: usize = 300;
 impl Entry {
     /// Something that begins now.
     pub fn new(kind: &'static str, principal: &Principal, subject: &str) -> Self {
-        let (principal, subject) = (clip(principal.id(), MAX_NAME), clip(subject, MAX_NAME));
+        Self::by(kind, principal.id(), subject)
+    }
+
+    /// The same for a caller who is known by name alone.
+    pub fn by(kind: &'static str, principal: &str, subject: &str) -> Self {
+        let (principal, subject) = (clip(principal, MAX_NAME), clip(subject, MAX_NAME));
         Self { at_ms: now_ms(), kind, principal, subject, ..Self::default() }
     }
 

@@ -43,7 +43,14 @@ pub struct Net(Arc<Clients>);
 struct Clients {
     lean: Lean,
     proxies: Matcher,
-    /// Each is made when somebody needs it: it reads the machine's certificates, and many gateways need one of them or none.
+    general: General,
+    /// Those that follow no redirect.
+    still: General,
+}
+
+/// Each is made when somebody needs it: it reads the machine's certificates, and many gateways need one of them or none.
+#[derive(Default)]
+struct General {
     direct: OnceLock<reqwest::Client>,
     proxied: OnceLock<reqwest::Client>,
     private: OnceLock<reqwest::Client>,
@@ -65,25 +72,18 @@ pub struct Destination {
 impl Net {
     /// The clients of a process.
     pub fn new() -> Result<Self, Error> {
-        let none = OnceLock::new;
-        let (direct, proxied, private, public) = (none(), none(), none(), none());
-        Ok(Self(Arc::new(Clients { lean: Lean::new()?, proxies: Matcher::from_system(), direct, proxied, private, public })))
+        let (general, still) = (General::default(), General::default());
+        Ok(Self(Arc::new(Clients { lean: Lean::new()?, proxies: Matcher::from_system(), general, still })))
     }
 
     /// The general client for an address of this trust, once the address itself is found allowed.
     pub fn client(&self, url: &Url, reach: Reach) -> Result<&reqwest::Client, Error> {
-        guard::check(url, reach).map_err(|refusal| Error::NotAllowed(refusal.to_string()))?;
-        let (place, proxied) = match reach {
-            Reach::Operator if is_local(url) => (&self.0.direct, false),
-            Reach::Operator => (&self.0.proxied, true),
-            Reach::Private => (&self.0.private, false),
-            Reach::Public => (&self.0.public, false),
-        };
-        if let Some(made) = place.get() {
-            return Ok(made);
-        }
-        let made = client(reach, proxied)?;
-        Ok(place.get_or_init(|| made))
+        self.0.general.client(url, reach, redirects())
+    }
+
+    /// A client for what must not be sent anywhere else, such as a secret: it follows no redirect.
+    pub fn still(&self, url: &Url, reach: Reach) -> Result<&reqwest::Client, Error> {
+        self.0.still.client(url, reach, redirect::Policy::none())
     }
 
     /// An address that is called again and again, once it is found allowed.
@@ -95,6 +95,23 @@ impl Net {
         let proxies = Some(&self.0.proxies).filter(|_| !is_local(&url));
         let place = (reach == Reach::Operator).then(|| Place::of(&url, proxies)).flatten();
         Ok(Destination { net: self.clone(), url, reach, credential, place })
+    }
+}
+
+impl General {
+    fn client(&self, url: &Url, reach: Reach, redirects: redirect::Policy) -> Result<&reqwest::Client, Error> {
+        guard::check(url, reach).map_err(|refusal| Error::NotAllowed(refusal.to_string()))?;
+        let (place, proxied) = match reach {
+            Reach::Operator if is_local(url) => (&self.direct, false),
+            Reach::Operator => (&self.proxied, true),
+            Reach::Private => (&self.private, false),
+            Reach::Public => (&self.public, false),
+        };
+        if let Some(made) = place.get() {
+            return Ok(made);
+        }
+        let made = client(reach, proxied, redirects)?;
+        Ok(place.get_or_init(|| made))
     }
 }
 
@@ -171,18 +188,23 @@ fn is_local(url: &Url) -> bool {
     }
 }
 
-fn client(reach: Reach, proxied: bool) -> Result<reqwest::Client, Error> {
+/// Redirects are followed within an origin, a few times.
+fn redirects() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first().map(Url::origin);
+        let allowed = first.is_some_and(|origin| origin == attempt.url().origin());
+        if allowed && attempt.previous().len() <= 3 { attempt.follow() } else { attempt.error("not followed") }
+    })
+}
+
+fn client(reach: Reach, proxied: bool, redirects: redirect::Policy) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
         .tcp_keepalive(KEEPALIVE)
         .tcp_nodelay(true)
         .referer(false)
-        .redirect(redirect::Policy::custom(|attempt| {
-            let first = attempt.previous().first().map(Url::origin);
-            let allowed = first.is_some_and(|origin| origin == attempt.url().origin());
-            if allowed && attempt.previous().len() <= 3 { attempt.follow() } else { attempt.error("not followed") }
-        }));
+        .redirect(redirects);
     if !proxied {
         builder = builder.no_proxy();
     }

@@ -11,4 +11,6 @@ pub enum Look {
     Held,
     /// A change that was rejected before is still there.
     Rejected,
+    /// It wants a login first.
+    LoginNeeded,
 }

@@ -32,7 +32,7 @@ use crate::domain::{Adjustable, ServerName, ServerSpec};
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
-use crate::upstream::{Change, Upstreams};
+use crate::upstream::{self, Change, Upstreams};
 use keeper::{Ask, Keeper};
 use records::Records;
 
@@ -141,6 +141,10 @@ impl Registry {
         let (first, found) = oneshot::channel();
         self.attach(spec, true, Some(first)).await?;
         let looked = found.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream);
+        // One that wants a login is kept: there is nothing to log in to before.
+        if matches!(&looked, Err(Error::Upstream(why)) if matches!(**why, upstream::Error::LoginNeeded)) {
+            return Ok(Look::LoginNeeded);
+        }
         if looked.is_err() {
             self.detach(&name).await;
             self.0.store.remove_server(name.as_str()).await?;

@@ -4,6 +4,8 @@
 
 use async_trait::async_trait;
 
+use crate::domain::Secret;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -89,6 +91,19 @@ pub struct BlockRow {
     pub at_ms: i64,
     /// Why.
     pub reason: String,
+}
+
+/// A login of the gateway at an upstream server.
+#[derive(Clone, Debug)]
+pub struct LoginRow {
+    /// The server.
+    pub server: String,
+    /// What was got there, as JSON: a secret as a whole.
+    pub secret: Secret,
+    /// Who logged in.
+    pub by: String,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
 }
 
 /// An entry of the journal.
@@ -298,6 +313,13 @@ pub trait Contract: Send + Sync {
     async fn add_block(&self, row: &BlockRow) -> Result<(), Error>;
     /// Removes a block, if it is there.
     async fn remove_block(&self, target: &str) -> Result<(), Error>;
+
+    /// The gateway's login at a server.
+    async fn login(&self, server: &str) -> Result<Option<LoginRow>, Error>;
+    /// Keeps a login, in place of the one before.
+    async fn put_login(&self, row: &LoginRow) -> Result<(), Error>;
+    /// Forgets a login; false when there is none.
+    async fn remove_login(&self, server: &str) -> Result<bool, Error>;
 
     /// Adds entries to the journal, all of them or none.
     async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error>;

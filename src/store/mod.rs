@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use contract::{
-    BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, ReleaseRow, ReleaseState, ResponseRow,
-    ServerRow, Spent, SpentBy, SpentWish,
+    BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseRow, ReleaseState,
+    ResponseRow, ServerRow, Spent, SpentBy, SpentWish,
 };
 
 pub use seal::Seal;

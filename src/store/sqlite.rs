@@ -8,11 +8,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, query};
 
 use super::contract::{
-    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, ReleaseRow, ReleaseState, ResponseRow, ServerRow,
-    Spent, SpentWish,
+    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseRow, ReleaseState, ResponseRow,
+    ServerRow, Spent, SpentWish,
 };
 use super::seal::Seal;
 use super::{journal, responses};
+use crate::domain::Secret;
 
 /// One database file.
 pub struct Sqlite {
@@ -65,6 +66,11 @@ impl Sqlite {
 /// The place that a server's entry is sealed for.
 fn of_server(name: &str) -> String {
     format!("the server `{name}`")
+}
+
+/// The place that a login is sealed for.
+fn of_login(server: &str) -> String {
+    format!("the login at `{server}`")
 }
 
 /// Makes the file, if it is not there, readable by its owner only: headers and variables of servers lie in it.
@@ -122,6 +128,7 @@ impl Contract for Sqlite {
         let gone = query("DELETE FROM servers WHERE name = $1").bind(name).execute(&mut *all).await?;
         query("DELETE FROM releases WHERE server = $1").bind(name).execute(&mut *all).await?;
         query("DELETE FROM eras WHERE server = $1").bind(name).execute(&mut *all).await?;
+        query("DELETE FROM logins WHERE server = $1").bind(name).execute(&mut *all).await?;
         all.commit().await?;
         Ok(gone.rows_affected() > 0)
     }
@@ -234,6 +241,29 @@ impl Contract for Sqlite {
     async fn remove_block(&self, target: &str) -> Result<(), Error> {
         query("DELETE FROM blocks WHERE target = $1").bind(target).execute(&self.writer).await?;
         Ok(())
+    }
+
+    async fn login(&self, server: &str) -> Result<Option<LoginRow>, Error> {
+        let found = query("SELECT secret, by_whom, at_ms FROM logins WHERE server = $1").bind(server).fetch_optional(&self.readers).await?;
+        let Some(row) = found else { return Ok(None) };
+        let secret = self.seal.unseal(&of_login(server), row.try_get(0)?)?;
+        Ok(Some(LoginRow { server: server.to_owned(), secret: Secret::new(secret), by: row.try_get(1)?, at_ms: row.try_get(2)? }))
+    }
+
+    async fn put_login(&self, row: &LoginRow) -> Result<(), Error> {
+        query("INSERT OR REPLACE INTO logins (server, secret, by_whom, at_ms) VALUES ($1, $2, $3, $4)")
+            .bind(&row.server)
+            .bind(self.seal.seal(&of_login(&row.server), row.secret.reveal())?)
+            .bind(&row.by)
+            .bind(row.at_ms)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn remove_login(&self, server: &str) -> Result<bool, Error> {
+        let gone = query("DELETE FROM logins WHERE server = $1").bind(server).execute(&self.writer).await?;
+        Ok(gone.rows_affected() > 0)
     }
 
     async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::change::{Change, OnChange};
 use super::connection::{Call, Connection, Peer, Wire};
+use super::credentials::Credentials;
 use super::error::Error;
 use super::transport::{Http, Launch, Stdio, every_change};
 use crate::domain::{RawObject, ServerSpec, Transport};
@@ -27,12 +28,18 @@ const PROBE: Duration = Duration::from_secs(10);
 /// How long a remote server may take to greet.
 const REMOTE_GREETING: Duration = Duration::from_secs(30);
 
+/// What it takes to reach a server.
+pub(super) struct Means {
+    pub(super) net: Net,
+    pub(super) credentials: Option<Credentials>,
+}
+
 /// Opens a connection.
-pub(super) async fn connect(net: &Net, spec: &ServerSpec, known: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
+pub(super) async fn connect(means: &Means, spec: &ServerSpec, known: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
     let pinned = Era::pinned(spec.protocol);
     let first = match pinned.or(known) {
-        Some(era) => greet(net, spec, Some(era), on_change.clone()).await,
-        None => return greet(net, spec, None, on_change).await,
+        Some(era) => greet(means, spec, Some(era), on_change.clone()).await,
+        None => return greet(means, spec, None, on_change).await,
     };
     match first {
         // What was true at the last start need not be true any more.
@@ -41,13 +48,13 @@ pub(super) async fn connect(net: &Net, spec: &ServerSpec, known: Option<Era>, on
                 && matches!(error, Error::Rpc(_) | Error::Status(_) | Error::NotMcp(_) | Error::Timeout(_) | Error::Exited { .. }) =>
         {
             debug!(server.name = %spec.name, "`{}` does not greet as it did before: {error}", spec.name);
-            greet(net, spec, None, on_change).await
+            greet(means, spec, None, on_change).await
         }
         other => other,
     }
 }
 
-async fn greet(net: &Net, spec: &ServerSpec, era: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
+async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
     let name = spec.name.clone();
     let changed = move |change: Change| on_change(&name, change);
     match &spec.transport {
@@ -72,9 +79,10 @@ async fn greet(net: &Net, spec: &ServerSpec, era: Option<Era>, on_change: OnChan
             }
             Ok(Connection::new(peer, wire))
         }
-        Transport::Http { url, headers } => {
+        Transport::Http { url, headers, .. } => {
             let reach = if spec.allow_private { trusted(spec) } else { Reach::Public };
-            let wire = Arc::new(Http::new(net, url, headers.iter(), reach)?);
+            let wire =
+                Arc::new(Http::new(&means.net, url, headers.iter(), reach, means.credentials.as_ref().and_then(|all| all.holder(spec)))?);
             let peer = match era {
                 Some(Era::Modern) => discover(&*wire, REMOTE_GREETING).await?,
                 Some(Era::Legacy(revision)) => {

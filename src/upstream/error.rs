@@ -34,6 +34,15 @@ pub enum Error {
     /// It wants credentials.
     #[error("the server wants credentials (HTTP {0}); add them with a header")]
     Credentials(u16),
+    /// It wants a login that there is none for, or not any more.
+    #[error("the server wants a login; give it one with `portolan server login`")]
+    LoginNeeded,
+    /// The login there is good for less than was asked; the scopes it names.
+    #[error("the login is not good for that; log in again with `portolan server login` to allow {}", scopes(.0))]
+    MoreScope(String),
+    /// The login could not be renewed for now.
+    #[error("the login could not be renewed: {0}")]
+    Login(String),
     /// It answered with a status that means nothing in MCP.
     #[error("the server answered with HTTP status {0}, which no MCP endpoint does; is the URL right?")]
     Status(u16),
@@ -82,6 +91,9 @@ impl Error {
             Self::Rpc(error) => error.clone(),
             Self::Timeout(after) => RpcError::new(RpcError::UPSTREAM, format!("the server did not answer within {after:?}")),
             Self::Exited { .. } => RpcError::new(RpcError::UPSTREAM, "the server's process ended before it answered"),
+            Self::LoginNeeded | Self::MoreScope(_) => {
+                RpcError::new(RpcError::UPSTREAM, "the gateway is not logged in to this server for that; its operator can do so")
+            }
             Self::TooLarge | Self::Interrupted => RpcError::new(RpcError::UPSTREAM, self.to_string()),
             _ => RpcError::new(RpcError::UPSTREAM, "the server cannot be reached now"),
         }
@@ -91,6 +103,10 @@ impl Error {
     pub fn is_unprocessed(&self) -> bool {
         matches!(self, Self::SessionLost | Self::Closed | Self::Net(net::Error::Refused | net::Error::Unresolved))
     }
+}
+
+fn scopes(named: &str) -> String {
+    if named.is_empty() { "more".to_owned() } else { format!("`{}`", crate::domain::printable(&crate::domain::clip(named, 200))) }
 }
 
 fn exit_code(code: Option<i32>) -> String {

@@ -6,6 +6,7 @@
 mod change;
 mod connect;
 mod connection;
+mod credentials;
 mod error;
 mod supervisor;
 mod transport;
@@ -21,8 +22,11 @@ use tokio::task::AbortHandle;
 
 pub use change::{Change, OnChange};
 pub use connection::{Call, Connection, Listener, Note};
+pub use credentials::{Credentials, LoginError, Returned};
 pub use error::Error;
 pub use supervisor::{SUPERVISE, supervise};
+
+use connect::Means;
 
 use crate::domain::{Isolation, ServerName, ServerSpec};
 use crate::net::Net;
@@ -53,7 +57,7 @@ impl<'a> Identity<'a> {
 pub struct Upstreams(Arc<Inner>);
 
 struct Inner {
-    net: Net,
+    means: Means,
     on_change: OnChange,
     slots: Mutex<HashMap<ServerName, HashMap<String, Slot>>>,
     /// Numbers the ways to servers, so that one that was given up cannot end where it no longer belongs.
@@ -93,9 +97,10 @@ const MAX_PER_SERVER: usize = 64;
 const IDLE: Duration = Duration::from_secs(600);
 
 impl Upstreams {
-    /// No connections yet; `on_change` is told what servers say of their lists.
-    pub fn new(net: Net, on_change: OnChange) -> Self {
-        Self(Arc::new(Inner { net, on_change, slots: Mutex::default(), ways: AtomicU64::new(1) }))
+    /// No connections yet; `credentials` are the gateway's own logins, where it has any, and `on_change` is told what servers say of
+    /// their lists.
+    pub fn new(net: Net, credentials: Option<Credentials>, on_change: OnChange) -> Self {
+        Self(Arc::new(Inner { means: Means { net, credentials }, on_change, slots: Mutex::default(), ways: AtomicU64::new(1) }))
     }
 
     /// The live connection for a caller, where there is one: then nothing must be waited for.
@@ -145,7 +150,7 @@ impl Upstreams {
         let this = self.clone();
         let way = self.0.ways.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn(async move {
-            let result = connect::connect(&this.0.net, &spec, known, this.0.on_change.clone()).await;
+            let result = connect::connect(&this.0.means, &spec, known, this.0.on_change.clone()).await;
             let result = result.map(Arc::new).map_err(Arc::new);
             this.settle(&spec.name, &key, way, &result);
             result

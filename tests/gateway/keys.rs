@@ -303,7 +303,10 @@ async fn every_path_is_closed_to_those_without_a_credential_and_to_those_without
     )
     .await;
     // For whoever looks whether it runs, and for whoever looks for the issuer of tokens; no issuer is declared here.
-    let open = ["/livez", "/readyz", "/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"];
+    let public = ["/livez", "/readyz", "/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"];
+    // The console's files; and what is opened by a link or a state that nobody can guess, as `console.rs` and `logins.rs` try.
+    let guarded_otherwise = ["/console/mcp", "/console/login", "/oauth/callback", "/oauth/client.json"];
+    let open = [public.as_slice(), &guarded_otherwise].concat();
     for path in paths().iter().chain([&"/mcp/portolan".to_owned()]).filter(|path| !open.contains(&path.as_str())) {
         for method in ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD"] {
             let ask = async |key: Option<&str>| {
@@ -316,7 +319,8 @@ async fn every_path_is_closed_to_those_without_a_credential_and_to_those_without
             assert!(matches!(bare, 401 | 405), "{method} {path} without a credential: {bare}");
             let poor = ask(Some("0123456789abcdef")).await;
             // Metrics are for every key that has a grant.
-            assert!(matches!(poor, 403 | 405) || (path == "/metrics" && poor == 200), "{method} {path} without its grant: {poor}");
+            let fits = matches!(poor, 403 | 405) || (path == "/metrics" && poor == 200) || (path.starts_with("/console/") && poor == 401);
+            assert!(fits, "{method} {path} without its grant: {poor}");
             assert_eq!(ask(Some("0123456789abcdeX")).await, bare, "{method} {path} with a wrong key");
         }
     }

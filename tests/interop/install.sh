@@ -3,7 +3,9 @@
 #   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
 #   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
 #   api/requirements.txt      -> $PEERS/api      (a venv: Schemathesis, which tries the administration interface)
-#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24)
+#   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24,
+#                                                 and what drives a browser and looks at its pages)
+#   Debian's chromium         -> the system      (the browser that opens the console)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
@@ -100,6 +102,13 @@ install_agents() {
   npm_stamp agents >"$peers/agents.stamp"
 }
 
+# The cases ask for it by its stamp, as for all others.
+install_browser() {
+  rm -f "$peers/browser.stamp"
+  need "Chromium" chromium -- chromium --version
+  chromium --version >"$peers/browser.stamp" 2>/dev/null
+}
+
 # The packages of a folder's lock, in the peers' folder of the same name.
 npm_install() { # npm_install FOLDER WHAT
   need "npm" nodejs npm -- npm --version
@@ -128,7 +137,7 @@ fi
 # Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
 # peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api browser); fi
 absent=()
 for kind in "${kinds[@]}"; do
   PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")

@@ -8,8 +8,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
+use rmcp::transport::auth::WWWAuthenticateParams;
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -22,6 +23,7 @@ use crate::protocol::{
     named_by,
 };
 use crate::upstream::connection::Wire;
+use crate::upstream::credentials::{AtHand, Holder};
 use crate::upstream::{Call, Change, Error};
 
 /// Largest answer in one piece, in bytes.
@@ -38,6 +40,8 @@ pub(in crate::upstream) struct Http {
 
 struct Shared {
     destination: Destination,
+    /// The gateway's own login, where the server takes one.
+    login: Option<Arc<Holder>>,
     /// The headers of a message before anything is agreed on.
     first: HeaderMap,
     agreed: ArcSwap<Agreed>,
@@ -83,6 +87,7 @@ impl Http {
         url: &str,
         headers: impl Iterator<Item = (&'a String, &'a String)>,
         reach: Reach,
+        login: Option<Arc<Holder>>,
     ) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|error| Error::Net(net::Error::NotAllowed(format!("not a URL: {error}"))))?;
         let destination = net.to(url, reach)?;
@@ -100,6 +105,7 @@ impl Http {
         first.insert(ACCEPT, HeaderValue::from_static(ANSWERS));
         let shared = Shared {
             destination,
+            login,
             agreed: ArcSwap::from_pointee(Agreed::on(&first, Era::Modern, None)),
             first,
             lost: AtomicBool::new(false),
@@ -144,10 +150,46 @@ impl Shared {
     }
 
     /// Sends what is not a call, within a time.
-    async fn tell(&self, body: String, within: Duration) -> Result<Reply, net::Error> {
+    async fn tell(&self, body: String, within: Duration) -> Result<Reply, Error> {
         let agreed = self.agreed.load_full();
-        let sent = self.destination.send(Method::POST, &agreed.post, body.into());
-        tokio::time::timeout(within, sent).await.unwrap_or(Err(net::Error::Timeout))
+        let sent = self.send(Method::POST, &agreed.post, body.into());
+        tokio::time::timeout(within, sent).await.unwrap_or(Err(Error::Net(net::Error::Timeout)))
+    }
+
+    /// Sends a request with the gateway's own token, where it has one.
+    async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
+        match &self.login {
+            None => Ok(self.destination.send(method, headers, body).await?),
+            Some(login) => match login.at_hand() {
+                AtHand::Nothing => Ok(self.destination.send(method, headers, body).await?),
+                // In a box: most servers take none, and their calls need no room for this.
+                at_hand => Box::pin(self.send_as(login, at_hand, method, headers, body)).await,
+            },
+        }
+    }
+
+    async fn send_as(
+        &self,
+        login: &Arc<Holder>,
+        at_hand: AtHand,
+        method: Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, Error> {
+        let token = if let AtHand::Token(token) = at_hand { Some(token) } else { login.header().await? };
+        let Some(token) = token else { return Ok(self.destination.send(method, headers, body).await?) };
+        let with = |token: HeaderValue| {
+            let mut headers = headers.clone();
+            headers.insert(AUTHORIZATION, token);
+            headers
+        };
+        let reply = self.destination.send(method.clone(), &with(token.clone()), body.clone()).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            return Ok(reply);
+        }
+        // It may have been taken back before its time. What was refused so was not done.
+        let newer = login.renewed(Some(&token)).await?;
+        Ok(self.destination.send(method, &with(newer), body).await?)
     }
 
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
@@ -167,7 +209,7 @@ impl Shared {
                 put(headers, &format!("{HEADER_PARAM}{name}"), &encoded(value));
             }
         }
-        let mut reply = self.destination.send(Method::POST, &headers, body.into()).await?;
+        let mut reply = self.send(Method::POST, &headers, body.into()).await?;
         if !reply.status.is_success() {
             reply = Box::pin(self.accepted(reply)).await?;
         }
@@ -203,6 +245,9 @@ impl Shared {
         if status == StatusCode::NOT_FOUND && self.has_session() {
             self.lost.store(true, Ordering::Relaxed);
             return Err(Error::SessionLost);
+        }
+        if let Some(why) = self.login.as_ref().and_then(|login| wants_login(&reply, login)) {
+            return Err(why);
         }
         let json = media_type(&reply) == "application/json";
         let body = if json { reply.whole(64 << 10).await.unwrap_or_default() } else { Bytes::new() };
@@ -267,9 +312,9 @@ impl Shared {
             let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
             let mut headers = agreed.post.clone();
             put(&mut headers, HEADER_METHOD, "subscriptions/listen");
-            self.destination.send(Method::POST, &headers, body.into()).await?
+            self.send(Method::POST, &headers, body.into()).await?
         } else {
-            self.destination.send(Method::GET, &agreed.get("text/event-stream"), Bytes::new()).await?
+            self.send(Method::GET, &agreed.get("text/event-stream"), Bytes::new()).await?
         };
         match reply.status {
             status if status.is_success() && media_type(&reply) == "text/event-stream" => {}
@@ -341,7 +386,7 @@ impl Wire for Http {
         let agreed = self.shared.agreed.load_full();
         if agreed.session.is_some() {
             let headers = agreed.get(ANSWERS);
-            let end = self.shared.destination.send(Method::DELETE, &headers, Bytes::new());
+            let end = self.shared.send(Method::DELETE, &headers, Bytes::new());
             let _ = tokio::time::timeout(Duration::from_secs(1), end).await;
         }
     }
@@ -370,6 +415,23 @@ impl Drop for CancelOnDrop {
             runtime.spawn(async move { shared.tell(body, Duration::from_secs(5)).await.map(drop) });
         }
     }
+}
+
+/// Whether a server refuses a request for want of a login, or of one that is good for more (RFC 6750 §3). What it asks for is kept
+/// for whoever logs in.
+fn wants_login(reply: &Reply, login: &Holder) -> Option<Error> {
+    let challenge = reply.headers.get_all(WWW_AUTHENTICATE).iter().find(|value| {
+        let scheme = value.as_bytes().get(..6).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"bearer")
+    })?;
+    let said = WWWAuthenticateParams::parse(challenge.to_str().unwrap_or_default(), login.address());
+    let why = match reply.status {
+        StatusCode::UNAUTHORIZED => Error::LoginNeeded,
+        StatusCode::FORBIDDEN if said.is_insufficient_scope() => Error::MoreScope(said.scope.unwrap_or_default()),
+        _ => return None,
+    };
+    login.challenged(challenge);
+    Some(why)
 }
 
 /// Puts a header in place; one that cannot be sent is left out.

@@ -4,6 +4,7 @@
 //! Everything talks over sockets and processes, as users do; nothing reaches into the library.
 
 mod anthropic;
+pub mod authority;
 mod door;
 mod exacting;
 mod gateway;

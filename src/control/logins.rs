@@ -1,0 +1,106 @@
+//! The gateway's own logins at upstream servers: log in, log out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::parts::Parts;
+use super::tool::{Class, Error, Server, Tool};
+use crate::domain::{Principal, ServerName, clip};
+use crate::journal::{Entry, Outcome};
+use crate::upstream::{LoginError, Returned};
+
+pub(super) fn tools() -> Vec<Tool> {
+    vec![
+        Tool::new::<Login, _, _>(
+            "servers_login",
+            Class::Weaken,
+            "Begins to log the gateway in at a server by OAuth: the answer is the address where a person agrees in a browser.",
+            login,
+        ),
+        Tool::new::<Server, _, _>(
+            "servers_logout",
+            Class::Weaken,
+            "Forgets the gateway's login at a server: its tokens are not used any more.",
+            logout,
+        ),
+    ]
+}
+
+/// A server to log in to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    /// The server.
+    #[serde(alias = "name")]
+    server: String,
+    /// The scopes to ask for; those that the configuration or the server names where none are given.
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }: Login) -> Result<Value, Error> {
+    // RFC 6749 §3.3.
+    let fits = |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+    if let Some(wrong) = scopes.iter().find(|scope| !fits(scope)) {
+        return Err(Error::Arguments(format!("`{}` is no scope", clip(wrong, 40))));
+    }
+    let catalog = parts.registry.catalog();
+    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    let begun = parts.credentials.begin(&entry.spec, &scopes, principal.id()).await?;
+    Ok(json!({ "server": entry.spec.name, "authorize": begun.address.as_str(), "lasts_s": begun.lasts.as_secs() }))
+}
+
+async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let catalog = parts.registry.catalog();
+    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    let name = entry.spec.name.clone();
+    let there = parts.credentials.forget(&name).await?;
+    parts.upstreams.close(&name).await;
+    Ok(json!({ "server": name, "logged_out": there }))
+}
+
+/// Finishes a login with what an authorization server sent back: on record before it is done, under the name of who began it.
+pub(super) async fn finish(parts: &Arc<Parts>, returned: Returned) -> Result<ServerName, Error> {
+    let start = Instant::now();
+    let known = parts.credentials.waiting(&returned)?;
+    let subject = format!("servers_login {} finished", known.server);
+    let mut entry = Entry::by("control", &known.by, &subject);
+    let id = parts.journal.begin(&entry).await.map_err(Error::Unwritable)?;
+    let done = parts.credentials.finish(returned).await;
+    entry.ms = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
+    (entry.outcome, entry.detail) = match &done {
+        Ok(()) => (Outcome::Ok, None),
+        Err(why) => (Outcome::Failed, Some(word(why).to_owned())),
+    };
+    if let Err(why) = parts.journal.end(id, entry).await {
+        tracing::error!("what came of the login at `{}` could not be put on record: {why}", known.server);
+    }
+    if let Err(why) = done {
+        tracing::warn!(server.name = %known.server, principal.id = %known.by, "the login at `{}` failed: {why}", known.server);
+        return Err(why.into());
+    }
+    tracing::info!(server.name = %known.server, principal.id = %known.by, "the gateway is logged in at `{}`", known.server);
+    let (parts, name) = (parts.clone(), known.server.clone());
+    tokio::spawn(async move {
+        parts.upstreams.close(&name).await;
+        // What comes of it is shown with the server.
+        let _ = parts.registry.refresh(name.as_str()).await;
+    });
+    Ok(known.server)
+}
+
+/// A word for machines.
+pub(super) fn word(error: &LoginError) -> &'static str {
+    match error {
+        LoginError::NotHttp | LoginError::HasHeader => "no_login",
+        LoginError::Unknown => "login_unknown",
+        LoginError::Foreign => "login_foreign",
+        LoginError::Refused(_) => "login_refused",
+        LoginError::Failed(_) => "login_failed",
+        LoginError::Store(_) => "store_unavailable",
+    }
+}

@@ -1,0 +1,185 @@
+//! The console in the browser: its files, and how a browser logs in to it.
+//!
+//! The page does nothing but call the control tools at `/api/v1`. Instead of a key it shows the two halves of a session: the
+//! cookie, and in a header of its own the token, which no other site can send.
+
+use axum::Json;
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{Embed, EmbeddedFile};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body::read_json;
+use super::caller::Door;
+use super::error::ApiError;
+use super::health;
+use super::name::Name;
+use super::state::State;
+use crate::domain::{Principal, clip, now_ms};
+
+/// Largest body of a login, in bytes.
+const MAX_BODY: usize = 4_096;
+/// The page's half of a session.
+const TOKEN: HeaderName = HeaderName::from_static("x-portolan-csrf");
+
+/// What the page may do: load what is ours, and nothing of anybody else's (CSP level 3).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; \
+    manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The files, read from the disk in a debug build.
+#[derive(Embed)]
+#[folder = "src/http/console/"]
+struct Files;
+
+/// Whether a request comes from the page, and means to be let in by its session.
+pub(super) fn is_of_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(&TOKEN)
+}
+
+/// `GET /`: the page for a browser, a few lines for anybody else.
+pub(super) async fn page(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match Files::get("index.html").filter(|_| accepts.contains("text/html")) {
+        Some(page) => answer("index.html", page, &headers),
+        None => health::home(&headers).into_response(),
+    }
+}
+
+/// `GET /console/{path}`: a file of the page.
+pub(super) async fn file(Name(path): Name, headers: HeaderMap) -> Result<Response, ApiError> {
+    let missing = || ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("the console has no file `{}`", clip(&path, 80)));
+    Files::get(&path).map(|found| answer(&path, found, &headers)).ok_or_else(missing)
+}
+
+fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", hex::encode(file.metadata.sha256_hash().get(..16).unwrap_or_default()));
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, media_type(path))], file.data).into_response()
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, kind)| kind) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "json" => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    link: String,
+}
+
+/// `POST /console/login`: a link becomes a session. Opening the link does not use it up, for who previews addresses opens them, too.
+pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Result<Response, ApiError> {
+    let (headers, body) = read_json(request, MAX_BODY).await?;
+    let invalid = |_| ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", "the body must be `{\"link\": \"…\"}`");
+    let Login { link } = serde_json::from_slice(&body).map_err(invalid)?;
+    let used = || unauthorized("link_over", "this link was used, or is older than two minutes; run `portolan open` for a new one");
+    let (principal, session) = state.auth.enter(&link).ok_or_else(used)?;
+    let cookie = Cookie::of(&headers);
+    let said = described(&principal, session.lasts.as_millis(), Some(&session.token));
+    let (name, more) = (cookie.name(), if cookie.secure { "; Secure" } else { "" });
+    let set = format!("{name}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{more}", session.cookie, session.lasts.as_secs());
+    Ok((no_store([(header::SET_COOKIE, set)]), Json(said)).into_response())
+}
+
+/// `GET /console/session`: who is logged in.
+pub(super) async fn session(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let (principal, left) = visitor(Door { state: &state, path: super::paths::SESSION, headers: &headers })?;
+    Ok((no_store([]), Json(described(&principal, left.as_millis(), None))).into_response())
+}
+
+/// `POST /console/logout`: ends the session.
+pub(super) async fn logout(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
+    visitor(Door { state: &state, path: super::paths::LOGOUT, headers: &headers })?;
+    let cookie = Cookie::of(&headers);
+    if let Some(held) = cookie.held(&headers) {
+        state.auth.leave(held);
+    }
+    let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{}", cookie.name(), if cookie.secure { "; Secure" } else { "" });
+    Ok((StatusCode::NO_CONTENT, no_store([(header::SET_COOKIE, gone)])).into_response())
+}
+
+fn no_store<const N: usize>(more: [(HeaderName, String); N]) -> HeaderMap {
+    let more = more.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)));
+    std::iter::once((header::CACHE_CONTROL, HeaderValue::from_static("no-store"))).chain(more).collect()
+}
+
+fn described(principal: &Principal, left_ms: u128, token: Option<&str>) -> Value {
+    let ends = i64::try_from(left_ms).unwrap_or(i64::MAX).saturating_add(now_ms());
+    json!({
+        "principal": principal.id(), "owner": principal.is_owner(), "csrf": token, "expires_ms": ends, "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Who shows both halves of a session, and how long it still holds.
+pub(super) fn visitor(door: Door<'_>) -> Result<(Principal, std::time::Duration), ApiError> {
+    let over = || unauthorized("session_over", "nobody is logged in here, or not any more; run `portolan open` for a link to log in with");
+    let token = door.headers.get(&TOKEN).and_then(|value| value.to_str().ok());
+    let held = token.and_then(|token| door.state.auth.visitor(Cookie::of(door.headers).held(door.headers)?, token));
+    let (principal, left) = held.ok_or_else(over)?;
+    Ok((door.unblocked(principal)?, left))
+}
+
+fn unauthorized(code: &str, message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
+}
+
+/// The cookie of the gateway at an address. Cookies know no ports: each gateway of a machine has one of its own name.
+struct Cookie<'h> {
+    port: &'h str,
+    /// Whether the browser came by TLS, as the page's origin says.
+    secure: bool,
+}
+
+impl<'h> Cookie<'h> {
+    fn of(headers: &'h HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let port = text(header::HOST).rsplit_once(':').map_or("", |(_, port)| port);
+        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        Self { port: if is_port { port } else { "" }, secure: text(header::ORIGIN).starts_with("https://") }
+    }
+
+    /// A `__Host-` cookie can be set by nobody but this host, and by TLS alone (RFC 6265bis §4.1.3.2).
+    fn name(&self) -> String {
+        format!("{}portolan{}", if self.secure { "__Host-" } else { "" }, self.port)
+    }
+
+    /// What the browser sent of it. A `GET` of the page says no origin, so either name is looked for.
+    fn held(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let cookies = || {
+            let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+            texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='))
+        };
+        let value_of = |secure| {
+            let name = Cookie { port: self.port, secure }.name();
+            cookies().find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        value_of(true).or_else(|| value_of(false))
+    }
+}

@@ -1,0 +1,160 @@
+//! A login on its way: from the address where a person agrees, to the code that comes back (OAuth 2.1 §4.1, RFC 7636, 8707, 9207).
+
+use oauth2::TokenResponse as _;
+use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationMetadata, OAuthClientConfig};
+use url::Url;
+
+use super::holder::Holder;
+use super::record::{Keeping, Record};
+use crate::domain::OAuth;
+use crate::store::Store;
+
+/// What the gateway calls itself.
+const NAME: &str = "Portolan";
+
+/// Where browsers reach the gateway.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Where an authorization server sends them with its answer.
+    pub(super) redirect: String,
+    /// Our client metadata document, where the world can read it.
+    pub(super) document: Option<String>,
+}
+
+impl Place {
+    /// By the address that browsers know the gateway by.
+    pub(super) fn new(base: &str) -> Self {
+        let at = |path: &str| format!("{}{path}", base.trim_end_matches('/'));
+        let document = base.starts_with("https://").then(|| at("/oauth/client.json"));
+        Self { redirect: at("/oauth/callback"), document }
+    }
+
+    /// What kind of application we are (OpenID Connect Registration §2): those on a person's machine are native ones.
+    pub(super) fn kind(&self) -> &'static str {
+        if self.document.is_some() { "web" } else { "native" }
+    }
+}
+
+/// A login that waits for a person.
+pub(super) struct Flow {
+    manager: AuthorizationManager,
+    metadata: AuthorizationMetadata,
+    /// Where they agree.
+    pub(super) address: Url,
+    /// What the answer must be for.
+    pub(super) state: String,
+}
+
+/// Why a login does not go on.
+pub(super) enum Stopped {
+    /// The answer is not from whom we asked; the right one may still come.
+    Foreign,
+    /// The authorization server says no: one word of its own.
+    Refused(String),
+    /// It failed.
+    Failed(AuthError),
+}
+
+impl Flow {
+    /// Finds out who logs people in at a server, becomes a client of theirs, and asks for `wanted`, or for what the server names.
+    pub(super) async fn begin(
+        holder: &Holder,
+        oauth: &OAuth,
+        wanted: &[String],
+        place: &Place,
+        store: &Store,
+        by: &str,
+    ) -> Result<Self, AuthError> {
+        let mut manager = holder.unconfigured().await?;
+        let found = manager.resolve_metadata_from_challenge(holder.challenge().as_deref()).await?;
+        let metadata = found.metadata;
+        let proves = |methods: &Vec<String>| methods.iter().any(|method| method == "S256");
+        // Without it a stolen code is as good as a login; a server that says nothing of it cannot be trusted to check it.
+        if found.source.is_discovered() && !metadata.code_challenge_methods_supported.as_ref().is_some_and(proves) {
+            return Err(AuthError::PkceUnsupported);
+        }
+        manager.set_metadata(metadata.clone());
+        let mut scopes: Vec<String> = if wanted.is_empty() { oauth.scopes.clone() } else { wanted.to_vec() };
+        if scopes.is_empty() {
+            scopes = manager.select_initial_scopes(&[]).await;
+        }
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let known =
+            Keeping::read(store, &holder.server, &holder.url).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
+        let client = client(&mut manager, &metadata, oauth, known.map(|(record, _)| record), &scopes, place).await?;
+        let record = Record {
+            url: holder.url.clone(),
+            issuer: metadata.issuer.clone(),
+            client_id: client.client_id.clone(),
+            client_secret: client.client_secret.clone(),
+            redirect: place.redirect.clone(),
+            granted: None,
+        };
+        manager.configure_client(client)?;
+        manager.set_credential_store(Keeping::new(store.clone(), holder.server.clone(), by.to_owned(), record));
+        let address = Url::parse(&manager.get_authorization_url(&scopes).await?)?;
+        // A person's browser is sent there, and may know other schemes that do something else.
+        if !matches!(address.scheme(), "https" | "http") {
+            return Err(AuthError::OAuthError("the authorization endpoint is no web address".to_owned()));
+        }
+        let state = address.query_pairs().find(|(key, _)| key == "state").map(|(_, state)| state.into_owned()).unwrap_or_default();
+        Ok(Self { manager, metadata, address, state })
+    }
+
+    /// Takes the code that came back, and gets tokens for it.
+    pub(super) async fn finish(&self, code: &str, issuer: Option<&str>) -> Result<(), Stopped> {
+        let got = self.manager.exchange_code_for_token_with_issuer(code, &self.state, issuer).await;
+        let answer = got.map_err(|error| match error {
+            AuthError::AuthorizationServerMismatch { .. } | AuthError::AuthorizationServerMissingIssuer { .. } => Stopped::Foreign,
+            error => Stopped::Failed(error),
+        })?;
+        tracing::debug!(renewable = answer.refresh_token().is_some(), "an authorization server gave a token");
+        Ok(())
+    }
+
+    /// Hears that the authorization server says no. That, too, is heard only from whom we asked (RFC 9207 §2.4).
+    pub(super) fn refused(&self, word: &str, issuer: Option<&str>) -> Stopped {
+        let says =
+            self.metadata.additional_fields.get("authorization_response_iss_parameter_supported").and_then(serde_json::Value::as_bool);
+        let expected = self.metadata.issuer.as_deref();
+        let foreign = match issuer {
+            Some(issuer) => expected.is_some_and(|expected| expected != issuer),
+            None => says == Some(true),
+        };
+        let known = !word.is_empty() && word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if foreign { Stopped::Foreign } else { Stopped::Refused(if known { word } else { "an unknown reason" }.to_owned()) }
+    }
+}
+
+/// Who we are to an authorization server, in the order of the specification (2026-07-28: basic/authorization/client-registration): known
+/// beforehand, by our document, registered before, or registered now.
+async fn client(
+    manager: &mut AuthorizationManager,
+    metadata: &AuthorizationMetadata,
+    oauth: &OAuth,
+    known: Option<Record>,
+    scopes: &[&str],
+    place: &Place,
+) -> Result<OAuthClientConfig, AuthError> {
+    let called = |id: &str| OAuthClientConfig::new(id, &place.redirect).with_application_type(place.kind());
+    if let Some(id) = &oauth.client_id {
+        let mut client = called(id);
+        client.client_secret = oauth.client_secret.as_ref().map(|secret| secret.reveal().to_owned());
+        return Ok(client);
+    }
+    let by_document = metadata.additional_fields.get("client_id_metadata_document_supported").and_then(serde_json::Value::as_bool);
+    if let (Some(document), Some(true)) = (&place.document, by_document) {
+        return Ok(called(document));
+    }
+    let registered = |record: &Record| {
+        record.issuer == metadata.issuer && record.redirect == place.redirect && !record.client_id.starts_with("https://")
+    };
+    if let Some(record) = known.filter(registered) {
+        let mut client = called(&record.client_id);
+        client.client_secret = record.client_secret;
+        return Ok(client);
+    }
+    // What kind of application we are is told to it by way of a client.
+    manager.configure_client(called("unregistered"))?;
+    manager.register_client(NAME, &place.redirect, scopes).await
+}

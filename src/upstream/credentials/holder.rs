@@ -1,0 +1,218 @@
+//! The token for one server: at hand, renewed in time, or missing until somebody logs in.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use reqwest::header::HeaderValue;
+use rmcp::transport::auth::{AuthError, AuthorizationManager, OAuthClientConfig};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::record::{Keeping, Record, Token};
+use super::wire::Wire;
+use super::words::words;
+use crate::domain::{ServerName, ServerSpec, clip};
+use crate::net::{Net, Reach};
+use crate::store::Store;
+use crate::upstream::Error;
+
+/// After a renewal that failed, the next one waits so long.
+const PAUSE: Duration = Duration::from_secs(10);
+/// A token that is refused so soon is not renewed: a server that refuses every token must not make us ask for more and more.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// The token for one server.
+pub(in crate::upstream) struct Holder {
+    pub(super) server: ServerName,
+    pub(super) url: String,
+    /// The same, read.
+    address: Url,
+    pub(super) net: Net,
+    pub(super) reach: Reach,
+    store: Store,
+    token: ArcSwapOption<Token>,
+    /// Whether the store was asked.
+    read: OnceCell<()>,
+    /// One renewal at a time, or a refresh token that was used already would be used again.
+    renewing: tokio::sync::Mutex<Option<Renewal>>,
+    /// What the server asked for last: its challenge (RFC 9110 §11.6.1).
+    challenge: Mutex<Option<String>>,
+    /// Why the last login failed, if it did.
+    failed: Mutex<Option<String>>,
+}
+
+/// What is known of a token without waiting.
+pub(in crate::upstream) enum AtHand {
+    /// It is good, as far as we know.
+    Token(HeaderValue),
+    /// Nobody has logged in.
+    Nothing,
+    /// It must be asked for.
+    Unknown,
+}
+
+/// The last renewal, and why it failed if it did.
+struct Renewal {
+    at: Instant,
+    failed: Option<String>,
+}
+
+impl Holder {
+    pub(super) fn new(spec: &ServerSpec, address: Url, url: &str, net: Net, store: Store) -> Self {
+        Self {
+            server: spec.name.clone(),
+            url: url.to_owned(),
+            address,
+            net,
+            reach: reach(spec),
+            store,
+            token: ArcSwapOption::empty(),
+            read: OnceCell::new(),
+            renewing: tokio::sync::Mutex::default(),
+            challenge: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// The token, as far as nothing must be waited for.
+    pub(in crate::upstream) fn at_hand(&self) -> AtHand {
+        match &*self.token.load() {
+            Some(token) if token.is_fresh() => AtHand::Token(token.header.clone()),
+            None if self.read.initialized() => AtHand::Nothing,
+            _ => AtHand::Unknown,
+        }
+    }
+
+    /// The token as a header, renewed if it must be; none where nobody has logged in.
+    pub(in crate::upstream) async fn header(self: &Arc<Self>) -> Result<Option<HeaderValue>, Error> {
+        self.read.get_or_try_init(|| self.reread()).await?;
+        match self.at_hand() {
+            AtHand::Token(token) => Ok(Some(token)),
+            AtHand::Nothing => Ok(None),
+            AtHand::Unknown => self.renewed(None).await.map(Some),
+        }
+    }
+
+    /// Another token than one that the server refused.
+    pub(in crate::upstream) async fn renewed(self: &Arc<Self>, refused: Option<&HeaderValue>) -> Result<HeaderValue, Error> {
+        let (this, refused) = (self.clone(), refused.cloned());
+        // In a task of its own: what was sent must be heard to its end, or the next refresh token is lost.
+        let renewing = tokio::spawn(async move { this.renew(refused.as_ref()).await });
+        renewing.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn renew(&self, refused: Option<&HeaderValue>) -> Result<HeaderValue, Error> {
+        let mut last = self.renewing.lock().await;
+        let usable = |token: &Token| token.is_fresh() && Some(&token.header) != refused;
+        if let Some(token) = self.token.load_full().filter(|token| usable(token)) {
+            return Ok(token.header.clone());
+        }
+        match &*last {
+            Some(Renewal { at, failed: Some(why) }) if at.elapsed() < PAUSE => return Err(Error::Login(why.clone())),
+            Some(Renewal { at, failed: None }) if refused.is_some() && at.elapsed() < YOUNG => return Err(Error::LoginNeeded),
+            _ => {}
+        }
+        let done = self.refresh().await;
+        let failed = match &done {
+            Err(Error::Login(why)) => Some(why.clone()),
+            _ => None,
+        };
+        *last = Some(Renewal { at: Instant::now(), failed });
+        let token = done?;
+        let header = token.header.clone();
+        self.token.store(Some(Arc::new(token)));
+        Ok(header)
+    }
+
+    /// Asks the authorization server for a new token.
+    async fn refresh(&self) -> Result<Token, Error> {
+        let Some((record, row)) = Keeping::read(&self.store, &self.server, &self.url).await.map_err(|error| unread(&error))? else {
+            return Err(self.gone());
+        };
+        let mut manager = self.manager(&record, row.by).await?;
+        // What was issued by one authorization server is never shown to another.
+        let resolved = manager.resolve_metadata_from_challenge(self.challenge().as_deref()).await.map_err(|error| unwell(&error))?;
+        if resolved.metadata.issuer != record.issuer {
+            return Err(self.gone());
+        }
+        manager.set_metadata(resolved.metadata);
+        let mut client = OAuthClientConfig::new(record.client_id, record.redirect);
+        client.client_secret = record.client_secret;
+        manager.configure_client(client).map_err(|error| unwell(&error))?;
+        match manager.refresh_token().await {
+            Ok(_) => {}
+            Err(AuthError::AuthorizationRequired | AuthError::TokenRefreshRejected(_)) => return Err(self.gone()),
+            Err(error) => return Err(unwell(&error)),
+        }
+        self.reread().await?;
+        let token = self.token.load_full().ok_or_else(|| self.gone())?;
+        Ok(Token { header: token.header.clone(), stale_at: token.stale_at })
+    }
+
+    async fn manager(&self, record: &Record, by: String) -> Result<AuthorizationManager, Error> {
+        let mut manager = self.unconfigured().await.map_err(|error| unwell(&error))?;
+        manager.set_credential_store(Keeping::new(self.store.clone(), self.server.clone(), by, record.clone()));
+        Ok(manager)
+    }
+
+    /// An OAuth client that knows nothing but the server's address.
+    pub(super) async fn unconfigured(&self) -> Result<AuthorizationManager, AuthError> {
+        let wire = Wire { net: self.net.clone(), reach: self.reach };
+        AuthorizationManager::new_with_oauth_http_client(self.url.as_str(), Arc::new(wire)).await
+    }
+
+    /// Takes up what the store holds.
+    pub(super) async fn reread(&self) -> Result<(), Error> {
+        let found = Keeping::read(&self.store, &self.server, &self.url).await.map_err(|error| unread(&error))?;
+        self.token.store(found.and_then(|(record, _)| record.token()).map(Arc::new));
+        let _ = self.read.set(());
+        Ok(())
+    }
+
+    /// There is no token any more, and only a person can get another.
+    fn gone(&self) -> Error {
+        self.token.store(None);
+        Error::LoginNeeded
+    }
+
+    /// Takes note of why a login failed, or that another began.
+    pub(super) fn note(&self, failed: Option<String>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+
+    /// Why the last login failed, if it did.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server's address.
+    pub(in crate::upstream) fn address(&self) -> &Url {
+        &self.address
+    }
+
+    /// Takes note of what the server says it wants.
+    pub(in crate::upstream) fn challenged(&self, challenge: &HeaderValue) {
+        let text = challenge.to_str().ok().map(|text| clip(text, 4_096));
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// What the server said it wants.
+    pub(super) fn challenge(&self) -> Option<String> {
+        self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How far addresses are trusted that a server names: whoever named the server does not answer for them.
+pub(super) fn reach(spec: &ServerSpec) -> Reach {
+    if spec.allow_private { Reach::Private } else { Reach::Public }
+}
+
+fn unread(error: &crate::store::Error) -> Error {
+    Error::Login(format!("the login cannot be read: {error}"))
+}
+
+/// A failure of the authorization server, in words without what it wrote: that may hold anything.
+pub(super) fn unwell(error: &AuthError) -> Error {
+    Error::Login(words(error))
+}

@@ -1,0 +1,122 @@
+//! What a login at a server got: who we are there, and our tokens, kept sealed in the store.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use oauth2::TokenResponse as _;
+use reqwest::header::HeaderValue;
+use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Secret, ServerName, now_ms, raw};
+use crate::store::{LoginRow, Store};
+
+/// A token that ends within this is renewed before it is used.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// What is kept of a login.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The server's address that the tokens are for. Another one never sees them.
+    pub(super) url: String,
+    /// The authorization server.
+    pub(super) issuer: Option<String>,
+    /// Who we are to it.
+    pub(super) client_id: String,
+    pub(super) client_secret: Option<String>,
+    /// Where it sends browsers to.
+    pub(super) redirect: String,
+    /// Our tokens; none once the authorization server took them back.
+    pub(super) granted: Option<StoredCredentials>,
+}
+
+/// An access token, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) header: HeaderValue,
+    /// From when it is to be renewed.
+    pub(super) stale_at: Option<Instant>,
+}
+
+impl Token {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.stale_at.is_none_or(|at| Instant::now() < at)
+    }
+}
+
+impl Record {
+    /// The access token, whether or not it still holds.
+    pub(super) fn token(&self) -> Option<Token> {
+        let granted = self.granted.as_ref()?;
+        let answer = granted.token_response.as_ref()?;
+        let mut header = HeaderValue::try_from(format!("Bearer {}", answer.access_token().secret())).ok()?;
+        header.set_sensitive(true);
+        let stale_at = answer.expires_in().map(|lasts| {
+            let received = UNIX_EPOCH + Duration::from_secs(granted.token_received_at.unwrap_or_default());
+            let age = SystemTime::now().duration_since(received).unwrap_or_default();
+            Instant::now() + lasts.saturating_sub(MARGIN.min(lasts / 2)).saturating_sub(age)
+        });
+        Some(Token { header, stale_at })
+    }
+
+    /// What the tokens are good for.
+    pub(super) fn scopes(&self) -> &[String] {
+        self.granted.as_ref().map_or(&[], |granted| &granted.granted_scopes)
+    }
+}
+
+/// One server's record, as the OAuth client reads and writes it.
+pub(super) struct Keeping {
+    store: Store,
+    server: ServerName,
+    by: String,
+    record: Mutex<Record>,
+}
+
+impl Keeping {
+    pub(super) fn new(store: Store, server: ServerName, by: String, record: Record) -> Self {
+        Self { store, server, by, record: Mutex::new(record) }
+    }
+
+    /// The login at a server, if there is one for this address.
+    pub(super) async fn read(store: &Store, server: &ServerName, url: &str) -> Result<Option<(Record, LoginRow)>, crate::store::Error> {
+        let Some(row) = store.login(server.as_str()).await? else { return Ok(None) };
+        let record: Option<Record> = serde_json::from_str(row.secret.reveal()).ok();
+        Ok(record.filter(|record| record.url == url).map(|record| (record, row)))
+    }
+
+    fn record(&self) -> Record {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn put(&self, granted: Option<StoredCredentials>) -> Result<(), AuthError> {
+        let issuer = granted.as_ref().and_then(|granted| granted.issuer.clone());
+        let known = self.record();
+        let record = Record { issuer: issuer.or(known.issuer.clone()), granted, ..known };
+        let secret = Secret::new(raw(&record).get());
+        let row = LoginRow { server: self.server.to_string(), secret, by: self.by.clone(), at_ms: now_ms() };
+        self.store.put_login(&row).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = record;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CredentialStore for Keeping {
+    async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
+        Ok(self.record().granted)
+    }
+
+    async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
+        self.put(Some(credentials)).await
+    }
+
+    async fn clear(&self) -> Result<(), AuthError> {
+        self.put(None).await
+    }
+
+    async fn on_refresh_token_rejected(&self, _: &StoredCredentials) -> Result<(), AuthError> {
+        self.clear().await
+    }
+}
