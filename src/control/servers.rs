@@ -228,7 +228,7 @@ fn details(parts: &Parts, entry: &Entry) -> Value {
 }
 
 fn wants_login(error: &upstream::Error) -> bool {
-    matches!(error, upstream::Error::LoginNeeded)
+    matches!(error, upstream::Error::LoginNeeded | upstream::Error::MoreScope(_))
 }
 
 fn merge(value: &mut Value, key: &str, more: Value) {

@@ -201,12 +201,16 @@ async fn a_server_that_wants_more_is_given_more_by_the_next_login() {
     let gateway = start(&authority).await;
     log_in(&gateway, &authority, json!({ "server": "files" })).await;
     gateway.wait_for_server("files", "ready").await;
-    authority.needs(&["files.read", "files.write"]);
+    // It names what is missing, and not what there was before.
+    authority.needs(&["files.write"]);
     let answer = call(&gateway).await;
     assert!(answer.message().contains("not logged in to this server for that"), "{}", answer.text);
     log_in(&gateway, &authority, json!({ "server": "files" })).await;
     gateway.wait_for_server("files", "ready").await;
     assert!(call(&gateway).await.body["result"].is_object());
+    let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
+    let scopes = shown["login"]["scopes"].as_array().unwrap();
+    assert!(scopes.contains(&json!("files.read")) && scopes.contains(&json!("files.write")), "{shown}");
 }
 
 #[tokio::test]

@@ -74,14 +74,23 @@ impl Flow {
             return Err(AuthError::PkceUnsupported);
         }
         manager.set_metadata(metadata.clone());
-        let mut scopes: Vec<String> = if wanted.is_empty() { oauth.scopes.clone() } else { wanted.to_vec() };
+        let known = Keeping::read(store, &holder.server, &holder.url).await;
+        let known = known.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?.map(|(record, _)| record);
+        let known = known.filter(|record| record.issuer == metadata.issuer);
+        let mut scopes = wanted.to_vec();
         if scopes.is_empty() {
-            scopes = manager.select_initial_scopes(&[]).await;
+            let named = manager.select_initial_scopes(&[]).await;
+            // What was granted before is asked for again, or the next login would lose what this one is for (SEP-2350).
+            let before = known.iter().flat_map(|record| record.scopes().iter().cloned());
+            let now = named.into_iter().filter(|_| oauth.scopes.is_empty() || holder.wants_more());
+            for scope in oauth.scopes.iter().cloned().chain(now).chain(before) {
+                if !scopes.contains(&scope) {
+                    scopes.push(scope);
+                }
+            }
         }
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        let known =
-            Keeping::read(store, &holder.server, &holder.url).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
-        let client = client(&mut manager, &metadata, oauth, known.map(|(record, _)| record), &scopes, place).await?;
+        let client = client(&mut manager, &metadata, oauth, known, &scopes, place).await?;
         let record = Record {
             url: holder.url.clone(),
             issuer: metadata.issuer.clone(),
@@ -126,7 +135,7 @@ impl Flow {
     }
 }
 
-/// Who we are to an authorization server, in the order of the specification (2026-07-28: basic/authorization/client-registration): known
+/// Who we are to an authorization server, at which `known` was got, in the order of the specification (2026-07-28: basic/authorization/client-registration): known
 /// beforehand, by our document, registered before, or registered now.
 async fn client(
     manager: &mut AuthorizationManager,
@@ -146,9 +155,7 @@ async fn client(
     if let (Some(document), Some(true)) = (&place.document, by_document) {
         return Ok(called(document));
     }
-    let registered = |record: &Record| {
-        record.issuer == metadata.issuer && record.redirect == place.redirect && !record.client_id.starts_with("https://")
-    };
+    let registered = |record: &Record| record.redirect == place.redirect && !record.client_id.starts_with("https://");
     if let Some(record) = known.filter(registered) {
         let mut client = called(&record.client_id);
         client.client_secret = record.client_secret;

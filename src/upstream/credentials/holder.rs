@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use reqwest::header::HeaderValue;
-use rmcp::transport::auth::{AuthError, AuthorizationManager, OAuthClientConfig};
+use rmcp::transport::auth::{AuthError, AuthorizationManager, OAuthClientConfig, WWWAuthenticateParams};
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -195,6 +195,11 @@ impl Holder {
     pub(in crate::upstream) fn challenged(&self, challenge: &HeaderValue) {
         let text = challenge.to_str().ok().map(|text| clip(text, 4_096));
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// Whether it wants more than the login is good for.
+    pub(super) fn wants_more(&self) -> bool {
+        self.challenge().is_some_and(|challenge| WWWAuthenticateParams::parse(&challenge, &self.address).is_insufficient_scope())
     }
 
     /// What the server said it wants.
