@@ -42,7 +42,7 @@ use crate::net::Net;
 use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
 use crate::store::{self, Seal};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 use crate::upstream::{Credentials, Upstreams};
 
 /// How long the journal has for what it was told last.
@@ -60,6 +60,8 @@ pub struct Gateway {
     made_owner_key: Option<String>,
     /// The journal's writer.
     written: JoinHandle<()>,
+    /// Where traces go.
+    traces: Option<Traces>,
     /// Keeps other gateways away from the data directory.
     lock: File,
 }
@@ -80,6 +82,7 @@ impl Gateway {
         let data_dir = data_dir(options.data_dir.as_deref())?;
         let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
+        let traces = config.telemetry.otlp.as_ref().map(|otlp| Traces::open(otlp, &net)).transpose()?;
         let store = store::open(&config.storage.file(&data_dir)?, Seal::open(&data_dir)?).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
@@ -137,6 +140,7 @@ impl Gateway {
             completions.clone(),
             settings(&config, address),
             metrics,
+            traces.as_ref().map(Traces::tracer).unwrap_or_default(),
         );
         let settings = state.settings.clone();
         let live = Live {
@@ -157,7 +161,7 @@ impl Gateway {
             found,
             refused,
         };
-        Ok(Self { listener, address, state, live, options, read, config, made_owner_key, written, lock })
+        Ok(Self { listener, address, state, live, options, read, config, made_owner_key, written, traces, lock })
     }
 
     /// The address it listens on.
@@ -187,6 +191,9 @@ impl Gateway {
         self.live.journal.close();
         if tokio::time::timeout(LAST_WORDS, self.written).await.is_err() {
             tracing::error!("the journal could not be written to its end");
+        }
+        if let Some(traces) = self.traces {
+            traces.close().await;
         }
         drop(self.lock);
         Ok(())

@@ -10,6 +10,8 @@ mod expr;
 
 mod config;
 
+mod trace;
+
 // Floor 1: out into the network.
 mod net;
 

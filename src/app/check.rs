@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::domain::{ServerName, printable};
 use crate::llm::Providers;
 use crate::net::Net;
+use crate::telemetry;
 use crate::upstream::{Identity, Upstreams};
 
 /// Checks a file, and unless `offline` also its providers and servers.
@@ -58,6 +59,7 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     let net = Net::new()?;
     let tried = Providers::new(&net, all.iter(), config.limits.stream_idle.0);
     let (addresses, issuers) = futures::join!(addresses(config, &net), issuers(config, &net));
+    let collector = collector(config, &net).await;
     let upstreams = Upstreams::new(net, None, Arc::new(|_, _| {}));
     let providers = futures::future::join_all(all.keys().map(async |name| {
         let outcome = tried.listed(name).await.map(|models| format!("{} models", models.len()));
@@ -79,7 +81,7 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     }));
     let (providers, servers) = futures::join!(providers, servers);
     upstreams.close_all().await;
-    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).chain(issuers).collect())
+    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).chain(issuers).chain(collector).collect())
 }
 
 /// The issuers whose access tokens are accepted, by the keys that their tokens are judged with.
@@ -89,6 +91,12 @@ async fn issuers(config: &Config, net: &Net) -> Vec<Checked> {
         Checked::tried("issuer", &*issuer.issuer, outcome.map_err(|why| printable(&why)))
     });
     futures::future::join_all(tried).await
+}
+
+/// The collector of traces.
+async fn collector(config: &Config, net: &Net) -> Option<Checked> {
+    let outcome = telemetry::probe(config.telemetry.otlp.as_ref()?, net).await;
+    Some(Checked::tried("telemetry", "otlp", outcome.map_err(|why| printable(&why))))
 }
 
 /// The sources that read from a server which does not answer.

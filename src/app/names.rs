@@ -32,7 +32,7 @@ impl Listed {
             if !connection.peer().has(kind) {
                 return Ok(Vec::new());
             }
-            let items = connection.list(&format!("{kind}/list"), kind, PATIENCE).await;
+            let items = connection.list(&format!("{kind}/list"), kind, PATIENCE, None).await;
             let items = items.map_err(|error| printable(&format!("its server does not list its {kind}: {error}")))?;
             let name = |item: &RawValue| RawObject::parse(item.get()).ok()?.string(key);
             Ok(items.iter().filter_map(|item| name(item)).collect())

@@ -113,7 +113,7 @@ impl Client {
     /// One MCP request at a path.
     pub(super) async fn mcp(&self, path: &str, method: &str, params: &Params) -> Result<Value> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = Outgoing::request(id, method, &params.dressed(Era::Modern, None));
+        let body = Outgoing::request(id, method, &params.dressed(Era::Modern, None, None));
         let mut request = self
             .request(reqwest::Method::POST, path)?
             .timeout(PATIENCE)

@@ -13,6 +13,7 @@ use crate::context::{Context, Fetched, Outcome, Query};
 use crate::domain::{Principal, printable, raw};
 use crate::llm::Request;
 use crate::policy::Act;
+use crate::trace::Trace;
 
 /// What shall be joined into a request, and who asks.
 pub(super) struct Wish<'w> {
@@ -23,6 +24,8 @@ pub(super) struct Wish<'w> {
     pub(super) asked: &'w [String],
     /// What the caller says of the request.
     pub(super) tags: &'w BTreeMap<String, String>,
+    /// Where in a trace it is asked.
+    pub(super) trace: &'w Trace,
 }
 
 /// What was joined in, and the text that belongs at the end of the system block, as a JSON string.
@@ -52,7 +55,7 @@ pub(super) async fn enrich(context: &Context, wish: &Wish<'_>, request: &Request
         Refresh::Ttl => true,
     });
     let question = sources.iter().any(|source| source.asks()).then(|| request.last_human_text()).flatten();
-    let query = Query { text: question.as_deref(), tags: Some(wish.tags) };
+    let query = Query { text: question.as_deref(), tags: Some(wish.tags), trace: Some(wish.trace) };
     let act = Act { model: Some(request.model()), ..Act::of(wish.principal) };
     let mut fetched = context.fetch(&act, &sources, query).await?;
     fetched.sort_by_key(|outcome| outcome.sharing == Sharing::Caller);

@@ -34,6 +34,7 @@ use crate::domain::{Principal, clip};
 use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
 use crate::policy::{Act, Blocks};
+use crate::trace::Trace;
 use enrich::{Joined, Wish};
 use kept::Keeping;
 pub use memory::Memory;
@@ -74,9 +75,9 @@ impl Completions {
     }
 
     /// Who answers a caller, and how far a completion of theirs may go.
-    fn targets(&self, principal: &Principal) -> Targets {
+    fn targets(&self, principal: &Principal, trace: Trace) -> Targets {
         let Inner { router, limits, blocks, .. } = &*self.0;
-        Targets { router: router.clone(), limits: limits.clone(), blocks: blocks.clone(), principal: principal.clone() }
+        Targets { router: router.clone(), limits: limits.clone(), blocks: blocks.clone(), principal: principal.clone(), trace }
     }
 
     /// The context sources.
@@ -104,7 +105,7 @@ impl Completions {
             joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
         }
         let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
-        let (targets, federation) = (self.targets(principal), self.0.federation.clone());
+        let (targets, federation) = (self.targets(principal, asked.trace), self.0.federation.clone());
         let after = After { turn: joint.turn, keeping, memory: self.0.memory.clone() };
         Box::new(Loop { targets, federation, tools: Arc::new(joint.tools), report, deadline, writer, after }).run(route, request).await
     }
@@ -118,7 +119,7 @@ impl Completions {
         }
         let mut joined = Joined::default();
         if named {
-            let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags };
+            let wish = Wish { principal, bound: &route.context, asked: &asked.context, tags: &asked.tags, trace: &asked.trace };
             joined = enrich::enrich(&self.0.context, &wish, request, &mut turn).await?;
         }
         turn.put_back(request)?;
@@ -164,7 +165,7 @@ impl Completions {
     pub async fn embed(&self, principal: &Principal, mut request: Request, mut asked: Asked) -> Result<Answer, Error> {
         asked.take_field(&mut request)?;
         let route = self.resolve(principal, &request, "embeddings", &asked.tags).await?;
-        self.whole(principal, &route, Endpoint::Embeddings, request).await
+        self.whole(principal, &route, Endpoint::Embeddings, request, asked.trace).await
     }
 
     /// `POST /v1/messages/count_tokens`.
@@ -179,7 +180,7 @@ impl Completions {
             let body = format!("{{\"input_tokens\":{}}}", count::tokens(&request).await?);
             return Ok(Answer::Json(meta, body.into(), None));
         }
-        self.whole(principal, &route, Endpoint::CountTokens, request).await
+        self.whole(principal, &route, Endpoint::CountTokens, request, asked.trace).await
     }
 
     async fn resolve(
@@ -198,9 +199,16 @@ impl Completions {
         self.0.router.resolve(principal, request.model(), &facts).await.map_err(Error::Model)
     }
 
-    async fn whole(&self, principal: &Principal, route: &Route, endpoint: Endpoint, request: Request) -> Result<Answer, Error> {
+    async fn whole(
+        &self,
+        principal: &Principal,
+        route: &Route,
+        endpoint: Endpoint,
+        request: Request,
+        trace: Trace,
+    ) -> Result<Answer, Error> {
         let limit = self.0.limits.completion.0;
-        let targets = self.targets(principal);
+        let targets = self.targets(principal, trace);
         let asking = targets.first_answer(route, endpoint, &request);
         let (target, reply, provider) = tokio::time::timeout(limit, asking).await.map_err(|_| Error::Deadline(limit))??;
         let meta = Meta { model: target.name().clone(), provider, ..Meta::default() };

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::field::Field;
 use crate::domain::{RawObject, clip, raw};
 use crate::llm::{Dialect, Request};
+use crate::trace::Trace;
 
 /// What a caller asked to be joined in.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Asked {
     pub report: bool,
     /// The id of the request, for the journal.
     pub request: Option<Arc<str>>,
+    /// Where in a trace it is asked.
+    pub trace: Trace,
 }
 
 /// A server whose tools a request asks for: `{"type":"mcp","server_label":…}`, or an entry of `mcp_servers`.

@@ -114,7 +114,7 @@ impl Loop {
                 for event in &batch {
                     let Some(data) = &event.data else { continue };
                     if let Some(usage) = turn::last_usage(data.as_bytes()) {
-                        counted = Some(merged(counted, usage));
+                        counted = Some(usage.after(counted));
                         if counts && only_counts(data) {
                             continue;
                         }
@@ -372,12 +372,4 @@ fn count_for_us(request: &mut Request) -> bool {
 /// Whether a chunk is there for its count alone.
 fn only_counts(data: &str) -> bool {
     RawObject::parse(data).is_ok_and(|chunk| chunk.get("choices").is_none_or(|choices| choices.get() == "[]"))
-}
-
-/// Counts come in parts: what is said later holds, what is not said stays.
-fn merged(before: Option<Usage>, now: Usage) -> Usage {
-    match before {
-        Some(before) if now.input == 0 => Usage { output: now.output, reasoning: now.reasoning, ..before },
-        _ => now,
-    }
 }

@@ -15,6 +15,7 @@ use crate::config::Limits;
 use crate::domain::{Principal, clip};
 use crate::llm::{self, Endpoint, Permit, Reply, Request, Route, Router, Target, pause};
 use crate::policy::{Act, Blocked, Blocks};
+use crate::trace::{ModelCall, Span, Trace, attribute};
 
 /// The models for a caller, and how far a completion may go.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub(super) struct Targets {
     pub(super) limits: Limits,
     pub(super) blocks: Blocks,
     pub(super) principal: Principal,
+    /// Where in a trace they are asked.
+    pub(super) trace: Trace,
 }
 
 impl Targets {
@@ -156,15 +159,37 @@ impl Ask<'_> {
 
     /// Asks once, and tells the breaker how that went.
     async fn once(&self, target: &Target, permit: Permit) -> Result<Reply, llm::Error> {
-        let sending = self.targets.router.providers().send(target, self.endpoint, self.request);
+        let mut span = self.span(target);
+        let began = (span.is_recording() && self.request.stream()).then(Instant::now);
+        let sending = self.targets.router.providers().send(target, self.endpoint, self.request, &mut span);
         let answer = match target.timeout {
             Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or(Err(llm::Error::Idle(limit))),
             None => sending.await,
         };
-        match &answer {
-            Ok(_) => permit.answered(),
-            Err(error) => permit.failed(error),
+        match answer {
+            Ok(reply) => {
+                permit.answered();
+                if let Some(began) = began {
+                    span.set(attribute::FIRST_CHUNK, began.elapsed().as_secs_f64());
+                }
+                Ok(reply.traced(span))
+            }
+            Err(error) => {
+                permit.failed(&error);
+                span.failed(error.word());
+                Err(error)
+            }
         }
-        answer
+    }
+
+    /// The span of one attempt.
+    fn span(&self, target: &Target) -> Span {
+        let operation = match self.endpoint {
+            Endpoint::Completion => "chat",
+            Endpoint::Embeddings => "embeddings",
+            Endpoint::CountTokens => "count_tokens",
+        };
+        let (provider, model, stream) = (target.provider(), target.model(), self.request.stream());
+        self.targets.trace.model(&ModelCall { operation, provider, model, stream })
     }
 }

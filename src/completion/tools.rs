@@ -11,6 +11,7 @@ use crate::domain::{Globs, Grants, Principal, RawObject, clip, raw};
 use crate::federation::{Caller, Federation, OfferedTool, Scope};
 use crate::llm::{Call, Dialect, Function, Listed, Ran, Request, Route};
 use crate::protocol::Params;
+use crate::trace::Trace;
 
 /// Most bytes of a tool's result that a model is given.
 const MAX_RESULT: usize = 256 << 10;
@@ -23,6 +24,8 @@ pub(super) struct Tools {
     listed: Vec<Listed>,
     /// The id of the request that they run for.
     request: Option<Arc<str>>,
+    /// Where in a trace they run.
+    trace: Trace,
 }
 
 /// One tool, by its function's name.
@@ -47,7 +50,7 @@ impl Tools {
         asked: &Asked,
         request: &mut Request,
     ) -> Result<Self, Error> {
-        let mut tools = Self { request: asked.request.clone(), ..Self::default() };
+        let mut tools = Self { request: asked.request.clone(), trace: asked.trace.clone(), ..Self::default() };
         let mut functions: Vec<OfferedTool> = Vec::new();
         for mcp in &asked.mcp {
             let field = if request.dialect() == Dialect::Messages { "mcp_servers" } else { "tools" };
@@ -131,7 +134,7 @@ impl Tools {
         let written = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
         let arguments = crate::domain::raw_string(written.to_owned()).map_err(|error| format!("the arguments are not JSON: {error}"))?;
         let params = Params::default().with("name", &call.name).with("arguments", &arguments);
-        let caller = Caller { request: self.request.clone(), ..Caller::new(&tool.principal, None) };
+        let caller = Caller { request: self.request.clone(), trace: self.trace.clone(), ..Caller::new(&tool.principal, None) };
         tracing::debug!(gen_ai.tool.name = %call.name, caller = %tool.principal.id(), "an agent loop calls `{}`", call.name);
         let result = federation.request(&caller, Scope::All, "tools/call", params).await.map_err(|error| error.message)?;
         read_result(&result)

@@ -12,6 +12,7 @@ mod journal;
 mod limits;
 mod mcp;
 mod models;
+mod otlp;
 mod providers;
 mod registry;
 mod server;
@@ -37,6 +38,7 @@ pub use journal::Journal;
 pub use limits::Limits;
 pub use mcp::Mcp;
 pub use models::{Model, Price, Strategy, Target, When};
+pub use otlp::Otlp;
 pub use providers::{BUILT_IN, Kind, Provider};
 pub use registry::Registry;
 pub use server::{Server, listen_address};
@@ -75,7 +77,7 @@ pub struct Config {
     pub limits: Limits,
     /// What is on record.
     pub journal: Journal,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: Telemetry,
 }
 
@@ -112,6 +114,9 @@ impl Config {
         }
         for (name, source) in &mut self.context.sources {
             source.rebase(base, name)?;
+        }
+        if let Some(otlp) = &mut self.telemetry.otlp {
+            otlp.resolve(base)?;
         }
         self.storage.rebase(base);
         Ok(())

@@ -1,20 +1,23 @@
-//! `telemetry:`: logs.
+//! `telemetry:`: logs and traces.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use super::error::Error;
+use super::otlp::Otlp;
 use super::value::Text;
 
-/// Logs. They go to standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Logs, which go to standard error, and traces.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`) or a filter in `tracing`'s words.
     pub log: Text,
     /// `text` or `json`; by default text on a terminal and JSON otherwise.
     pub format: Option<Format>,
+    /// Where traces go; nowhere without it.
+    pub otlp: Option<Otlp>,
 }
 
 impl Telemetry {
@@ -37,7 +40,8 @@ impl Telemetry {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.filter().map(drop)
+        self.filter()?;
+        self.otlp.as_ref().map_or(Ok(()), Otlp::check)
     }
 }
 
@@ -53,6 +57,6 @@ pub enum Format {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".into(), format: None }
+        Self { log: "info".into(), format: None, otlp: None }
     }
 }

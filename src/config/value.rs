@@ -70,7 +70,7 @@ pub(super) fn expand(text: &str) -> Result<String, String> {
 }
 
 /// A secret: a text, or `file:PATH` whose first line is read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretText(Secret);
 
 impl SecretText {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::domain::{Digest, Principal};
 use crate::llm::{Body, Endpoint, Providers, Request, Target};
 use crate::policy::{Act, Blocks};
+use crate::trace::{ModelCall, Trace};
 
 /// How long an embedding is used again; a model gives the same one every time.
 const KEPT: Duration = Duration::from_secs(600);
@@ -34,21 +35,28 @@ impl Embedder {
     }
 
     /// The embedding of a text by `provider/model`: a list of numbers.
-    pub(super) async fn embed(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
+    pub(super) async fn embed(&self, model: &str, text: &str, trace: Option<&Trace>) -> Result<Arc<Value>, String> {
         let nobody = Principal::local();
         let act = Act { target: Some(model), ..Act::of(&nobody) };
         self.blocks.check(&act).map_err(|blocked| format!("no embedding from `{model}`: {blocked}"))?;
         let key = Digest::of("portolan/embedding", json!([model, text]).to_string().as_bytes());
-        self.kept.try_get_with(key, self.ask(model, text)).await.map_err(|why| (*why).clone())
+        self.kept.try_get_with(key, self.ask(model, text, trace)).await.map_err(|why| (*why).clone())
     }
 
-    async fn ask(&self, model: &str, text: &str) -> Result<Arc<Value>, String> {
+    async fn ask(&self, model: &str, text: &str, trace: Option<&Trace>) -> Result<Arc<Value>, String> {
         let (provider, own) = model.split_once('/').ok_or("`embed` names no model")?;
         let target = Target::new(provider, own);
         let body = json!({ "model": own, "input": text, "encoding_format": "float" }).to_string();
         let request = Request::parse_embeddings(&body.into()).map_err(|wrong| wrong.why)?;
-        let reply = self.providers.send(&target, Endpoint::Embeddings, &request).await;
-        let reply = reply.map_err(|error| format!("no embedding from `{model}`: {error}"))?;
+        let asked = ModelCall { operation: "embeddings", provider, model: own, stream: false };
+        let mut span = trace.map(|trace| trace.model(&asked)).unwrap_or_default();
+        let reply = match self.providers.send(&target, Endpoint::Embeddings, &request, &mut span).await {
+            Ok(reply) => reply.traced(span),
+            Err(error) => {
+                span.failed(error.word());
+                return Err(format!("no embedding from `{model}`: {error}"));
+            }
+        };
         let wrong = || format!("no embedding from `{model}`: its answer holds no list of numbers");
         let Body::Json(body) = reply.body else { return Err(wrong()) };
         let mut answer: Value = serde_json::from_slice(&body).map_err(|_| wrong())?;

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::config::{JsonTemplate, Reads, Source, Template, Variable, has_dots};
 use crate::domain::Principal;
+use crate::trace::Trace;
 
 /// Longest query that is used; of a longer one the beginning.
 const MAX_QUERY: usize = 8 << 10;
@@ -27,6 +28,8 @@ pub struct Query<'q> {
     pub text: Option<&'q str>,
     /// Tags that the caller put on the request.
     pub tags: Option<&'q BTreeMap<String, String>>,
+    /// Where in a trace it is asked.
+    pub trace: Option<&'q Trace>,
 }
 
 /// A caller's request, as places see it.
@@ -136,7 +139,7 @@ mod tests {
 
     fn url(source: &Source, text: &str) -> Result<String, String> {
         let principal = Principal::key("k1", crate::domain::Grants::local(), BTreeMap::new());
-        let values = Values { principal: &principal, query: Query { text: Some(text), tags: None } };
+        let values = Values { principal: &principal, query: Query { text: Some(text), ..Query::default() } };
         match values.fill(source)? {
             Filled::Url { url, .. } => Ok(url.to_string()),
             other => panic!("{other:?}"),
@@ -185,7 +188,7 @@ mod tests {
     fn a_long_query_is_cut_at_a_character() {
         let principal = Principal::local();
         let long = format!("x{}", "é".repeat(MAX_QUERY));
-        let values = Values { principal: &principal, query: Query { text: Some(&long), tags: None } };
+        let values = Values { principal: &principal, query: Query { text: Some(&long), ..Query::default() } };
         assert_eq!(values.question().unwrap().len(), MAX_QUERY - 1);
     }
 }

@@ -6,12 +6,15 @@ use super::answer::{Read, hints, select};
 use crate::domain::Principal;
 use crate::federation::{Caller, Federation, Scope};
 use crate::protocol::Params;
+use crate::trace::Trace;
 
 /// One server, asked in somebody's name.
 pub(super) struct Server<'f> {
     pub(super) federation: &'f Federation,
     pub(super) principal: &'f Principal,
     pub(super) name: &'f str,
+    /// Where in a trace it is asked.
+    pub(super) trace: Trace,
 }
 
 impl Server<'_> {
@@ -73,7 +76,8 @@ impl Server<'_> {
     async fn request(&self, method: &str, params: Params) -> Result<Value, String> {
         let scope = Scope::One(self.name);
         self.federation.enter(self.principal, scope)?;
-        let result = self.federation.request(&Caller::new(self.principal, None), scope, method, params).await;
+        let caller = Caller { trace: self.trace.clone(), ..Caller::new(self.principal, None) };
+        let result = self.federation.request(&caller, scope, method, params).await;
         let result = result.map_err(|error| error.message)?;
         let result: Value = serde_json::from_str(result.get()).map_err(|_| "the server's answer cannot be read".to_owned())?;
         // A server may ask back, or answer later; a source has nobody to ask and nothing to wait for.

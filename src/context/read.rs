@@ -57,7 +57,8 @@ impl Reader {
     }
 
     async fn ask(&self, source: &Source, principal: &Principal, values: Values<'_>, filled: &Filled<'_>) -> Result<Read, String> {
-        let server = |name| Server { federation: &self.federation, principal, name };
+        let trace = values.query.trace;
+        let server = |name| Server { federation: &self.federation, principal, name, trace: trace.cloned().unwrap_or_default() };
         match filled {
             Filled::Resource { server: name, uri } => server(name).resource(uri).await,
             Filled::Prompt { server: on, name, arguments } => server(on).prompt(name, arguments).await,
@@ -67,7 +68,7 @@ impl Reader {
             Filled::Url { url, body, question } => {
                 let body = match (&source.embed, question, &source.body) {
                     (Some(model), Some(question), Some(body)) => {
-                        let vector = self.embedder.embed(model, question).await?;
+                        let vector = Box::pin(self.embedder.embed(model, question, trace)).await?;
                         Some(values.json(body, &vector)?)
                     }
                     _ => body.clone(),

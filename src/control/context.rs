@@ -59,7 +59,7 @@ async fn preview(parts: Arc<Parts>, principal: Principal, Preview { name, query,
         None => principal,
     };
     let context = parts.completions.load().context().clone();
-    let asked = Query { text: query.as_deref(), tags: Some(&tags) };
+    let asked = Query { text: query.as_deref(), tags: Some(&tags), trace: None };
     let outcomes = context.fetch(&Act::of(&caller), &context.choose(&caller, std::slice::from_ref(&name), &[])?, asked).await?;
     let outcome = outcomes.first().ok_or_else(|| Error::Missing("context source", name.clone()))?;
     Ok(match &outcome.text {

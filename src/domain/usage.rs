@@ -25,6 +25,15 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
+    /// Counts come in parts: what is said later holds, what is not said stays.
+    #[must_use]
+    pub fn after(self, before: Option<Self>) -> Self {
+        match before {
+            Some(before) if self.input == 0 => Self { output: self.output, reasoning: self.reasoning, ..before },
+            _ => self,
+        }
+    }
+
     /// Input tokens that had nothing to do with a cache: what Anthropic calls `input_tokens`.
     pub fn uncached(&self) -> u64 {
         self.input.saturating_sub(self.cached).saturating_sub(self.cache_write)

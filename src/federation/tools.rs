@@ -11,7 +11,7 @@ use super::upstreams::{Errand, Road, refusal};
 use super::view::{Scope, Shown};
 use crate::domain::{RawObject, clip, raw};
 use crate::journal::{Entry, Open, Outcome};
-use crate::protocol::{Params, RpcError};
+use crate::protocol::{Params, RpcError, is_tool_error};
 use crate::registry::{Refused, Release};
 
 impl Road {
@@ -63,7 +63,7 @@ impl Road {
         let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params) };
         let outcome = self.send(entry, caller, errand).await;
         let verdict = match &outcome {
-            Ok(result) if memmem::find(result.get().as_bytes(), b"\"isError\":true").is_some() => Verdict::ToolError,
+            Ok(result) if is_tool_error(result) => Verdict::ToolError,
             Ok(_) => Verdict::Ok,
             Err(_) => Verdict::Error,
         };

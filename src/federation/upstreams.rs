@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use crate::domain::{Adjustable, Principal};
 use crate::journal::Journal;
 use crate::policy::{Act, Blocked, Blocks};
-use crate::protocol::{Params, RpcError};
+use crate::protocol::{Params, RpcError, is_tool_error};
 use crate::registry::{Entry, Registry};
+use crate::trace::{McpCall, Span, Trace, attribute};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
 
 /// Who asks, and who hears of progress.
@@ -27,6 +28,8 @@ pub struct Caller<'a> {
     pub request: Option<Arc<str>>,
     /// Adds up how long servers took.
     pub waited: Waited,
+    /// Where in a trace it is asked.
+    pub trace: Trace,
 }
 
 /// How long servers took to answer, added up over the calls of one request. Clones share it.
@@ -47,7 +50,7 @@ impl Waited {
 impl<'a> Caller<'a> {
     /// A caller who wants no progress.
     pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
-        Self { principal, session, listener: None, request: None, waited: Waited::default() }
+        Self { principal, session, listener: None, request: None, waited: Waited::default(), trace: Trace::default() }
     }
 }
 
@@ -65,6 +68,16 @@ impl<'a> Errand<'a> {
     pub(super) fn new(method: &'a str, params: &'a Params) -> Self {
         Self { method, params, tool: None, headers: Vec::new() }
     }
+
+    /// The span of one attempt at it.
+    fn span(&self, trace: &Trace, entry: &Entry) -> Span {
+        if !trace.is_on() {
+            return Span::default();
+        }
+        let name = if matches!(self.method, "tools/call" | "prompts/get") { self.params.string("name") } else { None };
+        let (server, transport) = (entry.spec.name.as_str(), &entry.spec.transport);
+        trace.mcp(&McpCall { method: self.method, name: name.as_deref(), server, transport })
+    }
 }
 
 /// What every call needs.
@@ -81,23 +94,44 @@ impl Road {
     /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
     pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
         let start = Instant::now();
-        let Errand { method, params, tool, headers } = errand;
         let sent = pin!(async {
-            let timeout = self.tool_timeout.get();
-            let call = || Call { method, params, listener: caller.listener.clone(), headers: headers.clone(), timeout };
-            let outcome = match self.connection(entry, caller).await?.call(call()).await {
-                Err(error) if error.is_unprocessed() => {
-                    let again = async { Ok(self.connection(entry, caller).await?.call(call()).await) };
-                    Box::pin(again).await?
-                }
+            let outcome = match self.once(entry, caller, &errand).await? {
+                Err(error) if error.is_unprocessed() => Box::pin(self.once(entry, caller, &errand)).await?,
                 outcome => outcome,
             };
             outcome.map_err(|error| public(entry, &error))
         });
-        let act = Act { server: Some(entry.spec.name.as_str()), tool, ..Act::of(caller.principal) };
+        let act = Act { server: Some(entry.spec.name.as_str()), tool: errand.tool, ..Act::of(caller.principal) };
         let outcome = self.blocks.guard(&act, sent).await;
         caller.waited.add(start);
         outcome.unwrap_or_else(|blocked| Err(refusal(&blocked)))
+    }
+
+    /// One attempt: what came of it, or why there is no connection.
+    async fn once(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>) -> Result<Result<Box<RawValue>, Error>, RpcError> {
+        let (span, connection) = self.begin(entry, caller, errand).await?;
+        let Errand { method, params, headers, .. } = errand;
+        let (headers, timeout) = (headers.clone(), self.tool_timeout.get());
+        let outcome =
+            connection.call(Call { method, params, listener: caller.listener.clone(), headers, timeout, carrier: span.carrier() });
+        let outcome = outcome.await;
+        settle(span, outcome.as_ref().err(), || outcome.as_deref().is_ok_and(is_tool_error));
+        Ok(outcome)
+    }
+
+    /// The span of one attempt, and the connection to make it on.
+    async fn begin(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>) -> Result<(Span, Arc<Connection>), RpcError> {
+        let mut span = errand.span(&caller.trace, entry);
+        match self.connection(entry, caller).await {
+            Ok(connection) => {
+                span.set(attribute::MCP_VERSION, connection.peer().era.as_str());
+                Ok((span, connection))
+            }
+            Err(error) => {
+                span.failed("unavailable");
+                Err(error)
+            }
+        }
     }
 
     /// All items of a list of a server's, asked for once more where nothing was done yet.
@@ -109,10 +143,17 @@ impl Road {
         member: &str,
         patience: Duration,
     ) -> Result<Vec<Box<RawValue>>, RpcError> {
+        let params = &Params::default();
         let listed = pin!(async {
-            let connection = self.connection(entry, caller).await?;
-            let outcome = match connection.list(method, member, patience).await {
-                Err(error) if error.is_unprocessed() => self.connection(entry, caller).await?.list(method, member, patience).await,
+            let errand = Errand::new(method, params);
+            let once = async || {
+                let (span, connection) = self.begin(entry, caller, &errand).await?;
+                let outcome = connection.list(method, member, patience, span.carrier()).await;
+                settle(span, outcome.as_ref().err(), || false);
+                Ok(outcome)
+            };
+            let outcome = match once().await? {
+                Err(error) if error.is_unprocessed() => once().await?,
                 outcome => outcome,
             };
             outcome.map_err(|error| public(entry, &error))
@@ -136,6 +177,20 @@ impl Road {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(public(entry, &error)),
             Err(_) => Err(public(entry, &Error::Timeout(patience))),
+        }
+    }
+}
+
+/// Ends the span of a request by what came of it.
+fn settle(mut span: Span, error: Option<&Error>, tool_failed: impl FnOnce() -> bool) {
+    match error {
+        None if span.is_recording() && tool_failed() => span.failed("tool_error"),
+        None => span.done(),
+        Some(error) => {
+            if let Error::Rpc(error) = error {
+                span.set(attribute::RPC_STATUS, error.code.to_string());
+            }
+            span.failed(error.word());
         }
     }
 }

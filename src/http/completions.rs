@@ -13,14 +13,17 @@ use super::body::read_json;
 use super::caller::ModelCaller;
 use super::error::{ApiError, Shape};
 use super::meters::Meter;
+use super::paths;
 use super::rates::show;
-use super::record::Record;
+use super::record::{Record, refused};
 use super::sse;
 use super::state::State;
 use super::timing::Elsewhere;
+use super::traced::model_door;
 use crate::completion::{Answer, Asked, split_names, split_tags};
 use crate::domain::Principal;
-use crate::llm::{Dialect, Request};
+use crate::llm::{Dialect, Request, Wrong};
+use crate::trace::Span;
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, request: Post) -> Result<Response, ApiError> {
@@ -52,11 +55,10 @@ pub(super) async fn count_tokens(
     request: Post,
 ) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let (headers, body) = read_json(request, state.settings.load().body).await?;
-    let mut request = Request::parse_count(&body).map_err(crate::completion::Error::from)?;
-    pass_headers(&mut request, &headers)?;
-    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
-    let record = Record::open(&state, &completions, "count_tokens", &principal, &request, &asked)?;
+    let span = model_door(&state, &principal, request.headers(), paths::COUNT_TOKENS);
+    let (span, request, asked) = read(&state, span, request, Request::parse_count, true).await?;
+    let completions = state.completions.load_full();
+    let record = Record::open(&state, &completions, "count_tokens", &principal, &request, &asked, span)?;
     let answer = completions.count(&principal, request, asked).await;
     respond(answer, record, "count_tokens", Shape::Messages, start)
 }
@@ -64,30 +66,53 @@ pub(super) async fn count_tokens(
 /// `POST /v1/embeddings`.
 pub(super) async fn embed(Shared(state): Shared<State>, ModelCaller(principal): ModelCaller, request: Post) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let (headers, body) = read_json(request, state.settings.load().body).await?;
-    let request = Request::parse_embeddings(&body).map_err(crate::completion::Error::from)?;
-    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
-    let record = Record::open(&state, &completions, "embeddings", &principal, &request, &asked)?;
+    let span = model_door(&state, &principal, request.headers(), paths::EMBEDDINGS);
+    let (span, request, asked) = read(&state, span, request, Request::parse_embeddings, false).await?;
+    let completions = state.completions.load_full();
+    let record = Record::open(&state, &completions, "embeddings", &principal, &request, &asked, span)?;
     let answer = completions.embed(&principal, request, asked).await;
     respond(answer, record, "embeddings", Shape::Chat, start)
 }
 
 async fn complete(state: &State, principal: &Principal, request: Post, dialect: Dialect) -> Result<Response, ApiError> {
     let start = Instant::now();
-    let (headers, body) = read_json(request, state.settings.load().body).await?;
-    let mut request = Request::parse(dialect, &body).map_err(crate::completion::Error::from)?;
-    if dialect == Dialect::Messages {
-        pass_headers(&mut request, &headers)?;
-    }
-    let (operation, shape) = match dialect {
-        Dialect::Chat => ("chat", Shape::Chat),
-        Dialect::Messages => ("messages", Shape::Messages),
-        Dialect::Responses => ("responses", Shape::Responses),
+    let (operation, shape, route) = match dialect {
+        Dialect::Chat => ("chat", Shape::Chat, paths::CHAT),
+        Dialect::Messages => ("messages", Shape::Messages, paths::MESSAGES),
+        Dialect::Responses => ("responses", Shape::Responses, paths::RESPONSES),
     };
-    let (completions, asked) = (state.completions.load_full(), asked(&headers)?);
-    let record = Record::open(state, &completions, operation, principal, &request, &asked)?;
+    let span = model_door(state, principal, request.headers(), route);
+    let parse = |body: &Bytes| Request::parse(dialect, body);
+    let (span, request, asked) = read(state, span, request, parse, dialect == Dialect::Messages).await?;
+    let completions = state.completions.load_full();
+    let record = Record::open(state, &completions, operation, principal, &request, &asked, span)?;
     let answer = completions.complete(principal, request, asked).await;
     respond(answer, record, operation, shape, start)
+}
+
+/// Reads a request: what is asked of a model, and what of the gateway itself. One that is refused ends its span.
+async fn read(
+    state: &State,
+    span: Span,
+    post: Post,
+    parse: impl FnOnce(&Bytes) -> Result<Request, Wrong>,
+    passes: bool,
+) -> Result<(Span, Request, Asked), ApiError> {
+    let read = async {
+        let (headers, body) = read_json(post, state.settings.load().body).await?;
+        let mut request = parse(&body).map_err(crate::completion::Error::from)?;
+        if passes {
+            pass_headers(&mut request, &headers)?;
+        }
+        Ok((request, asked(&headers)?))
+    };
+    match read.await {
+        Ok((request, asked)) => {
+            let trace = span.trace();
+            Ok((span, request, Asked { trace, ..asked }))
+        }
+        Err(error) => Err(refused(span, error)),
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -154,6 +179,7 @@ fn respond(
         Answer::Stream(meta, mut events) => {
             let mut model = meta.model.clone();
             record.took(&model, None);
+            record.begin();
             let bytes = async_stream::stream! {
                 let (mut usage, mut place) = (None, None);
                 while let Some(item) = events.next().await {

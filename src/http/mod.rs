@@ -25,6 +25,7 @@ mod sessions;
 mod sse;
 mod state;
 mod timing;
+mod traced;
 mod well_known;
 
 use axum::Router;

@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use super::error::ApiError;
 use super::state::State;
 use crate::completion::{Asked, Completions};
-use crate::domain::{Principal, Usage};
+use crate::domain::{Principal, Usage, clip};
 use crate::journal::{Entry, Open, Outcome};
 use crate::llm::{Request, Router};
 use crate::policy::{Allowance, Rates};
+use crate::trace::{Span, attribute};
 
 /// The record of a completion under way. Dropped before its end, it says that it was cancelled.
 pub(super) struct Record {
@@ -19,6 +20,10 @@ pub(super) struct Record {
     rates: Rates,
     principal: Principal,
     usage: Option<Usage>,
+    /// The span of the request.
+    span: Span,
+    /// Whether the answer is a stream that has begun: then its status does not tell how it ends.
+    begun: bool,
     /// What was left of the caller's rates when it began.
     pub(super) allowance: Allowance,
 }
@@ -32,14 +37,18 @@ impl Record {
         principal: &Principal,
         request: &Request,
         asked: &Asked,
+        span: Span,
     ) -> Result<Self, ApiError> {
         let unwritable =
             |why: crate::journal::Unwritable| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "journal_unavailable", why.to_string());
-        state.journal.admit().map_err(unwritable)?;
+        if let Err(why) = state.journal.admit() {
+            return Err(refused(span, unwritable(why)));
+        }
         let entry = || Entry { request: asked.request.clone(), ..Entry::new(operation, principal, request.model()) };
         let (router, rates, principal) = (completions.router().clone(), state.rates.clone(), principal.clone());
-        let mut record =
-            Self { open: Some(state.journal.open(entry)), router, rates, principal, usage: None, allowance: Allowance::default() };
+        let (open, allowance) = (Some(state.journal.open(entry)), Allowance::default());
+        let mut record = Self { open, router, rates, principal, usage: None, span, begun: false, allowance };
+        record.span.text(attribute::REQUEST_MODEL, request.model());
         match record.rates.take(&record.principal) {
             Ok(allowance) => {
                 record.allowance = allowance;
@@ -47,6 +56,11 @@ impl Record {
             }
             Err(exceeded) => Err(record.failed(exceeded.into())),
         }
+    }
+
+    /// Notes that a stream begins.
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
     }
 
     /// Notes who answers, and what it took so far.
@@ -64,6 +78,9 @@ impl Record {
 
     /// It came to its end.
     pub(super) fn done(mut self) {
+        let mut span = std::mem::take(&mut self.span);
+        span.set(attribute::HTTP_STATUS, 200);
+        span.done();
         self.close(Outcome::Ok);
     }
 
@@ -72,6 +89,7 @@ impl Record {
         if let Some(open) = &mut self.open {
             open.add(|entry| entry.detail = Some(error.code.clone()));
         }
+        end(std::mem::take(&mut self.span), &error, self.begun);
         self.close(if error.status.is_client_error() { Outcome::Refused } else { Outcome::Failed });
         error
     }
@@ -89,4 +107,17 @@ impl Drop for Record {
             self.rates.spend(&self.principal, usage.total());
         }
     }
+}
+
+/// Ends the span of a request that is refused; the error is handed back.
+pub(super) fn refused(span: Span, error: ApiError) -> ApiError {
+    end(span, &error, false);
+    error
+}
+
+fn end(mut span: Span, error: &ApiError, begun: bool) {
+    let status = if begun { StatusCode::OK } else { error.status };
+    span.set(attribute::HTTP_STATUS, i64::from(status.as_u16()));
+    let code = clip(&error.code, 64);
+    if begun || status.is_server_error() { span.failed(code) } else { span.refused(code) }
 }

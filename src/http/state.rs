@@ -18,6 +18,7 @@ use crate::control::Control;
 use crate::federation::Federation;
 use crate::journal::Journal;
 use crate::policy::{Blocks, Rates};
+use crate::trace::Tracer;
 
 /// What a configuration says of the wire.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,8 @@ pub struct Parts {
     pub settings: Arc<ArcSwap<Settings>>,
     /// Prometheus.
     pub metrics: PrometheusHandle,
+    /// What begins the spans of requests.
+    pub tracer: Tracer,
     /// Set once the gateway serves, cleared when it drains.
     pub ready: Arc<AtomicBool>,
     /// Cancelled when long streams shall end.
@@ -88,6 +91,7 @@ impl State {
         completions: Arc<ArcSwap<Completions>>,
         settings: Settings,
         metrics: PrometheusHandle,
+        tracer: Tracer,
     ) -> Self {
         let upstream = federation.clone();
         Self(Arc::new(Parts {
@@ -100,6 +104,7 @@ impl State {
             completions,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             metrics,
+            tracer,
             ready: Arc::default(),
             closing: CancellationToken::new(),
             sessions: Sessions::new(move |id| upstream.end_session(id)),

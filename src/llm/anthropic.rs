@@ -8,6 +8,7 @@ use super::openai::list;
 use super::provider::{Body, Endpoint, Provider};
 use super::request::Request;
 use super::send::Remote;
+use crate::trace::Span;
 
 /// A provider that speaks Messages.
 pub(super) struct Anthropic(pub(super) Remote);
@@ -18,10 +19,10 @@ impl Provider for Anthropic {
         Dialect::Messages
     }
 
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error> {
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request, span: &mut Span) -> Result<Body, Error> {
         match endpoint {
-            Endpoint::Completion => self.0.ask(request.dialect().path(), model, request).await,
-            Endpoint::CountTokens => self.0.ask("/messages/count_tokens", model, request).await,
+            Endpoint::Completion => self.0.ask(request.dialect().path(), model, request, span).await,
+            Endpoint::CountTokens => self.0.ask("/messages/count_tokens", model, request, span).await,
             Endpoint::Embeddings => Err(Error::NotOffered(model.to_owned())),
         }
     }

@@ -15,6 +15,7 @@ use super::request::Request;
 use crate::config::BUILT_IN;
 use crate::domain::{now_ms, raw};
 use crate::net::Event;
+use crate::trace::Span;
 
 /// The built-in provider.
 pub(super) struct Echo;
@@ -33,7 +34,7 @@ impl Provider for Echo {
         Dialect::Chat
     }
 
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error> {
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request, _: &mut Span) -> Result<Body, Error> {
         if model != MODEL {
             let message = format!("the built-in provider has only the model `{BUILT_IN}/{MODEL}`");
             return Err(Error::Refused(404, Refusal { message, code: Some("model_not_found".into()), ..Default::default() }));

@@ -1,5 +1,6 @@
 //! What can go wrong with a provider.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::conversation::Wrong;
@@ -109,6 +110,23 @@ impl Error {
             Self::Failed(status, _) => matches!(status, 500 | 502 | 503 | 504 | 529),
             _ => false,
         }
+    }
+
+    /// One word for it, or a status, for traces.
+    pub fn word(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Credential(status) | Self::Refused(status, _) | Self::Failed(status, _) => return status.to_string().into(),
+            Self::RateLimited { .. } => "429",
+            Self::Unfit(_) => "unfit",
+            Self::Missing(_) => "no_provider",
+            Self::Unreachable => "unreachable",
+            Self::Protocol(_) => "invalid_response",
+            Self::TooLarge => "too_large",
+            Self::Truncated => "truncated",
+            Self::Idle(_) => "timeout",
+            Self::InStream(_) => "provider_error",
+            Self::NotOffered(_) => "not_offered",
+        })
     }
 
     /// How long the provider asks to be left alone.

@@ -31,6 +31,7 @@ mod routing;
 mod seals;
 mod send;
 mod target;
+mod traced;
 mod translate;
 mod verdict;
 

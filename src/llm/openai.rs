@@ -8,6 +8,7 @@ use super::error::Error;
 use super::provider::{Body, Endpoint, Provider};
 use super::request::Request;
 use super::send::Remote;
+use crate::trace::Span;
 
 /// A provider that speaks OpenAI's dialects.
 pub(super) struct OpenAi {
@@ -26,13 +27,13 @@ impl Provider for OpenAi {
         self.itself
     }
 
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error> {
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request, span: &mut Span) -> Result<Body, Error> {
         let path = match endpoint {
             Endpoint::Completion => request.dialect().path(),
             Endpoint::Embeddings => "/embeddings",
             Endpoint::CountTokens => return Err(Error::NotOffered(model.to_owned())),
         };
-        self.remote.ask(path, model, request).await
+        self.remote.ask(path, model, request, span).await
     }
 
     async fn models(&self) -> Result<Vec<String>, Error> {

@@ -8,6 +8,7 @@ use super::dialect::Dialect;
 use super::error::Error;
 use super::request::Request;
 use crate::net::Event;
+use crate::trace::Span;
 
 /// Which of a provider's endpoints is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub trait Provider: Send + Sync {
     fn is_openai(&self) -> bool {
         false
     }
-    /// Sends a request for this model. It is in a dialect that the provider speaks, and so is the answer.
-    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request) -> Result<Body, Error>;
+    /// Sends a request for this model. It is in a dialect that the provider speaks, and so is the answer. The span is of the attempt.
+    async fn send(&self, model: &str, endpoint: Endpoint, request: &Request, span: &mut Span) -> Result<Body, Error>;
     /// The models it lists.
     async fn models(&self) -> Result<Vec<String>, Error>;
 }

@@ -16,6 +16,7 @@ use super::translate::translate;
 use super::{anthropic, echo, openai, seals};
 use crate::config::{self, BUILT_IN};
 use crate::net::Net;
+use crate::trace::Span;
 
 /// All providers of a configuration. Cheap to clone.
 #[derive(Clone)]
@@ -54,14 +55,14 @@ impl Providers {
         self.0.all.contains_key(name)
     }
 
-    /// Sends a request to a target, in its dialect, and returns what it answers, or begins to answer.
-    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &Request) -> Result<Reply, Error> {
+    /// Sends a request to a target, in its dialect, and returns what it answers, or begins to answer. The span is of this attempt.
+    pub async fn send(&self, target: &Target, endpoint: Endpoint, request: &Request, span: &mut Span) -> Result<Reply, Error> {
         let provider = self.0.all.get(target.provider()).ok_or_else(|| Error::Missing(target.provider().to_owned()))?;
         let dialect = provider.speaks(request.dialect(), request.relayed());
         if endpoint == Endpoint::Embeddings || dialect == request.dialect() {
             // Others may know them, as a gateway in front of who sealed them does.
             let bare = if provider.is_openai() { seals::without(request).map_err(Error::Unfit)? } else { None };
-            let body = provider.send(target.model(), endpoint, bare.as_ref().unwrap_or(request)).await?;
+            let body = provider.send(target.model(), endpoint, bare.as_ref().unwrap_or(request), span).await?;
             return Ok(Reply { dialect: request.dialect(), lost: Vec::new(), body });
         }
         if endpoint == Endpoint::CountTokens {
@@ -69,7 +70,7 @@ impl Providers {
         }
         let manner = Manner { openai: provider.is_openai() };
         let (translated, lost) = translate(request, dialect, target.model(), manner).map_err(Error::Unfit)?;
-        let body = provider.send(target.model(), endpoint, &translated).await?;
+        let body = provider.send(target.model(), endpoint, &translated, span).await?;
         Ok(Reply { dialect, lost, body })
     }
 

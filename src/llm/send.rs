@@ -21,6 +21,7 @@ use super::verdict::{Verdict, error_in};
 use crate::config;
 use crate::domain::{Secret, clip, printable};
 use crate::net::{self, Destination, Net, Reach, Reply, Splitter};
+use crate::trace::{Span, attribute};
 
 /// Largest whole answer, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -34,6 +35,11 @@ const PATHS: [&str; 7] =
 /// A provider at the other end of a connection.
 pub(super) struct Remote {
     base: String,
+    /// The host, and the port, for traces.
+    host: String,
+    port: Option<u16>,
+    /// What everybody calls the provider, where that is known.
+    known: Option<&'static str>,
     /// The addresses below it, read once.
     destinations: Vec<(&'static str, Destination)>,
     /// What goes with a plain GET, with a request for a whole answer, and for a stream.
@@ -83,9 +89,17 @@ impl Remote {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         }
         let base = provider.base().to_owned();
+        let address = Url::parse(&base).ok();
+        let host = address.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
+        let port = address.as_ref().and_then(Url::port_or_known_default);
+        let known = match provider.kind {
+            config::Kind::Openai => Some("openai"),
+            config::Kind::Anthropic => Some("anthropic"),
+            config::Kind::OpenaiCompatible => None,
+        };
         let to = |path: &str| net.to(Url::parse(&format!("{base}{path}")).ok()?, Reach::Operator).ok();
         let destinations = PATHS.iter().filter_map(|path| Some((*path, to(path)?))).collect();
-        Self { base, destinations, plain, whole, stream, secrets: secrets.into(), idle }
+        Self { base, host, port, known, destinations, plain, whole, stream, secrets: secrets.into(), idle }
     }
 
     async fn request(
@@ -94,6 +108,7 @@ impl Remote {
         path: &'static str,
         (body, more): (Bytes, &[(&'static str, String)]),
         streams: bool,
+        span: &mut Span,
     ) -> Result<Reply, Error> {
         let destination = self.destinations.iter().find(|(known, _)| *known == path).map(|(_, to)| to).ok_or(Error::Unreachable)?;
         let mut headers = Cow::Borrowed(match (streams, body.is_empty()) {
@@ -109,6 +124,14 @@ impl Remote {
                 headers.to_mut().insert(HeaderName::from_static(name), value);
             }
         }
+        if let Some(carrier) = span.carrier() {
+            self.note(span);
+            for (name, value) in carrier.headers() {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.to_mut().insert(HeaderName::from_static(name), value);
+                }
+            }
+        }
         // Who waits for a whole answer says how long; a stream must begin within the time that it may be silent.
         let sent = if streams {
             timeout(self.idle, destination.send(method, &headers, body)).await.map_err(|_| Error::Idle(self.idle))?
@@ -120,6 +143,14 @@ impl Remote {
             return Ok(reply);
         }
         Err(Box::pin(self.refused(reply)).await)
+    }
+
+    /// Notes in a span who is asked.
+    fn note(&self, span: &mut Span) {
+        span.peer(&self.host, self.port);
+        if let Some(known) = self.known {
+            span.set(attribute::PROVIDER, known);
+        }
     }
 
     fn broke(&self, error: &net::Error, otherwise: Error) -> Error {
@@ -158,18 +189,18 @@ impl Remote {
     }
 
     /// Sends a request for a model, and returns the answer or its beginning; its bytes are not touched.
-    pub(super) async fn ask(&self, path: &'static str, model: &str, request: &Request) -> Result<Body, Error> {
+    pub(super) async fn ask(&self, path: &'static str, model: &str, request: &Request, span: &mut Span) -> Result<Body, Error> {
         let body = (request.for_model(model), request.headers());
         if request.stream() {
-            return Box::pin(self.stream(path, body, request.dialect())).await;
+            return Box::pin(self.stream(path, body, request.dialect(), span)).await;
         }
-        let reply = self.request(Method::POST, path, body, false).await?;
+        let reply = self.request(Method::POST, path, body, false, span).await?;
         self.json(reply).await.map(Body::Json)
     }
 
     /// A whole JSON answer to a plain GET.
     pub(super) async fn get(&self, path: &'static str) -> Result<Bytes, Error> {
-        let reply = self.request(Method::GET, path, (Bytes::new(), &[]), false).await?;
+        let reply = self.request(Method::GET, path, (Bytes::new(), &[]), false, &mut Span::default()).await?;
         self.json(reply).await
     }
 
@@ -196,8 +227,14 @@ impl Remote {
     }
 
     /// A stream, held until its first event has come: until then another target can still answer.
-    async fn stream(&self, path: &'static str, body: (Bytes, &[(&'static str, String)]), dialect: Dialect) -> Result<Body, Error> {
-        let reply = self.request(Method::POST, path, body, true).await?;
+    async fn stream(
+        &self,
+        path: &'static str,
+        body: (Bytes, &[(&'static str, String)]),
+        dialect: Dialect,
+        span: &mut Span,
+    ) -> Result<Body, Error> {
+        let reply = self.request(Method::POST, path, body, true, span).await?;
         if is(&reply, JSON) {
             // Some providers answer an error, or a whole answer, although a stream was asked for.
             let body = self.json(reply).await?;

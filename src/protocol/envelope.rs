@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -118,6 +119,11 @@ impl Incoming {
             _ => Err(invalid("it has neither a `method` nor one of `result` and `error`")),
         }
     }
+}
+
+/// Whether a result of `tools/call` says that the tool failed.
+pub fn is_tool_error(result: &RawValue) -> bool {
+    memmem::find(result.get().as_bytes(), b"\"isError\":true").is_some()
 }
 
 /// A message that is none, with its id as far as that could be read.

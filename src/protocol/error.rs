@@ -45,6 +45,9 @@ impl RpcError {
     /// The caller may not do this. Ours.
     pub const FORBIDDEN: i64 = -31003;
 
+    /// What a request hears that was cancelled while its connection is still open. Ours.
+    pub const CANCELLED: i64 = -31002;
+
     /// An error with a message.
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None }
@@ -54,6 +57,11 @@ impl RpcError {
     pub fn with_data<T: Serialize + ?Sized>(mut self, data: &T) -> Self {
         self.data = Some(raw(data));
         self
+    }
+
+    /// Whether it is the server's own failure, and not what was asked of it (conventions for MCP spans: `rpc.response.status_code`).
+    pub fn is_fault(&self) -> bool {
+        matches!(self.code, Self::INTERNAL | Self::UPSTREAM | -32099..=-32000)
     }
 
     /// Params that do not fit.

@@ -14,7 +14,7 @@ mod modern;
 mod params;
 
 pub use dialect::Dialect;
-pub use envelope::{Id, Incoming, Outgoing};
+pub use envelope::{Id, Incoming, Outgoing, is_tool_error};
 pub use era::{Era, Revision};
 pub use error::RpcError;
 pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, encoded, named_by};

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::era::Era;
 use crate::domain::{RawObject, push_member, raw};
+use crate::trace::{Carrier, Told};
 
 pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
@@ -78,21 +79,30 @@ impl Params {
         self.meta.get(CLIENT_CAPABILITIES).is_some_and(|raw| raw.get().starts_with('{'))
     }
 
+    /// What the caller says of the trace that the request is part of.
+    pub fn told(&self) -> Told<'static> {
+        let text = |key: &str| self.meta.string(key).map(Into::into);
+        Told { traceparent: text("traceparent"), tracestate: text("tracestate"), baggage: text("baggage") }
+    }
+
     /// The progress token a caller gave, as it was written.
     pub fn progress_token(&self) -> Option<&RawValue> {
         self.meta.get(PROGRESS_TOKEN)
     }
 
     /// As a server of an era is to get them: with our own stamp or without one, and with our own
-    /// progress token in place of the caller's.
-    pub fn dressed(&self, era: Era, token: Option<u64>) -> String {
+    /// progress token, and place in a trace that is ours, instead of the caller's.
+    pub fn dressed(&self, era: Era, token: Option<u64>, carrier: Option<&Carrier>) -> String {
         let mut text = String::with_capacity(512);
         for (key, value) in self.members.iter() {
             push_member(&mut text, key, value.get());
         }
         let mut meta = String::new();
-        for (key, value) in self.kept(era) {
+        for (key, value) in self.kept(era).filter(|(key, _)| carrier.is_none() || !Carrier::writes(key)) {
             push_member(&mut meta, key, value.get());
+        }
+        for (key, value) in carrier.into_iter().flat_map(Carrier::members) {
+            push_member(&mut meta, key, raw(value).get());
         }
         if era == Era::Modern {
             meta.push(if meta.is_empty() { '{' } else { ',' });
@@ -152,7 +162,7 @@ mod tests {
     use crate::protocol::Revision;
 
     fn dressed(params: &Value, era: Era, token: Option<u64>) -> String {
-        Params::read(&raw(params)).unwrap().dressed(era, token)
+        Params::read(&raw(params)).unwrap().dressed(era, token, None)
     }
 
     #[test]

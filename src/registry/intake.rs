@@ -31,7 +31,7 @@ pub(super) async fn read(connection: &Connection, validators: &Validators) -> Re
         if !peer.has(capability) {
             continue;
         }
-        let items = match connection.list(method, member, LISTING).await {
+        let items = match connection.list(method, member, LISTING, None).await {
             Ok(items) => items,
             // Many servers declare resources and know no templates.
             Err(Error::Rpc(_)) if kind == Kind::Template => Vec::new(),

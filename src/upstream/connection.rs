@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::error::Error;
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Era, Params};
+use crate::trace::Carrier;
 
 /// A notification on its way to the caller.
 #[derive(Clone, Debug)]
@@ -43,12 +44,19 @@ pub struct Call<'a> {
     pub headers: Vec<(String, String)>,
     /// The longest it may take.
     pub timeout: Duration,
+    /// Where in a trace it stands, in place of what its params say.
+    pub carrier: Option<Box<Carrier>>,
 }
 
 impl<'a> Call<'a> {
+    /// Its params as a server of an era is to get them; `id` is our own of the request.
+    pub(super) fn dressed(&self, era: Era, id: u64) -> String {
+        self.params.dressed(era, self.listener.as_ref().map(|_| id), self.carrier.as_deref())
+    }
+
     /// A request that nobody follows.
     pub fn new(method: &'a str, params: &'a Params, timeout: Duration) -> Self {
-        Self { method, params, listener: None, headers: Vec::new(), timeout }
+        Self { method, params, listener: None, headers: Vec::new(), timeout, carrier: None }
     }
 }
 
@@ -162,8 +170,14 @@ impl Connection {
         });
     }
 
-    /// All items of a paginated list, in order, each with its own bytes.
-    pub async fn list(&self, method: &str, member: &str, timeout: Duration) -> Result<Vec<Box<RawValue>>, Error> {
+    /// All items of a paginated list, in order, each with its own bytes; the pages are asked for in one place of a trace.
+    pub async fn list(
+        &self,
+        method: &str,
+        member: &str,
+        timeout: Duration,
+        carrier: Option<Box<Carrier>>,
+    ) -> Result<Vec<Box<RawValue>>, Error> {
         /// Most pages and items that are read of one list.
         const MAX_PAGES: usize = 200;
         const MAX_ITEMS: usize = 20_000;
@@ -177,7 +191,7 @@ impl Connection {
             if let Some(cursor) = cursor.take() {
                 params.set("cursor", cursor);
             }
-            let result = self.call(Call::new(method, &params, timeout)).await?;
+            let result = self.call(Call { carrier: carrier.clone(), ..Call::new(method, &params, timeout) }).await?;
             bytes += result.get().len();
             let mut page = RawObject::parse(result.get()).map_err(|error| Error::NotMcp(format!("{method}: {error}")))?;
             let more: Option<Vec<Box<RawValue>>> = page.read(member);

@@ -1,5 +1,7 @@
 //! What can go wrong with an upstream server.
 
+use std::borrow::Cow;
+
 use crate::net;
 use crate::protocol::RpcError;
 
@@ -97,6 +99,24 @@ impl Error {
             Self::TooLarge | Self::Interrupted => RpcError::new(RpcError::UPSTREAM, self.to_string()),
             _ => RpcError::new(RpcError::UPSTREAM, "the server cannot be reached now"),
         }
+    }
+
+    /// One word for it, a code or a status, for traces.
+    pub fn word(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Rpc(error) => return error.code.to_string().into(),
+            Self::Credentials(status) | Self::Status(status) => return status.to_string().into(),
+            Self::NoProgram(_) | Self::Start { .. } => "not_started",
+            Self::Exited { .. } => "exited",
+            Self::Net(net::Error::Timeout) | Self::Timeout(_) => "timeout",
+            Self::Net(_) => "unreachable",
+            Self::NotMcp(_) => "invalid_response",
+            Self::Blocked(_) => "blocked",
+            Self::SessionLost => "session_lost",
+            Self::TooLarge => "too_large",
+            Self::Interrupted | Self::Closed => "closed",
+            Self::TooMany(_) => "too_many_connections",
+        })
     }
 
     /// Whether the request certainly did nothing yet, so that it may be sent once more.

@@ -4,30 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/` with what it may import of the others.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // Ground.
     ("domain", &[]),
     ("expr", &["domain"]),
     ("config", &["expr", "domain"]),
+    ("trace", &["domain"]),
     // Floor 1.
     ("net", &["config", "expr", "domain"]),
     // Floor 2.
     ("store", &["net", "config", "expr", "domain"]),
     ("schema", &["net", "config", "expr", "domain"]),
-    ("llm", &["net", "config", "expr", "domain"]),
+    ("llm", &["net", "config", "expr", "trace", "domain"]),
     // Floor 3.
     ("auth", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     ("journal", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
     ("policy", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
-    ("protocol", &["store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("protocol", &["store", "schema", "llm", "net", "config", "expr", "trace", "domain"]),
     // Floor 4.
-    ("upstream", &["auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
+    ("upstream", &["auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "trace", "domain"]),
     // Floor 5.
-    ("registry", &["upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"]),
+    (
+        "registry",
+        &["upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "trace", "domain"],
+    ),
     // Floor 6.
     (
         "federation",
-        &["registry", "upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "domain"],
+        &[
+            "registry", "upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "trace",
+            "domain",
+        ],
     ),
     // Floor 7.
     (
@@ -46,6 +53,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "net",
             "config",
             "expr",
+            "trace",
             "domain",
         ],
     ),
@@ -67,6 +75,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "net",
             "config",
             "expr",
+            "trace",
             "domain",
         ],
     ),
@@ -88,6 +97,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "net",
             "config",
             "expr",
+            "trace",
             "domain",
         ],
     ),
@@ -111,12 +121,13 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "net",
             "config",
             "expr",
+            "trace",
             "domain",
         ],
     ),
     // Beside the house: a client like any other.
     ("cli", &["protocol", "config", "domain", "net"]),
-    ("telemetry", &["config", "domain"]),
+    ("telemetry", &["net", "config", "trace", "domain"]),
     ("demo", &[]),
 ];
 

@@ -44,5 +44,6 @@ mod stop;
 mod support;
 mod tokens;
 mod tool_loop;
+mod traces;
 mod upstreams;
 mod wire;

@@ -20,10 +20,12 @@ use super::name::Name;
 use super::rates::show;
 use super::state::State;
 use super::timing::Elsewhere;
+use super::traced::mcp_door;
 use crate::domain::Principal;
 use crate::federation::Waited;
 use crate::policy::Allowance;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
+use crate::trace::Span;
 use endpoint::Endpoint;
 use reply::{id_of, json};
 use visit::{Visit, accepts};
@@ -56,7 +58,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
         _ => {}
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
-    let mut visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default() };
+    let mut visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default(), span: Span::default() };
     if request.method() == Method::POST {
         return post(visit, request).await;
     }
@@ -75,6 +77,7 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         let message = "`Accept` must list `application/json` and `text/event-stream`";
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message));
     }
+    let began = visit.state.tracer.now();
     let limit = visit.state.settings.load().body.min(MAX_BODY);
     let (headers, bytes) = read_json(request, limit).await?;
     visit.headers = headers;
@@ -82,9 +85,11 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         Ok(message) => message,
         Err(unreadable) => return Ok(json(400, Outgoing::error(unreadable.id.as_ref(), &unreadable.error))),
     };
+    visit.span = mcp_door(&visit.state, &visit.principal, &visit.headers, &message, began);
     let allowance = match &message {
         Incoming::Request { method, .. } if method == "tools/call" && !matches!(visit.endpoint, Endpoint::Control) => {
-            visit.state.rates.take(&visit.principal)?
+            let taken = visit.state.rates.take(&visit.principal);
+            taken.inspect_err(|_| std::mem::take(&mut visit.span).refused("rate_limit_exceeded"))?
         }
         _ => Allowance::default(),
     };
@@ -97,9 +102,12 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
     let waited = visit.waited.clone();
     let mut response = match opening {
         Ok(Opening::Modern) => stateless::answer(visit, message).await,
-        Ok(Opening::Initialize) => session::initialize(&visit, message),
+        Ok(Opening::Initialize) => session::initialize(visit, message),
         Ok(Opening::Session) => session::answer(visit, message).await,
-        Err(Refusal(status, error)) => json(status, Outgoing::error(id_of(&message), &error)),
+        Err(Refusal(status, error)) => {
+            visit.settle(Err(&error));
+            json(status, Outgoing::error(id_of(&message), &error))
+        }
     };
     response.extensions_mut().insert(Elsewhere(waited.get()));
     show(&allowance, response.headers_mut());

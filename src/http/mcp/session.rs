@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 
 use super::answer::{Work, answer as deliver, progress};
 use super::listen as streams;
-use super::reply::{id_of, json as whole, refusal};
+use super::reply::{id_of, json as whole};
 use super::visit::Visit;
 use crate::domain::raw;
 use crate::http::error::ApiError;
@@ -22,11 +22,11 @@ use crate::http::sessions::Session;
 use crate::protocol::{Era, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Revision, RpcError};
 
 /// Opens a session. The revision is the client's, if we know it, and never the stateless one.
-pub(super) fn initialize(visit: &Visit, message: Incoming) -> Response {
+pub(super) fn initialize(mut visit: Visit, message: Incoming) -> Response {
     let Incoming::Request { id, params, .. } = message else { return StatusCode::ACCEPTED.into_response() };
     let wanted = params.string("protocolVersion");
     let Some(wanted) = wanted else {
-        return refusal(Era::Legacy(Revision::LATEST), Some(&id), RpcError::params("`params.protocolVersion` must name a revision"));
+        return visit.refuse(Era::Legacy(Revision::LATEST), &id, RpcError::params("`params.protocolVersion` must name a revision"));
     };
     let revision: Revision = wanted.parse().unwrap_or(Revision::LATEST);
     let session = visit.state.sessions.open(visit.principal.id(), visit.endpoint.path(), revision);
@@ -38,6 +38,8 @@ pub(super) fn initialize(visit: &Visit, message: Incoming) -> Response {
     if let (Some(text), Some(members)) = (visit.endpoint.instructions(&visit.state, &visit.principal), result.as_object_mut()) {
         members.insert("instructions".to_owned(), text.into());
     }
+    visit.in_session(&session.id, revision);
+    std::mem::take(&mut visit.span).done();
     let mut response = whole(200, Outgoing::result(&id, &result.to_string()));
     if let Ok(value) = HeaderValue::try_from(&session.id) {
         response.headers_mut().insert(HEADER_SESSION, value);
@@ -64,12 +66,13 @@ fn find(visit: &Visit) -> Result<Arc<Session>, ApiError> {
 }
 
 /// Answers one message of a session.
-pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
+pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
     let session = match find(&visit) {
         Ok(session) => session,
         Err(error) => {
             // The request's id is known here, so the error can carry it.
             let code = if error.status == StatusCode::NOT_FOUND { RpcError::NO_SESSION } else { RpcError::INVALID_REQUEST };
+            std::mem::take(&mut visit.span).refused(error.code);
             return whole(error.status.as_u16(), Outgoing::error(id_of(&message), &RpcError::new(code, error.message)));
         }
     };
@@ -85,24 +88,30 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
         }
         Incoming::Request { id, method, params } => {
             let era = Era::Legacy(session.revision);
+            visit.in_session(&session.id, session.revision);
             match method.as_str() {
-                "ping" | "logging/setLevel" => return deliver(era, id, method, Box::pin(async { Ok(raw(&json!({}))) }), None).await,
-                "server/discover" | "subscriptions/listen" => return refusal(era, Some(&id), RpcError::method(&method)),
+                "ping" | "logging/setLevel" => {
+                    std::mem::take(&mut visit.span).done();
+                    return deliver(era, id, method, Box::pin(async { Ok(raw(&json!({}))) }), None).await;
+                }
+                "server/discover" | "subscriptions/listen" => return visit.refuse(era, &id, RpcError::method(&method)),
                 _ => {}
             }
             let Some(in_flight) = session.begin(&id.to_string()) else {
                 let error = RpcError::new(RpcError::INVALID_REQUEST, "this request id is in use, or too many requests are under way");
-                return refusal(era, Some(&id), error);
+                return visit.refuse(era, &id, error);
             };
             let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
             let hears = listener.is_some();
             let work = async move {
                 let caller = visit.caller(Some(&session.id), listener);
-                tokio::select! {
+                let outcome = tokio::select! {
                     outcome = visit.endpoint.request(&visit.state, &caller, &asked, params) => outcome,
-                    () = in_flight.cancelled.cancelled() => Err(RpcError::new(CANCELLED, "the request was cancelled")),
-                }
+                    () = in_flight.cancelled.cancelled() => Err(RpcError::new(RpcError::CANCELLED, "the request was cancelled")),
+                };
+                visit.settle(outcome.as_deref());
+                outcome
             };
             let work: Work = Box::pin(work.in_current_span());
             // A client that only disconnects did not cancel (2025-11-25 §basic/transports), nor does one that reads of
@@ -149,9 +158,6 @@ impl Drop for Outliving {
 fn failed() -> RpcError {
     RpcError::new(RpcError::INTERNAL, "the gateway failed on this request")
 }
-
-/// What a request hears that was cancelled while its connection is still open. Ours: outside the reserved range.
-const CANCELLED: i64 = -31002;
 
 /// `GET`: the stream on which a session hears of changes.
 pub(super) fn listen(visit: &Visit) -> Result<Response, ApiError> {

@@ -6,19 +6,24 @@ use serde_json::json;
 
 use super::answer::{answer as deliver, progress};
 use super::listen;
-use super::reply::refusal;
 use super::visit::Visit;
 use crate::domain::raw;
 use crate::protocol::{Era, Incoming, RpcError};
+use crate::trace::attribute;
 
 /// Answers one message. Dropping the future, when the client leaves, cancels what was begun.
-pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
+pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
     let (id, method, params) = match message {
         Incoming::Request { id, method, params } => (id, method, params),
         Incoming::Notification { .. } | Incoming::Response { .. } => return StatusCode::ACCEPTED.into_response(),
     };
+    visit.span.set(attribute::MCP_VERSION, Era::MODERN);
     match method.as_str() {
-        "subscriptions/listen" => listen::stateless(&visit, &id, &params),
+        "subscriptions/listen" => {
+            // What comes of listening goes on for as long as the client wants; the span is of its beginning.
+            std::mem::take(&mut visit.span).done();
+            listen::stateless(&visit, &id, &params)
+        }
         "server/discover" => {
             let mut result = json!({
                 "supportedVersions": [Era::MODERN],
@@ -30,22 +35,28 @@ pub(super) async fn answer(visit: Visit, message: Incoming) -> Response {
             if let (Some(text), Some(members)) = (visit.endpoint.instructions(&visit.state, &visit.principal), result.as_object_mut()) {
                 members.insert("instructions".to_owned(), text.into());
             }
-            deliver(Era::Modern, id, method, Box::pin(async move { Ok(raw(&result)) }), None).await
+            let result = raw(&result);
+            visit.settle(Ok(&result));
+            deliver(Era::Modern, id, method, Box::pin(async move { Ok(result) }), None).await
         }
         // Gone with the sessions they belonged to.
         "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
-            refusal(Era::Modern, Some(&id), RpcError::method(&method))
+            visit.refuse(Era::Modern, &id, RpcError::method(&method))
         }
         _ => {
             if method == "tools/call"
                 && let Some(name) = visit.endpoint.header_contradiction(&visit.state, &params, &|name| visit.header(name))
             {
                 let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
-                return refusal(Era::Modern, Some(&id), RpcError::new(RpcError::HEADER_MISMATCH, message));
+                return visit.refuse(Era::Modern, &id, RpcError::new(RpcError::HEADER_MISMATCH, message));
             }
             let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
             let asked = method.clone();
-            let work = Box::pin(async move { visit.endpoint.request(&visit.state, &visit.caller(None, listener), &asked, params).await });
+            let work = Box::pin(async move {
+                let outcome = visit.endpoint.request(&visit.state, &visit.caller(None, listener), &asked, params).await;
+                visit.settle(outcome.as_deref());
+                outcome
+            });
             deliver(Era::Modern, id, method, work, notes).await
         }
     }

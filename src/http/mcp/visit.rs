@@ -1,12 +1,16 @@
 //! One request, before its body is read.
 
 use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use serde_json::value::RawValue;
 
 use super::endpoint::Endpoint;
+use super::reply::refusal;
 use crate::domain::Principal;
 use crate::federation::{Caller, Waited};
 use crate::http::state::State;
-use crate::protocol::{HEADER_VERSION, Revision};
+use crate::protocol::{Era, HEADER_VERSION, Id, Revision, RpcError, is_tool_error};
+use crate::trace::{Span, attribute};
 use crate::upstream::Listener;
 
 /// One request at an MCP endpoint.
@@ -17,13 +21,44 @@ pub(super) struct Visit {
     pub(super) headers: HeaderMap,
     /// How long servers took for the answer.
     pub(super) waited: Waited,
+    /// The span of the message, if it is a request.
+    pub(super) span: Span,
 }
 
 impl Visit {
     /// The caller of a request, who may hear of progress.
     pub(super) fn caller<'v>(&'v self, session: Option<&'v str>, listener: Option<Listener>) -> Caller<'v> {
         let request = self.header("x-request-id").map(Into::into);
-        Caller { principal: &self.principal, session, listener, request, waited: self.waited.clone() }
+        Caller { principal: &self.principal, session, listener, request, waited: self.waited.clone(), trace: self.span.trace() }
+    }
+
+    /// Notes in the span which session the request is part of.
+    pub(super) fn in_session(&mut self, id: &str, revision: Revision) {
+        self.span.text(attribute::MCP_SESSION, id);
+        self.span.set(attribute::MCP_VERSION, revision.as_str());
+    }
+
+    /// Ends the span by what came of the request.
+    pub(super) fn settle(&mut self, outcome: Result<&RawValue, &RpcError>) {
+        let mut span = std::mem::take(&mut self.span);
+        if !span.is_recording() {
+            return span.done();
+        }
+        match outcome {
+            Ok(result) if is_tool_error(result) => span.failed("tool_error"),
+            Ok(_) => span.done(),
+            Err(error) if error.code == RpcError::CANCELLED => span.refused("cancelled"),
+            Err(error) => {
+                span.set(attribute::RPC_STATUS, error.code.to_string());
+                if error.is_fault() { span.failed(error.code.to_string()) } else { span.refused(error.code.to_string()) }
+            }
+        }
+    }
+
+    /// Refuses a request in the words of an era.
+    pub(super) fn refuse(&mut self, era: Era, id: &Id, error: RpcError) -> Response {
+        self.settle(Err(&error));
+        refusal(era, Some(id), error)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {

@@ -22,6 +22,7 @@ use crate::protocol::{
     Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Params, Revision, RpcError, encoded,
     named_by,
 };
+use crate::trace::Carrier;
 use crate::upstream::connection::Wire;
 use crate::upstream::credentials::{AtHand, Holder};
 use crate::upstream::{Call, Change, Error};
@@ -193,7 +194,7 @@ impl Shared {
     }
 
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
-        let body = Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id)));
+        let body = Outgoing::request(id, call.method, &call.dressed(era, id));
         let agreed = self.agreed.load_full();
         // Nothing is agreed on yet when a session is asked for.
         let opens = call.method == "initialize";
@@ -208,6 +209,9 @@ impl Shared {
             for (name, value) in &call.headers {
                 put(headers, &format!("{HEADER_PARAM}{name}"), &encoded(value));
             }
+        }
+        for (name, value) in call.carrier.as_deref().into_iter().flat_map(Carrier::headers) {
+            put(headers.to_mut(), name, value);
         }
         let mut reply = self.send(Method::POST, &headers, body.into()).await?;
         if !reply.status.is_success() {
@@ -309,7 +313,7 @@ impl Shared {
         let agreed = self.agreed.load_full();
         let reply = if agreed.era == Era::Modern {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None));
+            let body = Outgoing::request(id, "subscriptions/listen", &every_change().dressed(Era::Modern, None, None));
             let mut headers = agreed.post.clone();
             put(&mut headers, HEADER_METHOD, "subscriptions/listen");
             self.send(Method::POST, &headers, body.into()).await?

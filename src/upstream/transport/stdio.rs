@@ -74,7 +74,7 @@ impl Wire for Stdio {
             return Err(self.exited(code));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = one_line(Outgoing::request(id, call.method, &call.params.dressed(era, call.listener.as_ref().map(|_| id))));
+        let line = one_line(Outgoing::request(id, call.method, &call.dressed(era, id)));
         if self.closing.is_cancelled() {
             return Err(Error::Closed);
         }

@@ -5,6 +5,7 @@
 
 mod anthropic;
 pub mod authority;
+mod collector;
 mod door;
 mod exacting;
 mod gateway;
@@ -18,6 +19,7 @@ mod wait;
 mod web;
 
 pub use anthropic::tool_use;
+pub use collector::{Collector, Spanned};
 pub use door::{Door, as_stream};
 pub use gateway::TestGateway;
 pub use issuer::Issuer;

@@ -1,4 +1,6 @@
-//! Logs and metrics. Logs go to standard error: text for people on a terminal, JSON otherwise.
+//! Logs, metrics and traces. Logs go to standard error: text for people on a terminal, JSON otherwise.
+
+mod export;
 
 use std::io::IsTerminal as _;
 
@@ -6,6 +8,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use export::{Traces, probe};
 
 use crate::config::{Format, Telemetry};
 
