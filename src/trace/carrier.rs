@@ -33,16 +33,20 @@ pub struct Told<'t> {
 impl Told<'_> {
     fn context(&self) -> Option<SpanContext> {
         let (trace, span, sampled) = parse(self.traceparent.as_deref()?)?;
-        let state = self.tracestate.as_deref().filter(|state| state.len() <= MAX_STATE);
+        let state = self.tracestate.as_deref().filter(|state| is_plain(state, MAX_STATE));
         let state = state.and_then(|state| state.parse().ok()).unwrap_or(TraceState::NONE);
         let flags = TraceFlags::default().with_sampled(sampled);
         Some(SpanContext::new(trace, span, flags, true, state))
     }
 
     fn baggage(&self) -> Option<Arc<str>> {
-        let plain = |text: &&str| text.len() <= MAX_BAGGAGE && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        self.baggage.as_deref().filter(plain).map(Into::into)
+        self.baggage.as_deref().filter(|baggage| is_plain(baggage, MAX_BAGGAGE)).map(Into::into)
     }
+}
+
+/// Whether a text is no longer than is taken, and can stand in a header.
+fn is_plain(text: &str, most: usize) -> bool {
+    text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 /// Reads a `traceparent` (W3C Trace Context §3.2). Later versions may say more behind what is known of this one.
@@ -155,6 +159,7 @@ mod tests {
         let state = |state: &str| told(GOOD, state, "").context().unwrap().trace_state().header();
         assert_eq!(state("a=1, b=2"), "a=1,b=2");
         assert_eq!(state("no pair"), "");
+        assert_eq!(state("a=1\r\nx: y"), "");
         let long = format!("a={}", "x".repeat(200));
         assert_eq!(state(&[long.as_str(); 3].join(",").replace("a=", "b=")), "");
         assert_eq!(told(GOOD, "", "user=7").baggage().as_deref(), Some("user=7"));
