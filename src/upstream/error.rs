@@ -116,6 +116,9 @@ impl Error {
             Self::TooLarge => "too_large",
             Self::Interrupted | Self::Closed => "closed",
             Self::TooMany(_) => "too_many_connections",
+            Self::LoginNeeded => "login_needed",
+            Self::MoreScope(_) => "insufficient_scope",
+            Self::Login(_) => "login_unavailable",
         })
     }
 

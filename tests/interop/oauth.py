@@ -1,12 +1,19 @@
-"""Cases: the gateway takes the access tokens of a real issuer, and clients of several makes get them there by themselves."""
+"""Cases: the gateway takes the access tokens of a real issuer, and clients of several makes get them there by themselves.
+
+One of these is another gateway, which a person logs in.
+"""
 
 import json
+import signal
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import peers
 from cases import case, contains, equal
+from conformance_client import ask, log_in
 from gateway import Gateway, binary
 from issuer_peer import Issuer
 from journeys import LEGACY, MODERN, MODES
@@ -38,6 +45,15 @@ mcp:
   servers:
     demo: {{ command: ["{binary()}", demo-server] }}
 """
+
+
+@contextmanager
+def before_the_harbour(**settings):
+    """A gateway with a guarded one for a server, as `harbour`, where nobody has logged in."""
+    with guarded(**settings) as (_, harbour), Gateway() as gateway:
+        gateway.cli("server", "add", "harbour", "--url", f"{harbour.url}/mcp/demo", "--allow-private")
+        equal(gateway.servers(), {"harbour": "login_needed"})
+        yield gateway
 
 
 def knock(url, token, body=None):
@@ -166,3 +182,56 @@ def a_token_of_another_issuer_is_refused(_):
         equal(status, 401)
         contains(challenge, 'error="invalid_token"')
         equal(open_mcp(gateway, issuer.token(resource, "mcp.use")), (200, ""))
+
+
+# The gateway itself, as a client of another one.
+
+
+def echo(gateway, text="ahoy"):
+    """The answer of the harbour's `echo`."""
+    return ask(gateway, "harbour", "tools/call", name="echo", arguments={"text": text})
+
+
+@case("node")
+def a_gateway_is_logged_in_at_another_until_it_logs_out_and_restarts_change_nothing(_):
+    with before_the_harbour() as gateway:
+        log_in(gateway, "harbour")
+        gateway.until_ready("harbour")
+        contains(gateway.cli("tool", "list"), "harbour__echo")
+        contains(gateway.cli("tool", "call", "harbour__echo", "text=ahoy"), "ahoy")
+        equal(gateway.end(signal.SIGTERM), 0)
+        gateway.start()
+        gateway.until_ready("harbour")
+        contains(gateway.cli("tool", "call", "harbour__echo", "text=still here"), "still here")
+        gateway.cli("server", "logout", "harbour")
+        contains(echo(gateway)["error"]["message"], "not logged in")
+        equal(gateway.servers(), {"harbour": "login_needed"})
+        # Since the restart it is elsewhere, where the issuer has not agreed to send browsers to: it registers anew.
+        log_in(gateway, "harbour")
+        gateway.until_ready("harbour")
+        contains(gateway.cli("tool", "call", "harbour__echo", "text=back again"), "back again")
+
+
+@case("node")
+def a_gateways_login_at_another_outlives_its_tokens_however_many_ask_at_once(_):
+    # The issuer takes each refresh token once, and ends the login of who shows it again.
+    with before_the_harbour(**BRIEF) as gateway:
+        log_in(gateway, "harbour")
+        gateway.until_ready("harbour")
+        for _ in range(3):
+            time.sleep(PAST_ITS_END["wait"])
+            with ThreadPoolExecutor(8) as crew:
+                for number, answer in enumerate(crew.map(lambda number: echo(gateway, f"ahoy {number}"), range(8))):
+                    contains(json.dumps(answer), f"ahoy {number}")
+        equal(gateway.servers(), {"harbour": "ready"})
+
+
+@case("node")
+def a_gateways_login_for_too_little_is_told_what_it_lacks_and_the_next_one_asks_for_that(_):
+    with before_the_harbour() as gateway:
+        log_in(gateway, "harbour", "--scope", "llm.use")
+        contains(echo(gateway)["error"]["message"], "not logged in")
+        contains(gateway.cli("server", "show", "harbour"), "log in again with `portolan server login` to allow `mcp.use`")
+        log_in(gateway, "harbour")
+        gateway.until_ready("harbour")
+        contains(json.dumps(echo(gateway, "enough")), "enough")
