@@ -59,7 +59,7 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
     let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
     let name = entry.spec.name.clone();
     let there = parts.credentials.forget(&name).await?;
-    parts.upstreams.close(&name).await;
+    look_again(&parts, &name);
     Ok(json!({ "server": name, "logged_out": there }))
 }
 
@@ -84,13 +84,17 @@ pub(super) async fn finish(parts: &Arc<Parts>, returned: Returned) -> Result<Ser
         return Err(why.into());
     }
     tracing::info!(server.name = %known.server, principal.id = %known.by, "the gateway is logged in at `{}`", known.server);
-    let (parts, name) = (parts.clone(), known.server.clone());
+    look_again(parts, &known.server);
+    Ok(known.server)
+}
+
+/// Opens a server's connection anew and looks at it. What comes of it is shown with the server.
+fn look_again(parts: &Arc<Parts>, server: &ServerName) {
+    let (parts, name) = (parts.clone(), server.clone());
     tokio::spawn(async move {
         parts.upstreams.close(&name).await;
-        // What comes of it is shown with the server.
         let _ = parts.registry.refresh(name.as_str()).await;
     });
-    Ok(known.server)
 }
 
 /// A word for machines.

@@ -20,10 +20,7 @@ pub(super) async fn callback(Shared(state): Shared<State>, returned: Result<Quer
     };
     match state.control.logged_in(returned).await {
         Ok(server) => page(StatusCode::OK, "Logged in", &format!("The gateway is logged in at {server}. This page can be closed.")),
-        Err(refusal) => {
-            let again = "Begin again with `portolan server login`.";
-            page(StatusCode::BAD_REQUEST, "Not logged in", &format!("{}. {again}", refusal.message))
-        }
+        Err(refusal) => page(StatusCode::BAD_REQUEST, "Not logged in", &format!("{}.", refusal.message)),
     }
 }
 

@@ -211,6 +211,12 @@ async fn a_server_that_wants_more_is_given_more_by_the_next_login() {
     let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
     let scopes = shown["login"]["scopes"].as_array().unwrap();
     assert!(scopes.contains(&json!("files.read")) && scopes.contains(&json!("files.write")), "{shown}");
+    let registered: Vec<Value> = authority.registered().iter().map(|client| client["scope"].clone()).collect();
+    assert_eq!(
+        registered,
+        ["files.read offline_access", "files.write files.read offline_access"],
+        "a client may ask for what it was registered for"
+    );
 }
 
 #[tokio::test]
@@ -312,6 +318,7 @@ async fn only_the_owner_logs_in_and_a_logout_ends_it() {
     log_in(&gateway, &authority, json!({ "server": "files" })).await;
     gateway.wait_for_server("files", "ready").await;
     assert_eq!(gateway.control("servers_logout", json!({ "server": "files" })).await["logged_out"], true);
+    gateway.wait_for_server("files", "login_needed").await;
     assert!(call(&gateway).await.body["error"].is_object());
     assert_eq!(gateway.control("servers_logout", json!({ "server": "files" })).await["logged_out"], false);
     let shown = gateway.control("servers_show", json!({ "server": "files" })).await;

@@ -11,6 +11,8 @@ use crate::store::Store;
 
 /// What the gateway calls itself.
 const NAME: &str = "Portolan";
+/// What refresh tokens are given for (OpenID Connect Core §11).
+const OFFLINE: &str = "offline_access";
 
 /// Where browsers reach the gateway.
 #[derive(Clone, Debug)]
@@ -89,19 +91,28 @@ impl Flow {
                 }
             }
         }
-        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        let client = client(&mut manager, &metadata, oauth, known, &scopes, place).await?;
+        // It makes the login last where the authorization server knows it.
+        let lasting = |scope: &String| scope == OFFLINE;
+        let known_there = metadata.scopes_supported.iter().flatten().any(lasting);
+        if known_there && !scopes.is_empty() && !scopes.iter().any(lasting) {
+            scopes.push(OFFLINE.to_owned());
+        }
+        let asked: Vec<&str> = scopes.iter().map(String::as_str).collect();
+        let client = client(&mut manager, &metadata, oauth, known.as_ref(), &asked, place).await?;
+        let registered =
+            known.filter(|record| record.client_id == client.client_id).map_or_else(|| scopes.clone(), |record| record.registered);
         let record = Record {
             url: holder.url.clone(),
             issuer: metadata.issuer.clone(),
             client_id: client.client_id.clone(),
             client_secret: client.client_secret.clone(),
+            registered,
             redirect: place.redirect.clone(),
             granted: None,
         };
         manager.configure_client(client)?;
         manager.set_credential_store(Keeping::new(store.clone(), holder.server.clone(), by.to_owned(), record));
-        let address = Url::parse(&manager.get_authorization_url(&scopes).await?)?;
+        let address = Url::parse(&manager.get_authorization_url(&asked).await?)?;
         // A person's browser is sent there, and may know other schemes that do something else.
         if !matches!(address.scheme(), "https" | "http") {
             return Err(AuthError::OAuthError("the authorization endpoint is no web address".to_owned()));
@@ -141,7 +152,7 @@ async fn client(
     manager: &mut AuthorizationManager,
     metadata: &AuthorizationMetadata,
     oauth: &OAuth,
-    known: Option<Record>,
+    known: Option<&Record>,
     scopes: &[&str],
     place: &Place,
 ) -> Result<OAuthClientConfig, AuthError> {
@@ -155,10 +166,12 @@ async fn client(
     if let (Some(document), Some(true)) = (&place.document, by_document) {
         return Ok(called(document));
     }
-    let registered = |record: &Record| record.redirect == place.redirect && !record.client_id.starts_with("https://");
-    if let Some(record) = known.filter(registered) {
+    // A client may ask for what it was registered for, and no more (RFC 7591 §2).
+    let covers = |record: &Record| scopes.iter().all(|scope| record.registered.iter().any(|known| known == scope));
+    let usable = |record: &&Record| record.redirect == place.redirect && !record.client_id.starts_with("https://") && covers(record);
+    if let Some(record) = known.filter(usable) {
         let mut client = called(&record.client_id);
-        client.client_secret = record.client_secret;
+        client.client_secret.clone_from(&record.client_secret);
         return Ok(client);
     }
     // What kind of application we are is told to it by way of a client.

@@ -93,10 +93,14 @@ pub enum LoginError {
     #[error("this server has a header `Authorization` already; remove that to log in")]
     HasHeader,
     /// Nobody asked for this answer.
-    #[error("this login is not known here: it was finished, or is older than ten minutes, or the gateway was started again meanwhile")]
+    #[error(
+        "this login is not known here: it was finished, or is older than ten minutes, or the gateway was started again meanwhile; begin again with `portolan server login`"
+    )]
     Unknown,
     /// It comes from somebody else than was asked.
-    #[error("this answer is not from the authorization server that was asked; nothing was done with it")]
+    #[error(
+        "this answer is not from the authorization server that was asked, and nothing was done with it; the login goes on waiting for the right one"
+    )]
     Foreign,
     /// The authorization server says no.
     #[error("the authorization server refused: {0}")]

@@ -25,6 +25,9 @@ pub(super) struct Record {
     /// Who we are to it.
     pub(super) client_id: String,
     pub(super) client_secret: Option<String>,
+    /// What we may ask it for, where it registered us for that.
+    #[serde(default)]
+    pub(super) registered: Vec<String>,
     /// Where it sends browsers to.
     pub(super) redirect: String,
     /// Our tokens; none once the authorization server took them back.
