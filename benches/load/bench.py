@@ -95,6 +95,10 @@ auth:
 telemetry: { log: warn }
 """
 
+# What is decided and put on record for each request; the same without either stands beside it.
+GOVERNED = "limits: { requests_per_minute: 1000000000, tokens_per_minute: 1000000000000 }\n"
+PLAIN = "journal: { traffic: false }\n"
+
 
 def spawn(command, cpu, log=None):
     out = open(log, "ab") if log else subprocess.DEVNULL
@@ -105,8 +109,9 @@ def write(run):
     """The files that the servers under test read."""
     with open(f"{run}/nginx.conf", "w") as file:
         file.write(NGINX.format(run=run))
-    with open(f"{run}/portolan.yaml", "w") as file:
-        file.write(PORTOLAN)
+    for name, more in (("portolan", GOVERNED), ("plain", PLAIN)):
+        with open(f"{run}/{name}.yaml", "w") as file:
+            file.write(PORTOLAN + more)
     for source in ("tides", "pilots"):
         with open(f"{run}/{source}.md", "w") as file:
             file.write(f"# {source}\n" + "The harbour opens at six, and the pilot answers on channel 12.\n" * 32)
@@ -143,6 +148,10 @@ def peers(loadkit, portolan, run):
         "portolan-aggregate": {
             "mcp": 18121, "headers": key, "tool": "up__echo",
             "command": [portolan, "serve", "--listen", "127.0.0.1:18121", "--data-dir", f"{run}/data2", "--config", f"{run}/portolan.yaml"],
+        },
+        "portolan-plain": {
+            "llm": 18122, "mcp": 18122, "headers": key, "path": {"mcp": "/mcp/up"}, "works": ("chat32", "context32", "embed32", "mcp-call32"),
+            "command": [portolan, "serve", "--listen", "127.0.0.1:18122", "--data-dir", f"{run}/data3", "--config", f"{run}/plain.yaml"],
         },
     }
 
@@ -257,7 +266,7 @@ def main():
             for name, peer in peers(loadkit, portolan, run).items():
                 if options.only and name not in options.only.split(","):
                     continue
-                fits = lambda work: WORK[work][2] in peer and (name.startswith("portolan") or described(work)[5] == work)
+                fits = lambda work: WORK[work][2] in peer and work in peer.get("works", WORK) and (name.startswith("portolan") or described(work)[5] == work)
                 todo = [work for work in WORK if fits(work) and (not options.work or work in options.work.split(","))]
                 process = start(loadkit, name, peer, 0, run) if todo else None
                 try:

@@ -214,7 +214,7 @@ async fn a_server_that_wants_more_is_given_more_by_the_next_login() {
     let registered: Vec<Value> = authority.registered().iter().map(|client| client["scope"].clone()).collect();
     assert_eq!(
         registered,
-        ["files.read offline_access", "files.write files.read offline_access"],
+        ["files.read offline_access", "files.write offline_access files.read"],
         "a client may ask for what it was registered for"
     );
 }
