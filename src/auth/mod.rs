@@ -4,6 +4,8 @@
 //! the database and not in it. A key is found by its public part and compared in constant time.
 
 mod api_key;
+#[cfg(test)]
+mod cost;
 mod denied;
 mod files;
 mod issuer;
