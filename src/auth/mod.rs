@@ -221,8 +221,8 @@ impl Auth {
             revoked_ms: None,
         };
         let (this, grants) = (self.clone(), grants.clone());
-        // In a task of its own: once it is written, the key is known, whether or not the caller waits.
-        let written = tokio::spawn(async move {
+        // Once it is written, the key is known.
+        store::apart(async move {
             this.0.store.add_key(&row).await?;
             let (id, hash) = (row.id, this.0.pepper.hash(key.reveal()));
             let principal = Principal::key(&id, grants, BTreeMap::new());
@@ -230,8 +230,8 @@ impl Auth {
                 made.insert(id.clone(), (hash, principal.clone()));
             });
             Ok(key)
-        });
-        written.await.unwrap_or_else(|_| Err(store::Error::Unavailable("the gateway is stopping".to_owned())))
+        })
+        .await
     }
 
     /// All keys, newest first.
@@ -242,14 +242,14 @@ impl Auth {
     /// Revokes a key; false when there is no such valid key.
     pub async fn revoke(&self, id: &str) -> Result<bool, store::Error> {
         let (this, id) = (self.clone(), id.to_owned());
-        let written = tokio::spawn(async move {
+        store::apart(async move {
             let done = this.0.store.revoke_key(&id, now_ms()).await?;
             this.edit(|made| {
                 made.remove(&id);
             });
             Ok(done)
-        });
-        written.await.unwrap_or_else(|_| Err(store::Error::Unavailable("the gateway is stopping".to_owned())))
+        })
+        .await
     }
 
     /// Changes one key in what is known, so that two changes at the same time do not undo each other.

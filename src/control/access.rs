@@ -53,7 +53,7 @@ async fn block(parts: Arc<Parts>, principal: Principal, New { target, reason }: 
     let target: Target = target.parse().map_err(Error::Arguments)?;
     let known = known(&parts, &target);
     let (doing, blocked) = (parts.clone(), target.clone());
-    apart(async move {
+    store::apart::<_, Error>(async move {
         let new = doing.blocks.add(blocked.clone(), principal.id(), &clip(&reason, 500)).await?;
         doing.registry.hide(&doing.blocks).await;
         // Its words may have been put into conversations.
@@ -75,19 +75,13 @@ async fn block(parts: Arc<Parts>, principal: Principal, New { target, reason }: 
 async fn unblock(parts: Arc<Parts>, _: Principal, Old { target }: Old) -> Result<Value, Error> {
     let target: Target = target.parse().map_err(Error::Arguments)?;
     let lifted = target.clone();
-    let there = apart(async move {
+    let there = store::apart::<_, Error>(async move {
         let there = parts.blocks.remove(&lifted).await?;
         parts.registry.hide(&parts.blocks).await;
         Ok(there)
     })
     .await?;
     if there { Ok(json!({ "target": target.to_string(), "blocked": false })) } else { Err(Error::Missing("block of", target.to_string())) }
-}
-
-/// Does something whole, also when whoever asked for it leaves.
-async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
-    let stopping = || Error::Store(store::Error::Unavailable("the gateway is stopping".to_owned()));
-    tokio::spawn(work).await.unwrap_or_else(|_| Err(stopping()))
 }
 
 /// Whether there is something of that name now; none where nobody can say.

@@ -64,7 +64,7 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
 }
 
 /// Finishes a login with what an authorization server sent back: on record before it is done, under the name of who began it.
-pub(super) async fn finish(parts: &Arc<Parts>, returned: Returned) -> Result<ServerName, Error> {
+pub(super) async fn finish(parts: Arc<Parts>, returned: Returned) -> Result<ServerName, Error> {
     let start = Instant::now();
     let known = parts.credentials.waiting(&returned)?;
     let subject = format!("servers_login {} finished", known.server);
@@ -84,7 +84,7 @@ pub(super) async fn finish(parts: &Arc<Parts>, returned: Returned) -> Result<Ser
         return Err(why.into());
     }
     tracing::info!(server.name = %known.server, principal.id = %known.by, "the gateway is logged in at `{}`", known.server);
-    look_again(parts, &known.server);
+    look_again(&parts, &known.server);
     Ok(known.server)
 }
 

@@ -27,6 +27,7 @@ use crate::domain::{Principal, ServerName, clip, raw};
 use crate::journal::{Entry, Outcome};
 use crate::protocol::{Params, RpcError};
 use crate::schema::Strict;
+use crate::store;
 use crate::upstream::Returned;
 pub use parts::Parts;
 pub use tool::Operation;
@@ -140,7 +141,8 @@ impl Control {
 
     /// Finishes a login at an upstream server with what its authorization server sent back; the server.
     pub async fn logged_in(&self, returned: Returned) -> Result<ServerName, Refusal> {
-        logins::finish(&self.0.parts, returned).await.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
+        let finished = store::apart(logins::finish(self.0.parts.clone(), returned)).await;
+        finished.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
     }
 
     /// What the world may know of the gateway as an OAuth client, where it could read it.

@@ -10,7 +10,7 @@ use super::act::Act;
 use super::list::{Block, Blocked, List};
 use super::target::Target;
 use crate::domain::now_ms;
-use crate::store::{BlockRow, Error, Store};
+use crate::store::{BlockRow, Error, Store, apart};
 
 /// Most blocks: each is looked at with each request.
 const MOST: usize = 1_000;
@@ -40,39 +40,49 @@ impl Blocks {
     /// Blocks something, from when this returns, also over restarts; false when it was blocked already, and keeps its time and
     /// its reason.
     pub async fn add(&self, target: Target, by: &str, reason: &str) -> Result<bool, Error> {
-        let list = self.list();
-        if list.all().iter().any(|block| block.target == target) {
-            return Ok(false);
-        }
-        if list.all().len() >= MOST {
-            return Err(Error::Unavailable(format!("there are {MOST} blocks already; lift some, or block what they have in common")));
-        }
         let row = BlockRow { target: target.to_string(), by: by.to_owned(), at_ms: now_ms(), reason: reason.to_owned() };
-        let store = self.0.store.clone();
-        self.change(async move { store.add_block(&row).await }).await?;
-        Ok(true)
+        self.change(async move |store, list| {
+            if list.all().iter().any(|block| block.target == target) {
+                return Ok(false);
+            }
+            if list.all().len() >= MOST {
+                return Err(Error::Unavailable(format!("there are {MOST} blocks already; lift some, or block what they have in common")));
+            }
+            store.add_block(&row).await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Lifts a block; false when there is none.
     pub async fn remove(&self, target: &Target) -> Result<bool, Error> {
-        let there = self.list().all().iter().any(|block| block.target == *target);
-        let (store, target) = (self.0.store.clone(), target.to_string());
-        self.change(async move { store.remove_block(&target).await }).await?;
-        Ok(there)
+        let target = target.clone();
+        self.change(async move |store, list| {
+            let there = list.all().iter().any(|block| block.target == target);
+            store.remove_block(&target.to_string()).await?;
+            Ok(there)
+        })
+        .await
     }
 
-    /// Writes a change, and shows it. In a task of its own: once it is written it holds, whether or not the caller waits.
-    async fn change(&self, write: impl Future<Output = Result<(), Error>> + Send + 'static) -> Result<(), Error> {
+    /// Makes a change, and shows it where it is one. One after the other, so that each knows what was before, and what is shown is
+    /// never older than what was shown before.
+    async fn change<C, W>(&self, change: C) -> Result<bool, Error>
+    where
+        C: FnOnce(Store, Arc<List>) -> W + Send + 'static,
+        W: Future<Output = Result<bool, Error>> + Send,
+    {
         let inner = self.0.clone();
-        let changed = tokio::spawn(async move {
-            // One after the other, so that what is shown is never older than what was shown before.
+        apart(async move {
             let _alone = inner.changing.lock().await;
-            write.await?;
-            let list = read(&inner.store).await?;
-            inner.list.send_replace(Arc::new(list));
-            Ok(())
-        });
-        changed.await.unwrap_or_else(|_| Err(Error::Unavailable("the gateway is stopping".to_owned())))
+            let list = inner.list.borrow().clone();
+            let changed = change(inner.store.clone(), list).await?;
+            if changed {
+                inner.list.send_replace(Arc::new(read(&inner.store).await?));
+            }
+            Ok(changed)
+        })
+        .await
     }
 
     /// Refuses what is blocked.

@@ -1,6 +1,7 @@
 //! What must outlive the process. To add an engine: `store/<name>.rs`, one arm in [`open`], and the
 //! contract's tests run on it unchanged.
 
+mod apart;
 mod contract;
 mod journal;
 mod responses;
@@ -11,6 +12,7 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use apart::apart;
 pub use contract::{
     BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseRow, ReleaseState,
     ResponseRow, ServerRow, Spent, SpentBy, SpentWish,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import peers
 from cases import case, contains, equal
-from conformance_client import ask, log_in
+from conformance_client import ask, log_in, settled
 from gateway import Gateway, binary
 from issuer_peer import Issuer
 from journeys import LEGACY, MODERN, MODES
@@ -204,6 +204,7 @@ def a_gateway_is_logged_in_at_another_until_it_logs_out_and_restarts_change_noth
         gateway.until_ready("harbour")
         contains(gateway.cli("tool", "call", "harbour__echo", "text=still here"), "still here")
         gateway.cli("server", "logout", "harbour")
+        equal(settled(gateway, "harbour"), False)
         contains(echo(gateway)["error"]["message"], "not logged in")
         equal(gateway.servers(), {"harbour": "login_needed"})
         # Since the restart it is elsewhere, where the issuer has not agreed to send browsers to: it registers anew.
@@ -218,7 +219,7 @@ def a_gateways_login_at_another_outlives_its_tokens_however_many_ask_at_once(_):
     with before_the_harbour(**BRIEF) as gateway:
         log_in(gateway, "harbour")
         gateway.until_ready("harbour")
-        for _ in range(3):
+        for _ in range(2):
             time.sleep(PAST_ITS_END["wait"])
             with ThreadPoolExecutor(8) as crew:
                 for number, answer in enumerate(crew.map(lambda number: echo(gateway, f"ahoy {number}"), range(8))):
@@ -230,7 +231,7 @@ def a_gateways_login_at_another_outlives_its_tokens_however_many_ask_at_once(_):
 def a_gateways_login_for_too_little_is_told_what_it_lacks_and_the_next_one_asks_for_that(_):
     with before_the_harbour() as gateway:
         log_in(gateway, "harbour", "--scope", "llm.use")
-        contains(echo(gateway)["error"]["message"], "not logged in")
+        equal(settled(gateway, "harbour"), False)
         contains(gateway.cli("server", "show", "harbour"), "log in again with `portolan server login` to allow `mcp.use`")
         log_in(gateway, "harbour")
         gateway.until_ready("harbour")

@@ -172,15 +172,8 @@ impl Credentials {
         Ok(Known { server: waiting.holder.server.clone(), by: waiting.by.clone() })
     }
 
-    /// Finishes a login. When this returns, its tokens are kept and used.
+    /// Finishes a login. When this returns, its tokens are kept and used. It must not be left half-way: a code is good once.
     pub async fn finish(&self, returned: Returned) -> Result<(), LoginError> {
-        let this = self.clone();
-        // In a task of its own: a code is good once, so what it got is kept, whether or not the browser waits.
-        let finishing = tokio::spawn(async move { this.conclude(returned).await });
-        finishing.await.unwrap_or_else(|_| Err(LoginError::Failed("the gateway is stopping".to_owned())))
-    }
-
-    async fn conclude(&self, returned: Returned) -> Result<(), LoginError> {
         let waiting = self.0.waiting.get(&returned.state).ok_or(LoginError::Unknown)?;
         let issuer = returned.iss.as_deref();
         let stopped = match (&returned.code, &returned.error) {
