@@ -30,18 +30,33 @@ pub struct Session {
     pub lasts: Duration,
 }
 
+/// Whose key a link or a session is of: a name, and the hash of the very key.
+#[derive(Clone)]
+pub(super) struct Holder {
+    pub(super) name: String,
+    pub(super) key: [u8; 32],
+}
+
+/// A link as it is held.
+#[derive(Clone)]
+struct Invited {
+    holder: Holder,
+    /// What is taken out of a cache may be older than the cache's own time.
+    ends: Instant,
+}
+
 /// A session as it is held.
 #[derive(Clone)]
 struct Held {
-    holder: String,
+    holder: Holder,
     token: [u8; 32],
     ends: Instant,
 }
 
 /// Links and sessions.
 pub(super) struct Logins {
-    /// The holder's name by the link's hash.
-    links: Cache<[u8; 32], String>,
+    /// By the link's hash.
+    links: Cache<[u8; 32], Invited>,
     /// By the cookie's hash.
     sessions: Cache<[u8; 32], Held>,
 }
@@ -55,16 +70,20 @@ impl Default for Logins {
 }
 
 impl Logins {
-    /// A link for the holder of this name.
-    pub(super) fn invite(&self, pepper: &Pepper, holder: &str) -> String {
+    /// A link for the holder of a key.
+    pub(super) fn invite(&self, pepper: &Pepper, holder: Holder) -> String {
+        self.invite_until(pepper, holder, Instant::now() + LINK)
+    }
+
+    fn invite_until(&self, pepper: &Pepper, holder: Holder, ends: Instant) -> String {
         let link = random(LENGTH);
-        self.links.insert(pepper.hash(&link), holder.to_owned());
+        self.links.insert(pepper.hash(&link), Invited { holder, ends });
         link
     }
 
     /// Who was invited by this link, and their session; none when it is unknown, too old, or was used.
-    pub(super) fn enter(&self, pepper: &Pepper, link: &str) -> Option<(String, Session)> {
-        let holder = self.links.remove(&pepper.hash(link))?;
+    pub(super) fn enter(&self, pepper: &Pepper, link: &str) -> Option<(Holder, Session)> {
+        let Invited { holder, .. } = self.links.remove(&pepper.hash(link)).filter(|invited| Instant::now() < invited.ends)?;
         let session = Session { cookie: random(LENGTH), token: random(LENGTH), lasts: SESSION };
         let held = Held { holder: holder.clone(), token: pepper.hash(&session.token), ends: Instant::now() + SESSION };
         self.sessions.insert(pepper.hash(&session.cookie), held);
@@ -72,7 +91,7 @@ impl Logins {
     }
 
     /// Whose session this is, and how long it still holds.
-    pub(super) fn holder(&self, pepper: &Pepper, cookie: &str, token: &str) -> Option<(String, Duration)> {
+    pub(super) fn holder(&self, pepper: &Pepper, cookie: &str, token: &str) -> Option<(Holder, Duration)> {
         let held = self.sessions.get(&pepper.hash(cookie))?;
         let left = held.ends.checked_duration_since(Instant::now())?;
         same(&held.token, &pepper.hash(token)).then_some((held.holder, left))
@@ -81,5 +100,21 @@ impl Logins {
     /// Ends a session.
     pub(super) fn leave(&self, pepper: &Pepper, cookie: &str) {
         self.sessions.invalidate(&pepper.hash(cookie));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_too_old_opens_nothing_also_where_nobody_tidied_up() {
+        let (logins, pepper) = (Logins::default(), Pepper::generate());
+        let holder = || Holder { name: "owner".to_owned(), key: [0; 32] };
+        let old = logins.invite_until(&pepper, holder(), Instant::now());
+        assert!(logins.enter(&pepper, &old).is_none());
+        let link = logins.invite(&pepper, holder());
+        assert!(logins.enter(&pepper, &link).is_some());
+        assert!(logins.enter(&pepper, &link).is_none(), "it works once");
     }
 }

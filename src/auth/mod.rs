@@ -27,7 +27,7 @@ pub use logins::Session;
 
 use issuer::Issuer;
 use issuers::Issuers;
-use logins::Logins;
+use logins::{Holder, Logins};
 
 use crate::config;
 use crate::domain::{Grants, Principal, now_ms, raw};
@@ -173,29 +173,27 @@ impl Auth {
 
     /// The holder of the key of this id, declared or made. It is not a credential: it lets nobody in who has not shown one.
     pub fn by_id(&self, id: &str) -> Option<Principal> {
-        let known = self.0.known.load();
-        let name = format!("key:{id}");
-        let declared = known.declared.values().find(|principal| principal.id() == name);
-        declared.or_else(|| known.made.get(id).map(|(_, principal)| principal)).cloned()
+        self.named(&format!("key:{id}")).map(|(_, principal)| principal)
     }
 
     /// A link by which a browser logs in once, as this caller, and how long it waits; none for who has no key of ours, as nobody
     /// could say when their session must end.
     pub fn invite(&self, principal: &Principal) -> Option<(String, Duration)> {
-        self.named(principal.id())?;
-        Some((self.0.logins.invite(&self.0.pepper, principal.id()), logins::LINK))
+        let (key, _) = self.named(principal.id())?;
+        let holder = Holder { name: principal.id().to_owned(), key };
+        Some((self.0.logins.invite(&self.0.pepper, holder), logins::LINK))
     }
 
     /// Logs a browser in; none when the link is unknown, too old, or was used.
     pub fn enter(&self, link: &str) -> Option<(Principal, Session)> {
         let (holder, session) = self.0.logins.enter(&self.0.pepper, link)?;
-        Some((self.named(&holder)?, session))
+        Some((self.still(&holder)?, session))
     }
 
     /// Who is logged in, by both halves of a session, and how long it still holds; none when it ended, or the key did that it is of.
     pub fn visitor(&self, cookie: &str, token: &str) -> Option<(Principal, Duration)> {
         let (holder, left) = self.0.logins.holder(&self.0.pepper, cookie, token)?;
-        Some((self.named(&holder)?, left))
+        Some((self.still(&holder)?, left))
     }
 
     /// Logs a browser out.
@@ -203,10 +201,21 @@ impl Auth {
         self.0.logins.leave(&self.0.pepper, cookie);
     }
 
-    /// The holder of a key of ours, by the name they have in the journal.
-    fn named(&self, id: &str) -> Option<Principal> {
+    /// The holder of a key, as long as it is that very key.
+    fn still(&self, holder: &Holder) -> Option<Principal> {
+        self.named(&holder.name).filter(|(key, _)| api_key::same(key, &holder.key)).map(|(_, principal)| principal)
+    }
+
+    /// A key of ours by the name that its holder has in the journal: its hash, and the holder.
+    fn named(&self, name: &str) -> Option<([u8; 32], Principal)> {
         let owner = Principal::owner();
-        if id == owner.id() { Some(owner) } else { self.by_id(id.strip_prefix("key:")?) }
+        if name == owner.id() {
+            return Some((self.0.owner, owner));
+        }
+        let known = self.0.known.load();
+        let declared =
+            known.declared.iter().find(|(_, principal)| principal.id() == name).map(|(key, principal)| (*key, principal.clone()));
+        declared.or_else(|| known.made.get(name.strip_prefix("key:")?).cloned())
     }
 
     /// Makes a key; the secret is in the result and nowhere else.

@@ -58,7 +58,7 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
     let catalog = parts.registry.catalog();
     let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
     let name = entry.spec.name.clone();
-    let there = parts.credentials.forget(&name).await?;
+    let there = parts.credentials.forget(&entry.spec).await?;
     look_again(&parts, &name);
     Ok(json!({ "server": name, "logged_out": there }))
 }

@@ -41,10 +41,12 @@ pub(super) fn is_of_page(headers: &HeaderMap) -> bool {
 /// `GET /`: the page for a browser, a few lines for anybody else.
 pub(super) async fn page(headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match Files::get("index.html").filter(|_| accepts.contains("text/html")) {
+    let mut response = match Files::get("index.html").filter(|_| accepts.contains("text/html")) {
         Some(page) => answer("index.html", page, &headers),
         None => health::home(&headers).into_response(),
-    }
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// `GET /console/{path}`: a file of the page.
@@ -102,6 +104,9 @@ pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Res
     let used = || unauthorized("link_over", "this link was used, or is older than two minutes; run `portolan open` for a new one");
     let (principal, session) = state.auth.enter(&link).ok_or_else(used)?;
     let cookie = Cookie::of(&headers);
+    if let Some(before) = cookie.held(&headers) {
+        state.auth.leave(before);
+    }
     let said = described(&principal, session.lasts.as_millis(), Some(&session.token));
     let (name, more) = (cookie.name(), if cookie.secure { "; Secure" } else { "" });
     let set = format!("{name}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{more}", session.cookie, session.lasts.as_secs());

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::upstream::Returned;
 
 /// Nothing but text, and nowhere but here.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /oauth/callback`: what an authorization server sends back. It counts only with what we gave it to bring back, once.
 pub(super) async fn callback(Shared(state): Shared<State>, returned: Result<Query<Returned>, QueryRejection>) -> Response {
@@ -20,7 +20,7 @@ pub(super) async fn callback(Shared(state): Shared<State>, returned: Result<Quer
     };
     match state.control.logged_in(returned).await {
         Ok(server) => page(StatusCode::OK, "Logged in", &format!("The gateway is logged in at {server}. This page can be closed.")),
-        Err(refusal) => page(StatusCode::BAD_REQUEST, "Not logged in", &format!("{}.", refusal.message)),
+        Err(refusal) => page(StatusCode::BAD_REQUEST, "Not logged in", &format!("What is wrong: {}.", refusal.message)),
     }
 }
 
@@ -34,7 +34,7 @@ fn page(status: StatusCode, title: &str, text: &str) -> Response {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title} · Portolan</title>\n<link rel=\"stylesheet\" href=\"/console/style.css\">\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</html>\n"
+         <title>{title} · Portolan</title>\n<link rel=\"stylesheet\" href=\"/console/style.css\">\n<div id=\"app\">\n<main class=\"login\">\n<img src=\"/console/icon.svg\" alt=\"\" width=\"44\" height=\"44\">\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</div>\n</html>\n"
     );
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

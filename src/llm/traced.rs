@@ -10,9 +10,13 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use super::provider::{Body, Events, Reply};
-use crate::domain::Usage;
+use crate::domain::{Usage, clip};
 use crate::net::Event;
 use crate::trace::{Span, attribute};
+
+/// Most reasons for an answer's end that are noted, and the longest, in bytes: a provider may give one with each piece.
+const MOST_REASONS: usize = 8;
+const MAX_REASON: usize = 64;
 
 impl Reply {
     /// The same answer; with its end ends the span.
@@ -109,7 +113,9 @@ impl Noted {
         self.model = self.model.take().or(said.model);
         self.usage = said.usage.map(|now| now.after(self.usage)).or(self.usage);
         let choices = said.choices.unwrap_or_default().into_iter().filter_map(|choice| choice.finish_reason);
-        self.reasons.extend(choices.chain(said.stop_reason).chain(said.delta.and_then(|delta| delta.stop_reason)));
+        let reasons = choices.chain(said.stop_reason).chain(said.delta.and_then(|delta| delta.stop_reason));
+        let room = MOST_REASONS.saturating_sub(self.reasons.len());
+        self.reasons.extend(reasons.filter(|reason| !reason.is_empty()).take(room).map(|reason| clip(&reason, MAX_REASON)));
     }
 
     fn put(&mut self, span: &mut Span) {

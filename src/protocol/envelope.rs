@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::error::RpcError;
 use super::params::Params;
-use crate::domain::{RawObject, clip, is_deep};
+use crate::domain::{RawObject, clip, is_deep, walk};
 
 /// A request id as it was written: a string or an integer.
 #[derive(Clone, Debug)]
@@ -123,7 +123,15 @@ impl Incoming {
 
 /// Whether a result of `tools/call` says that the tool failed.
 pub fn is_tool_error(result: &RawValue) -> bool {
-    memmem::find(result.get().as_bytes(), b"\"isError\":true").is_some()
+    let text = result.get();
+    // Most say nothing of it, and are not read.
+    if memmem::find(text.as_bytes(), b"\"isError\"").is_none() {
+        return false;
+    }
+    match walk::members(text) {
+        Some(members) => walk::find(&members, "isError") == Some("true"),
+        None => RawObject::parse(text).is_ok_and(|result| result.get("isError").is_some_and(|value| value.get() == "true")),
+    }
 }
 
 /// A message that is none, with its id as far as that could be read.

@@ -147,6 +147,7 @@ impl Registry {
         }
         if looked.is_err() {
             self.detach(&name).await;
+            self.0.upstreams.remove(&name).await;
             self.0.store.remove_server(name.as_str()).await?;
         }
         looked
@@ -157,6 +158,7 @@ impl Registry {
         let name = self.at_run_time(name)?;
         // First nobody looks at it any more, then it is forgotten: a late look must not write it back.
         self.detach(&name).await;
+        self.0.upstreams.remove(&name).await;
         self.0.store.remove_server(name.as_str()).await?;
         Ok(())
     }

@@ -273,7 +273,10 @@ impl Collector {
     /// Posts an encoded request; how many of its spans were rejected.
     async fn post(&self, body: Bytes) -> Result<u64, Failure> {
         let sent = self.destination.send(Method::POST, &self.headers, body).await;
-        let reply = sent.map_err(|error| Failure { again: true, after: None, why: error.to_string() })?;
+        let reply = sent.map_err(|error| {
+            let again = !matches!(error, net::Error::Redirect | net::Error::NotAllowed(_));
+            Failure { again, after: None, why: error.to_string() }
+        })?;
         let status = reply.status;
         if !status.is_success() {
             // OTLP specification, §OTLP/HTTP response: these and no others may be sent again.

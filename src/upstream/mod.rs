@@ -245,6 +245,14 @@ impl Upstreams {
         close_all(gone.into_iter().flatten().map(|(_, slot)| slot)).await;
     }
 
+    /// Closes what is open to a server that is there no more, and forgets the gateway's login there.
+    pub async fn remove(&self, server: &ServerName) {
+        if let Some(credentials) = &self.0.means.credentials {
+            credentials.removed(server);
+        }
+        self.close(server).await;
+    }
+
     /// Closes everything; children have ended when this returns.
     pub async fn close_all(&self) {
         let all = std::mem::take(&mut *self.0.slots.lock().unwrap_or_else(PoisonError::into_inner));

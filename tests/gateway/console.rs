@@ -3,7 +3,7 @@
 use reqwest::header::{ACCEPT, COOKIE, HOST, ORIGIN};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestGateway, http};
+use crate::support::{Answer, TestGateway, http, until};
 
 /// Both halves of a browser's session.
 struct Browser {
@@ -81,6 +81,22 @@ async fn a_session_may_do_what_its_key_may_and_ends_with_it() {
     gateway.control("access_unblock", json!({ "target": format!("key:{id}") })).await;
     assert_eq!(call(&gateway, &browser, "keys_list", json!({})).await.status, 200);
     gateway.control("keys_revoke", json!({ "id": id })).await;
+    assert_eq!(call(&gateway, &browser, "keys_list", json!({})).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_that_is_changed_in_the_file_ends_the_sessions_of_the_old_one() {
+    let config = |key: &str| format!("auth: {{ keys: {{ ops: {{ key: \"{key}\", grants: [admin] }} }} }}\n");
+    let gateway = TestGateway::with_config(&config("0123456789abcdef-old")).await;
+    let made = gateway.control_as("0123456789abcdef-old", "console_open", json!({})).await;
+    let browser = log_in(&gateway, made.result()["structuredContent"]["link"].as_str().unwrap()).await;
+    assert_eq!(call(&gateway, &browser, "keys_list", json!({})).await.status, 200);
+    gateway.write_config(&config("0123456789abcdef-new"));
+    until("the new key counts", async || {
+        let known = gateway.control_as("0123456789abcdef-new", "keys_list", json!({})).await;
+        Some(()).filter(|()| known.status == 200)
+    })
+    .await;
     assert_eq!(call(&gateway, &browser, "keys_list", json!({})).await.status, 401);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::authority::Authority;
-use crate::support::{Answer, McpUpstream, Modern, Speaks, TestGateway, http, tool, until};
+use crate::support::{Answer, McpUpstream, Modern, Page, Speaks, TestGateway, WebServer, http, tool, until};
 
 async fn guarded() -> (McpUpstream, Authority) {
     let server = McpUpstream::start(Speaks::Stateless, [tool("read", "Reads.", json!({ "type": "object" }))]).await;
@@ -172,7 +172,8 @@ async fn a_token_that_was_taken_back_is_renewed_and_one_that_cannot_be_needs_a_l
     assert!(authority.asked("refresh_token").len() <= 2, "the authorization server is not asked again and again");
     let ended = async || {
         call(&gateway).await;
-        Some(gateway.control("servers_show", json!({ "server": "files" })).await).filter(|shown| shown["login"]["state"] == "ended")
+        let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
+        Some(()).filter(|()| shown["login"]["state"] == "ended" && shown["state"] == "login_needed")
     };
     until("the login has ended", ended).await;
     log_in(&gateway, &authority, json!({ "server": "files" })).await;
@@ -251,6 +252,90 @@ async fn a_browser_is_sent_to_web_addresses_alone() {
         let refused = gateway.try_control("servers_login", json!({ "server": "files" })).await.unwrap_err();
         assert_eq!(refused["code"], "login_failed", "{endpoint}: {refused}");
     }
+}
+
+/// Another server's page that says it speaks for an authorization server, and takes secrets.
+async fn impostor(of: &Authority) -> WebServer {
+    let web = WebServer::start().await;
+    let metadata = json!({ "issuer": of.issuer(), "authorization_endpoint": format!("{}/authorize", of.issuer()),
+        "token_endpoint": web.url("/token"), "registration_endpoint": web.url("/register"), "response_types_supported": ["code"],
+        "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": true });
+    web.set("*", Page::json(&metadata));
+    web
+}
+
+#[tokio::test]
+async fn nobody_may_say_of_another_authorization_server_where_secrets_are_sent() {
+    for path in ["/.well-known/x", "/a/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server", ""] {
+        let (_server, authority) = guarded().await;
+        let gateway = start(&authority).await;
+        let impostor = impostor(&authority).await;
+        // At a first login there is nobody to log in at, or it is the true one.
+        authority.server_names(Some(&impostor.url(path)));
+        let begun = gateway.try_control("servers_login", json!({ "server": "files" })).await;
+        assert!(begun.is_err(), "{path}: {begun:?}");
+        authority.server_names(None);
+        log_in(&gateway, &authority, json!({ "server": "files" })).await;
+        gateway.wait_for_server("files", "ready").await;
+        // And a renewal never goes to another than who gave the token.
+        authority.server_names(Some(&impostor.url(path)));
+        authority.revoke_access();
+        assert!(call(&gateway).await.body["error"].is_object(), "{path}");
+        let sent = impostor.visits();
+        assert!(sent.iter().all(|visit| visit.method == "GET"), "{path}: {sent:?}");
+        let told = gateway.log() + &call(&gateway).await.text;
+        assert!(!told.contains("CANARY"), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_lasts_longer_than_time_itself_is_a_token() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    authority.tokens_last(u64::MAX);
+    let (status, page) = log_in(&gateway, &authority, json!({ "server": "files" })).await;
+    assert_eq!(status, 200, "{page}");
+    gateway.wait_for_server("files", "ready").await;
+    assert!(call(&gateway).await.body["result"].is_object());
+}
+
+#[tokio::test]
+async fn a_login_ends_with_its_server_and_another_of_its_name_begins_without_one() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    let waiting = gateway.control("servers_login", json!({ "server": "files" })).await;
+    log_in(&gateway, &authority, json!({ "server": "files" })).await;
+    gateway.wait_for_server("files", "ready").await;
+    gateway.control("servers_remove", json!({ "server": "files" })).await;
+    let added = gateway.add_url("files", &authority.url()).await;
+    assert_eq!(added["state"], "login_needed", "{added}");
+    // What was begun for the one that is gone is not for this one.
+    let back = authority.agree(waiting["authorize"].as_str().unwrap()).await;
+    assert_eq!(come_back(&back).await.0, 400);
+    let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
+    assert_eq!(shown["login"], Value::Null, "{shown}");
+}
+
+#[tokio::test]
+async fn a_logout_ends_logins_that_wait_and_a_later_one_is_used_at_once() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    let waiting = gateway.control("servers_login", json!({ "server": "files" })).await;
+    gateway.control("servers_logout", json!({ "server": "files" })).await;
+    let back = authority.agree(waiting["authorize"].as_str().unwrap()).await;
+    assert_eq!(come_back(&back).await.0, 400);
+    log_in(&gateway, &authority, json!({ "server": "files" })).await;
+    gateway.wait_for_server("files", "ready").await;
+    assert!(call(&gateway).await.body["result"].is_object());
+}
+
+#[tokio::test]
+async fn keys_in_a_servers_address_are_not_told_to_its_authorization_server() {
+    let (_server, authority) = guarded().await;
+    let gateway = TestGateway::start().await;
+    gateway.add_url("files", &format!("{}?api_key=QUERY-SECRET", authority.url())).await;
+    let begun = gateway.control("servers_login", json!({ "server": "files" })).await;
+    assert!(!begun.to_string().contains("QUERY-SECRET"), "{begun}");
 }
 
 #[tokio::test]

@@ -69,10 +69,13 @@ impl Flow {
     ) -> Result<Self, AuthError> {
         let mut manager = holder.unconfigured().await?;
         let found = manager.resolve_metadata_from_challenge(holder.challenge().as_deref()).await?;
+        if !found.source.is_discovered() {
+            return Err(AuthError::NoAuthorizationSupport);
+        }
         let metadata = found.metadata;
         let proves = |methods: &Vec<String>| methods.iter().any(|method| method == "S256");
-        // Without it a stolen code is as good as a login; a server that says nothing of it cannot be trusted to check it.
-        if found.source.is_discovered() && !metadata.code_challenge_methods_supported.as_ref().is_some_and(proves) {
+        // Without it a stolen code is as good as a login; who says nothing of it cannot be trusted to check it.
+        if !metadata.code_challenge_methods_supported.as_ref().is_some_and(proves) {
             return Err(AuthError::PkceUnsupported);
         }
         manager.set_metadata(metadata.clone());
@@ -104,6 +107,7 @@ impl Flow {
         let record = Record {
             url: holder.url.clone(),
             issuer: metadata.issuer.clone(),
+            token_endpoint: metadata.token_endpoint.clone(),
             client_id: client.client_id.clone(),
             client_secret: client.client_secret.clone(),
             registered,

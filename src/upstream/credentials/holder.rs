@@ -133,8 +133,10 @@ impl Holder {
         let mut manager = self.manager(&record, row.by).await?;
         // What was issued by one authorization server is never shown to another.
         let resolved = manager.resolve_metadata_from_challenge(self.challenge().as_deref()).await.map_err(|error| unwell(&error))?;
-        if resolved.metadata.issuer != record.issuer {
-            return Err(self.gone());
+        if resolved.metadata.issuer != record.issuer || resolved.metadata.token_endpoint != record.token_endpoint {
+            return Err(Error::Login(
+                "the server names another authorization server now; log in there, or wait until it names the old one".to_owned(),
+            ));
         }
         manager.set_metadata(resolved.metadata);
         let mut client = OAuthClientConfig::new(record.client_id, record.redirect);
@@ -159,7 +161,18 @@ impl Holder {
     /// An OAuth client that knows nothing but the server's address.
     pub(super) async fn unconfigured(&self) -> Result<AuthorizationManager, AuthError> {
         let wire = Wire { net: self.net.clone(), reach: self.reach };
-        AuthorizationManager::new_with_oauth_http_client(self.url.as_str(), Arc::new(wire)).await
+        // A query may hold keys, and is no part of what a resource is called (RFC 8707 §2).
+        let mut address = self.address.clone();
+        address.set_query(None);
+        let _ = (address.set_username(""), address.set_password(None));
+        AuthorizationManager::new_with_oauth_http_client(address, Arc::new(wire)).await
+    }
+
+    /// Keeps renewals away while something else is done with the login; what was kept of the last one is forgotten.
+    pub(super) async fn alone(&self) -> impl Drop {
+        let mut renewing = self.renewing.lock().await;
+        *renewing = None;
+        renewing
     }
 
     /// Takes up what the store holds.

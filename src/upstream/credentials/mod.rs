@@ -175,6 +175,11 @@ impl Credentials {
     /// Finishes a login. When this returns, its tokens are kept and used. It must not be left half-way: a code is good once.
     pub async fn finish(&self, returned: Returned) -> Result<(), LoginError> {
         let waiting = self.0.waiting.get(&returned.state).ok_or(LoginError::Unknown)?;
+        let _alone = waiting.holder.alone().await;
+        // Another answer may have come first, or the server may be another one now.
+        if !self.0.waiting.contains_key(&returned.state) || !self.is_current(&waiting.holder) {
+            return Err(LoginError::Unknown);
+        }
         let issuer = returned.iss.as_deref();
         let stopped = match (&returned.code, &returned.error) {
             (Some(code), None) => waiting.flow.finish(code, issuer).await.err(),
@@ -195,13 +200,31 @@ impl Credentials {
     }
 
     /// Forgets the login at a server; false when there is none.
-    pub async fn forget(&self, server: &ServerName) -> Result<bool, LoginError> {
-        let there = self.0.store.remove_login(server.as_str()).await?;
-        let holder = self.0.holders.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
-        if let Some(holder) = holder {
-            holder.reread().await.map_err(|error| LoginError::Failed(error.to_string()))?;
-        }
+    pub async fn forget(&self, spec: &ServerSpec) -> Result<bool, LoginError> {
+        let Some(holder) = self.holder(spec) else { return Ok(false) };
+        let _alone = holder.alone().await;
+        self.wait_no_more(&spec.name);
+        let there = self.0.store.remove_login(spec.name.as_str()).await?;
+        holder.note(None);
+        holder.reread().await.map_err(|error| LoginError::Failed(error.to_string()))?;
         Ok(there)
+    }
+
+    /// A server is there no more: nothing that was got for it is used again, also not for another one of its name.
+    pub(super) fn removed(&self, server: &ServerName) {
+        self.wait_no_more(server);
+        self.0.holders.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
+    }
+
+    fn wait_no_more(&self, server: &ServerName) {
+        for (state, _) in self.0.waiting.iter().filter(|(_, waiting)| waiting.holder.server == *server) {
+            self.0.waiting.invalidate(&*state);
+        }
+    }
+
+    fn is_current(&self, holder: &Arc<Holder>) -> bool {
+        let holders = self.0.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.get(&holder.server).is_some_and(|current| Arc::ptr_eq(current, holder))
     }
 
     /// How the login at a server stands, for administrators: never a token.
@@ -211,7 +234,7 @@ impl Credentials {
         let Some((record, row)) = Keeping::read(&self.0.store, &spec.name, &holder.url).await? else {
             return Ok(failed.map_or(Value::Null, |why| json!({ "state": "failed", "error": why })));
         };
-        let state = if record.token().is_some() { "valid" } else { "ended" };
+        let state = if record.is_good() { "valid" } else { "ended" };
         Ok(json!({
             "state": state, "issuer": record.issuer, "client_id": record.client_id, "scopes": record.scopes(), "by": row.by,
             "at_ms": row.at_ms, "error": failed,

@@ -14,6 +14,8 @@ use crate::store::{LoginRow, Store};
 
 /// A token that ends within this is renewed before it is used.
 const MARGIN: Duration = Duration::from_secs(30);
+/// The longest that a token is believed to hold.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// What is kept of a login.
 #[derive(Clone, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub(super) struct Record {
     pub(super) url: String,
     /// The authorization server.
     pub(super) issuer: Option<String>,
+    /// Where it gives tokens. Another place never sees what it gave.
+    pub(super) token_endpoint: String,
     /// Who we are to it.
     pub(super) client_id: String,
     pub(super) client_secret: Option<String>,
@@ -58,9 +62,20 @@ impl Record {
         let stale_at = answer.expires_in().map(|lasts| {
             let received = UNIX_EPOCH + Duration::from_secs(granted.token_received_at.unwrap_or_default());
             let age = SystemTime::now().duration_since(received).unwrap_or_default();
-            Instant::now() + lasts.saturating_sub(MARGIN.min(lasts / 2)).saturating_sub(age)
+            // Whatever it says, it is looked at again some day.
+            Instant::now() + lasts.min(LONGEST).saturating_sub(MARGIN.min(lasts / 2)).saturating_sub(age)
         });
         Some(Token { header, stale_at })
+    }
+
+    /// Whether calls can be made with it: its token holds, or can be renewed.
+    pub(super) fn is_good(&self) -> bool {
+        let renewable = self
+            .granted
+            .as_ref()
+            .and_then(|granted| granted.token_response.as_ref())
+            .is_some_and(|answer| answer.refresh_token().is_some());
+        self.token().is_some_and(|token| renewable || token.is_fresh())
     }
 
     /// What the tokens are good for.

@@ -12,10 +12,10 @@ pub(super) fn words(error: &AuthError) -> String {
             "its authorization server does not say that it proves who a code is for (PKCE with S256), so logging in there is not safe"
                 .to_owned()
         }
-        AuthError::NoAuthorizationSupport => "the server says nothing of how to log in".to_owned(),
+        AuthError::NoAuthorizationSupport => "neither the server nor an authorization server says how to log in".to_owned(),
         AuthError::DiscoveryRequestFailed { url, .. } => format!("the authorization server could not be asked at {}", shown(url)),
-        AuthError::ProtectedResourceMetadataInvalid { url, reason } => {
-            format!("what the server says of its logins at {} cannot be used: {reason}", shown(url))
+        AuthError::ProtectedResourceMetadataInvalid { url, .. } => {
+            format!("what the server says of its logins at {} cannot be used, or is of another address than the server's", shown(url))
         }
         AuthError::AuthorizationServersUnavailable { authorization_servers, .. } => {
             let named: Vec<String> = authorization_servers.iter().take(4).map(|name| printable(&clip(name, 200))).collect();

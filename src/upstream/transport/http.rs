@@ -352,6 +352,10 @@ impl Wire for Http {
         if outcome.is_ok() {
             cancel.id = None;
         }
+        // Nothing can be done with it until somebody logs in; whoever looks at the server is to see that.
+        if matches!(outcome, Ok(Err(Error::LoginNeeded))) {
+            self.shared.lost.store(true, Ordering::Relaxed);
+        }
         outcome.unwrap_or(Err(Error::Timeout(timeout)))
     }
 

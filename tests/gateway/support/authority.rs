@@ -36,6 +36,8 @@ struct Known {
     metadata: Value,
     /// What is in place of our issuer in answers; null leaves it out.
     says: Option<Value>,
+    /// Where the server says that people log in.
+    named: Option<String>,
     /// Scopes that a call of a tool needs.
     needed: Vec<String>,
     /// How long access tokens hold, in seconds.
@@ -87,6 +89,16 @@ impl Authority {
     /// Another issuer in answers; null leaves it out.
     pub fn says_it_is(&self, issuer: Value) {
         self.with(|known| known.says = Some(issuer));
+    }
+
+    /// The server names this authorization server from now on; none is this one.
+    pub fn server_names(&self, authority: Option<&str>) {
+        self.with(|known| known.named = authority.map(str::to_owned));
+    }
+
+    /// Its own name.
+    pub fn issuer(&self) -> String {
+        self.0.base.clone()
     }
 
     /// A call of a tool needs these scopes.
@@ -155,7 +167,8 @@ impl Authority {
 }
 
 async fn resource(State(this): State<Authority>) -> impl IntoResponse {
-    axum::Json(json!({ "resource": this.url(), "authorization_servers": [this.0.base], "scopes_supported": ["files.read"] }))
+    let named = this.with(|known| known.named.clone()).unwrap_or_else(|| this.0.base.clone());
+    axum::Json(json!({ "resource": this.url(), "authorization_servers": [named], "scopes_supported": ["files.read"] }))
 }
 
 async fn metadata(State(this): State<Authority>) -> impl IntoResponse {
