@@ -16,16 +16,21 @@ pub fn clip(text: &str, max: usize) -> String {
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let hidden = matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
-        if (c.is_control() && c != '\n') || hidden {
+        if is_hidden(c) && c != '\n' {
             let _ = write!(out, "\\u{{{:x}}}", c as u32);
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Whether a character is seen by what it does and not by what it is: control, bidirectional, zero-width and tag characters.
+pub fn is_hidden(c: char) -> bool {
+    let deceives = matches!(c,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || deceives
 }
 
 /// Up to three names that are most like a wanted one, the nearest first.

@@ -1,6 +1,7 @@
 //! Logs, metrics and traces. Logs go to standard error: text for people on a terminal, JSON otherwise.
 
 mod export;
+mod lines;
 
 use std::io::IsTerminal as _;
 
@@ -10,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use export::{Traces, probe};
+
+use lines::Lines;
 
 use crate::config::{Format, Telemetry};
 
@@ -21,17 +24,16 @@ pub fn log(config: &Telemetry) {
     let filter = config.filter().unwrap_or_else(|_| EnvFilter::new("info"));
     // At `debug` it writes codes down that a login can be finished with.
     let filter = "rmcp::transport::auth=info".parse().into_iter().fold(filter, EnvFilter::add_directive);
-    let json = match config.format {
-        Some(format) => format == Format::Json,
-        None => !std::io::stderr().is_terminal(),
-    };
+    let at_terminal = std::io::stderr().is_terminal();
+    let format = config.format.unwrap_or(if at_terminal { Format::Text } else { Format::Json });
     let registry = tracing_subscriber::registry().with(filter);
-    let started = if json {
-        registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr))
-            .try_init()
-    } else {
-        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr)).try_init()
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines(format));
+    let started = match format {
+        Format::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
+        Format::Text => {
+            let coloured = at_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            registry.with(lines.with_target(false).with_ansi(coloured)).try_init()
+        }
     };
     let _ = started;
 }
