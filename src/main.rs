@@ -80,6 +80,10 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
+    // Programs of servers run as the same user. Without this they could read the environment of whoever starts them, keys and all:
+    // of the gateway, of `check`, and of the supervisors of each other.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == SUPERVISE) {
         return supervise(words);
@@ -112,9 +116,6 @@ async fn run(arguments: Arguments) -> ExitCode {
 }
 
 async fn start(connection: Connection, serve: Serve) -> anyhow::Result<()> {
-    // Children run as the same user; without this they could read our environment, keys and all.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let config = portolan::find_config(serve.config)?;
     portolan::run(Options { config, listen: serve.listen, data_dir: connection.data_dir }).await
 }
