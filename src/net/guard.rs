@@ -1,8 +1,10 @@
 //! Which addresses may be dialled (server-side request forgery, DNS rebinding).
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fmt, io};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -90,7 +92,7 @@ fn embedded(ip: IpAddr) -> IpAddr {
     };
     match (a, b) {
         (0, 0) if [c, d, e] == [0, 0, 0] && (f == 0xffff || f == 0) && !(f == 0 && g == 0 && h <= 1) => v4(g, h),
-        (0x64, 0xff9b) => v4(g, h),
+        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => v4(g, h),
         (0x2002, _) => v4(b, c),
         (0x2001, 0) => v4(!g, !h),
         _ => ip,
@@ -107,7 +109,9 @@ fn never(ip: IpAddr) -> bool {
         IpAddr::V6(v6) => {
             let link_local = v6.segments().first().is_some_and(|s| s & 0xffc0 == 0xfe80);
             let aws = v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            link_local || v6.is_multicast() || v6.is_unspecified() || aws
+            // Where the IPv4 address stands in it is known to its network alone (RFC 8215).
+            let translated = v6.segments().starts_with(&[0x64, 0xff9b, 1]);
+            link_local || v6.is_multicast() || v6.is_unspecified() || aws || translated
         }
     }
 }
@@ -139,15 +143,30 @@ fn global(ip: IpAddr) -> bool {
     }
 }
 
-/// Resolves a name and hands out only addresses that may be dialled: all of them, or none.
-pub(super) struct Resolver(pub(super) Reach);
+/// Finds the addresses of a name.
+type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+/// Resolves a name and hands out only addresses that may be dialled: all of them, or none. It is asked for every connection,
+/// and what it hands out is what is dialled, so a name that means something else a moment later leads nowhere else.
+pub(super) struct Resolver {
+    reach: Reach,
+    lookup: Lookup,
+}
+
+impl Resolver {
+    /// Asks the system.
+    pub(super) fn new(reach: Reach) -> Self {
+        let system: Lookup = |name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }.boxed();
+        Self { reach, lookup: system }
+    }
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let Self { reach, lookup } = *self;
         Box::pin(async move {
             check_name(name.as_str(), reach)?;
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = lookup(name.as_str().to_owned()).await?;
             for address in &found {
                 check_ip(address.ip(), reach)?;
             }
@@ -158,7 +177,11 @@ impl Resolve for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::net::Error;
 
     #[test]
     fn no_hostile_spelling_of_an_address_is_dialled() {
@@ -171,6 +194,9 @@ mod tests {
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
             "https://[64:ff9b::7f00:1]/",
+            // Where a network translates by its own prefix, the address may stand in the middle.
+            "https://[64:ff9b:1:7f00:0:100:808:808]/",
+            "https://[64:ff9b:1::808:808]/",
             "https://[2002:7f00:1::]/",
             "https://[fc00::1]/",
             "https://[fe80::1]/",
@@ -207,8 +233,46 @@ mod tests {
     fn a_private_address_is_dialled_when_the_owner_allows_it_but_metadata_never() {
         assert!(check(&Url::parse("http://10.0.0.7:3001/").unwrap(), Reach::Private).is_ok());
         assert!(check(&Url::parse("http://127.0.0.1:1/").unwrap(), Reach::Private).is_ok());
-        for url in ["http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/", "http://metadata/"] {
+        for url in [
+            "http://169.254.169.254/",
+            "http://[fd00:ec2::254]/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://metadata/",
+            "http://[64:ff9b:1:a9fe:a9:fe00::]/",
+        ] {
             assert!(check(&Url::parse(url).unwrap(), Reach::Private).is_err(), "{url}");
         }
+    }
+
+    /// A name that means a public address when it is asked for first, one of this machine from then on, and both at once at the end.
+    fn rebinding() -> Resolver {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let lookup: Lookup = |_| {
+            let (public, own) = (SocketAddr::from(([93, 184, 216, 34], 0)), SocketAddr::from(([127, 0, 0, 1], 0)));
+            let found = match ASKED.fetch_add(1, Ordering::Relaxed) {
+                0 => vec![public],
+                1 => vec![own],
+                _ => vec![public, own],
+            };
+            async move { Ok(found) }.boxed()
+        };
+        Resolver { reach: Reach::Public, lookup }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_means_another_address_the_next_time_is_dialled_at_none_of_them() {
+        let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let resolver = rebinding();
+        let name = || "rebind.test".parse().unwrap();
+        let first: Vec<SocketAddr> = resolver.resolve(name()).await.unwrap().collect();
+        assert_eq!(first, [SocketAddr::from(([93, 184, 216, 34], 0))], "what is handed out is what was checked");
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(Arc::new(resolver)).build().unwrap();
+        for time in ["the second", "the third"] {
+            let refused = client.get(format!("http://rebind.test:{}/", trap.local_addr().unwrap().port())).send().await.unwrap_err();
+            assert!(matches!(Error::from(refused), Error::NotAllowed(_)), "{time} time");
+        }
+        let came = trap.accept().now_or_never();
+        assert!(came.is_none(), "nobody came: {came:?}");
     }
 }

@@ -209,7 +209,7 @@ fn client(reach: Reach, proxied: bool, redirects: redirect::Policy) -> Result<re
         builder = builder.no_proxy();
     }
     if reach != Reach::Operator {
-        builder = builder.dns_resolver(Arc::new(guard::Resolver(reach)));
+        builder = builder.dns_resolver(Arc::new(guard::Resolver::new(reach)));
     }
     builder.build().map_err(Error::from)
 }
