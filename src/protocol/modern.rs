@@ -22,7 +22,10 @@ const CACHEABLE: [&str; 6] =
     ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 
 /// What a result must say of itself: that it is one, and for how long it holds (§server/utilities/caching).
-const MEMBERS: [(&str, &str); 3] = [("resultType", "\"complete\""), ("ttlMs", "0"), ("cacheScope", "\"private\"")];
+const MEMBERS: [(&str, &str); 3] = [("resultType", "\"complete\""), ("ttlMs", "0"), SCOPE];
+
+/// What is seen here depends on who looks, so nothing is for everybody: a server cannot know that, whatever it says of its results.
+const SCOPE: (&str, &str) = ("cacheScope", "\"private\"");
 
 /// An object's text with members put at its end.
 fn appended(text: &str, members: &[(&str, &str)]) -> String {
@@ -48,7 +51,11 @@ impl Dialect for Modern {
             return appended(text, wanted).into();
         }
         let Ok(mut object) = RawObject::parse(text) else { return text.into() };
-        let missing: Vec<_> = wanted.iter().filter(|(key, _)| !object.has(key)).copied().collect();
+        let holds = |member: &(&str, &str)| match object.get(member.0) {
+            Some(said) => *member != SCOPE || said.get() == SCOPE.1,
+            None => false,
+        };
+        let missing: Vec<_> = wanted.iter().filter(|member| !holds(member)).copied().collect();
         if missing.is_empty() {
             return text.into();
         }
@@ -178,6 +185,8 @@ mod tests {
         // A key may hide behind an escape, or a text may only look like one.
         assert_eq!(dressed("tools/call", r#"{"result\u0054ype":"complete"}"#), r#"{"result\u0054ype":"complete"}"#);
         assert_eq!(dressed("tools/call", r#"{"a":"resultType"}"#), r#"{"a":"resultType","resultType":"complete"}"#);
+        let said = |scope: &str| format!(r#"{{"contents":[],"resultType":"complete","ttlMs":5,"cacheScope":"{scope}"}}"#);
+        assert_eq!(dressed("resources/read", &said("public")), said("private"), "what is for one caller is for nobody else");
     }
 
     #[test]
