@@ -98,6 +98,8 @@ pub(super) fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -115,5 +117,93 @@ mod tests {
     #[test]
     fn another_pepper_gives_another_hash() {
         assert_ne!(Pepper::generate().hash("a"), Pepper::generate().hash("a"));
+    }
+
+    /// Welch's t of how long an act takes with each of two values, in turns, without the slowest tenth, which is the machine's and
+    /// not the code's; and the ratio of the medians.
+    fn told_apart<T: Copy>(pairs: usize, values: [T; 2], act: impl Fn(&T)) -> (f64, f64) {
+        let mut times = [Vec::with_capacity(pairs), Vec::with_capacity(pairs)];
+        for _ in 0..pairs {
+            // In no order that anything of the machine has.
+            let first = rand::rng().random_range(0..2_usize);
+            for at in [first, 1 - first] {
+                // Both lie in one place, for that is seen by the clock, too.
+                let place = std::hint::black_box(values[at]);
+                let start = Instant::now();
+                act(std::hint::black_box(&place));
+                times[at].push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+            }
+        }
+        let mut all: Vec<u32> = times.concat();
+        all.sort_unstable();
+        let slowest = all[all.len() * 9 / 10];
+        let median = |times: &[u32]| {
+            let mut sorted = times.to_vec();
+            sorted.sort_unstable();
+            f64::from(sorted[sorted.len() / 2])
+        };
+        let ratio = median(&times[0]) / median(&times[1]);
+        let moments = times.map(|times| {
+            let kept: Vec<f64> = times.into_iter().filter(|time| *time <= slowest).map(f64::from).collect();
+            let count = f64::from(u32::try_from(kept.len()).unwrap());
+            let mean = kept.iter().sum::<f64>() / count;
+            (mean, kept.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0) / count)
+        });
+        ((moments[0].0 - moments[1].0) / (moments[0].1 + moments[1].1).sqrt(), ratio)
+    }
+
+    /// A digest, and two others: one with another first byte, one with another last.
+    fn digests() -> ([u8; 32], [[u8; 32]; 2]) {
+        let digest = Pepper::generate().hash("a");
+        let (mut first, mut last) = (digest, digest);
+        first[0] ^= 1;
+        last[31] ^= 1;
+        (digest, [first, last])
+    }
+
+    /// Compares often enough for a clock to see it.
+    fn often(compare: impl Fn() -> bool) {
+        for _ in 0..20 {
+            assert!(!std::hint::black_box(compare()));
+        }
+    }
+
+    #[test]
+    fn where_a_digest_differs_cannot_be_told_by_the_clock() {
+        let (digest, others) = digests();
+        let hasty = |a: &[u8; 32], b: &[u8; 32]| a.iter().zip(b).all(|(a, b)| a == b);
+        let seen = told_apart(5_000, others, |other| often(|| hasty(&digest, other)));
+        assert!(seen.0.abs() > 4.5, "the clock sees a comparison that ends early: {seen:?}");
+        // A machine that is busy may deceive for once; what can be seen is seen every time.
+        let tries: Vec<_> = (0..5).map(|_| told_apart(5_000, others, |other| often(|| same(&digest, other)))).collect();
+        assert!(tries.iter().any(|(t, _)| t.abs() < 4.5), "{tries:?}");
+    }
+
+    #[test]
+    #[ignore = "takes half a minute; `make test-full` runs it"]
+    fn where_a_key_differs_cannot_be_told_by_the_clock() {
+        const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+        let good = |(t, ratio): &(f64, f64)| t.abs() < 4.5 && (0.98..=1.02).contains(ratio);
+        let (digest, others) = digests();
+        let tries: Vec<_> = (0..3).map(|_| told_apart(100_000, others, |other| often(|| same(&digest, other)))).collect();
+        assert!(tries.iter().any(good), "digests: {tries:?}");
+        let (pepper, key) = (Pepper::generate(), ApiKey::generate());
+        let stored = pepper.hash(key.reveal());
+        // Another first or last character of the secret, with the checksum that fits.
+        let other = |at: usize| -> [u8; LENGTH] {
+            let mut body = key.reveal()[..LENGTH - CHECKSUM].to_owned();
+            let another = if body[at..].starts_with('A') { "B" } else { "A" };
+            body.replace_range(at..=at, another);
+            let text = format!("{body}{}", checksum(&body));
+            assert_eq!(ApiKey::id_of(&text), Some(key.id()));
+            text.into_bytes().try_into().unwrap()
+        };
+        let others = [other(LENGTH - CHECKSUM - SECRET), other(LENGTH - CHECKSUM - 1)];
+        let judge = |credential: &[u8; LENGTH]| {
+            let credential = std::str::from_utf8(credential).unwrap();
+            assert!(!std::hint::black_box(same(&pepper.hash(credential), &stored)));
+        };
+        let tries: Vec<_> = (0..3).map(|_| told_apart(100_000, others, judge)).collect();
+        assert!(tries.iter().any(good), "keys: {tries:?}");
     }
 }
