@@ -164,6 +164,8 @@ async fn a_child_that_hangs_is_ended_and_another_one_started() {
     // It is still there, and deaf.
     let [hanging] = alive(&file)[..] else { panic!("one child runs") };
     kill_process(Pid::from_raw(hanging).unwrap(), Signal::STOP).unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{hanging}/stat")).unwrap();
+    settles("all its threads have heard of it", async || state().contains(") T ")).await;
     let call = json!({ "name": "demo__echo", "arguments": { "text": "b" } });
     let first = client.request("tools/call", call.clone()).await;
     assert!(first.body["error"].is_object(), "{}", first.text);
