@@ -284,7 +284,7 @@ async fn no_key_is_found_in_the_data_directory() {
 }
 
 /// Every path of the route table, with something in its places.
-fn paths() -> Vec<String> {
+pub fn paths() -> Vec<String> {
     let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/paths.rs")).unwrap();
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub(super) const ")?.split_once(": &str = \""));
     let paths: Vec<String> = constants

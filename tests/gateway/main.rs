@@ -42,6 +42,7 @@ mod start;
 mod stdio;
 mod stop;
 mod support;
+mod threats;
 mod tokens;
 mod tool_loop;
 mod traces;
