@@ -104,7 +104,14 @@ impl Control {
             Err(error) => Err(Error::Arguments(error.to_string())),
             // Where a list is read as the members of an object in their order, nobody could see what they mean.
             Ok(Strict(arguments)) if !arguments.is_object() => Err(Error::Arguments("they must be an object".to_owned())),
-            Ok(_) if tool.class == Class::Weaken && !principal.is_owner() => Err(Error::OwnerOnly(tool.name)),
+            Ok(Strict(arguments)) if tool.class == Class::Weaken && !principal.is_owner() => {
+                let refused = Entry { outcome: Outcome::Refused, detail: Some("owner_only".to_owned()), ..entry(principal, tool, &arguments) };
+                // That somebody tried is worth knowing; where it cannot be written, it is refused all the same.
+                if let Err(why) = self.0.parts.journal.begin(&refused).await {
+                    tracing::error!("that `{}` was refused could not be put on record: {why}", tool.name);
+                }
+                Err(Error::OwnerOnly(tool.name))
+            }
             Ok(Strict(arguments)) if tool.class == Class::Read => tool.run(self.0.parts.clone(), principal.clone(), arguments).await,
             Ok(Strict(arguments)) => self.act(principal, tool, arguments).await,
         };
@@ -114,9 +121,8 @@ impl Control {
     /// Does what changes something: on record before it is done, and what came of it before it is answered.
     async fn act(&self, principal: &Principal, tool: &Tool, arguments: Value) -> Result<Value, Error> {
         let (parts, name, start) = (&self.0.parts, tool.name, Instant::now());
-        let about = About::deserialize(&arguments).unwrap_or_default().name.unwrap_or_default();
-        let about = clip(&about, 64);
-        let mut entry = Entry::new("control", principal, &if about.is_empty() { name.to_owned() } else { format!("{name} {about}") });
+        let mut entry = entry(principal, tool, &arguments);
+        let about = about(&arguments);
         let id = parts.journal.begin(&entry).await.map_err(Error::Unwritable)?;
         let outcome = tool.run(parts.clone(), principal.clone(), arguments).await;
         let by = principal.id();
@@ -154,6 +160,17 @@ impl Control {
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
         self.0.tools.iter().map(Tool::operation)
     }
+}
+
+/// What is put on record of an act.
+fn entry(principal: &Principal, tool: &Tool, arguments: &Value) -> Entry {
+    let (name, about) = (tool.name, about(arguments));
+    Entry::new("control", principal, &if about.is_empty() { name.to_owned() } else { format!("{name} {about}") })
+}
+
+/// What an act is about, for the log and the journal.
+fn about(arguments: &Value) -> String {
+    clip(&About::deserialize(arguments).unwrap_or_default().name.unwrap_or_default(), 64)
 }
 
 /// The code of a tool that is not there.

@@ -399,6 +399,8 @@ async fn only_the_owner_logs_in_and_a_logout_ends_it() {
     for tool in ["servers_login", "servers_logout"] {
         let refused = gateway.control_as(&admin, tool, json!({ "server": "files" })).await;
         assert_eq!(refused.result()["structuredContent"]["error"]["code"], "owner_only", "{tool}");
+        let journal = gateway.control("journal_query", json!({ "subject": format!("{tool} files"), "outcome": "refused" })).await;
+        assert_eq!(journal["entries"][0]["detail"], "owner_only", "{journal}");
     }
     log_in(&gateway, &authority, json!({ "server": "files" })).await;
     gateway.wait_for_server("files", "ready").await;
