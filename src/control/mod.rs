@@ -105,7 +105,8 @@ impl Control {
             // Where a list is read as the members of an object in their order, nobody could see what they mean.
             Ok(Strict(arguments)) if !arguments.is_object() => Err(Error::Arguments("they must be an object".to_owned())),
             Ok(Strict(arguments)) if tool.class == Class::Weaken && !principal.is_owner() => {
-                let refused = Entry { outcome: Outcome::Refused, detail: Some("owner_only".to_owned()), ..entry(principal, tool, &arguments) };
+                let refused =
+                    Entry { outcome: Outcome::Refused, detail: Some("owner_only".to_owned()), ..entry(principal, tool, &arguments) };
                 // That somebody tried is worth knowing; where it cannot be written, it is refused all the same.
                 if let Err(why) = self.0.parts.journal.begin(&refused).await {
                     tracing::error!("that `{}` was refused could not be put on record: {why}", tool.name);
