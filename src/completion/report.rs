@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::memo::State;
 use crate::context::Outcome;
+use crate::domain::{Usage, dollars};
+use crate::llm::{Router, Target};
 
 /// The account of one completion.
 #[derive(Clone, Debug)]
@@ -59,8 +61,9 @@ impl Report {
         }
     }
 
-    /// The body's `portolan` field, when the caller wants one.
-    pub(super) fn body(&self) -> Option<Value> {
+    /// The body's `portolan` field, when the caller wants one: with what the tokens of all turns cost at who answered last, as the
+    /// journal counts it.
+    pub(super) fn body(&self, router: &Router, by: Option<&Target>, usage: Option<&Usage>) -> Option<Value> {
         if !self.wanted {
             return None;
         }
@@ -73,6 +76,10 @@ impl Report {
             Err(why) => json!({ "source": &*outcome.source, "error": why, "ms": outcome.ms }),
         };
         let context: Vec<Value> = self.context.iter().map(one).collect();
-        Some(json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo=") }))
+        let cost = usage.map(|usage| {
+            let usd = by.and_then(|target| router.cost(target.name(), usage)).map(dollars);
+            json!({ "usd": usd, "input_tokens": usage.input, "output_tokens": usage.output, "cached_tokens": usage.cached })
+        });
+        Some(json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo="), "cost": cost }))
     }
 }

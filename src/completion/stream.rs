@@ -130,7 +130,8 @@ impl Loop {
             }
             let mut end = String::new();
             if dialect == Dialect::Chat {
-                if let Some(report) = self.report.body() {
+                // Who answers stands first in the route by now.
+                if let Some(report) = self.report.body(&self.targets.router, route.targets.first(), counted.as_ref()) {
                     let chunk = json!({ "object": "chat.completion.chunk", "choices": [], "portolan": report });
                     end = format!("data: {chunk}\n\n");
                 }
@@ -208,7 +209,8 @@ impl Loop {
                 let calls: Vec<Call> = answer.calls().cloned().collect();
                 if !self.all_ours(&calls) {
                     self.writer.piece(Piece::Finish(finish, native), &mut out);
-                    self.writer.end(Some(total), self.report.body().as_ref(), &mut out);
+                    let report = self.report.body(&self.targets.router, route.targets.first(), Some(&total));
+                    self.writer.end(Some(total), report.as_ref(), &mut out);
                     // Before the last event, so that whoever has it can go on from it.
                     let kept = self.after.keeping.is_some();
                     let response = self.writer.response_id().filter(|_| kept).and_then(|id| Whole::last(id, self.writer.output(), &out));

@@ -133,7 +133,8 @@ impl Loop {
             let id = turn.members().ok().and_then(|body| body.string("id"));
             Box::pin(self.after.note(&id.unwrap_or_default(), &target)).await;
         }
-        match (turn.as_it_is(request.dialect()), self.report.body()) {
+        let report = self.report.body(&self.targets.router, Some(&target), usage.as_ref());
+        match (turn.as_it_is(request.dialect()), report) {
             (Some(body), None) => Ok(Answer::Json(meta, body.clone(), usage)),
             (Some(_), Some(report)) => {
                 let mut body = turn.members()?;
@@ -212,7 +213,7 @@ impl Loop {
                 }
                 None => ours,
             };
-            if let Some(report) = self.report.body() {
+            if let Some(report) = self.report.body(&self.targets.router, Some(&target), Some(&total)) {
                 body.set("portolan", raw(&report));
             }
             let kept = self.after.keeping.is_some();

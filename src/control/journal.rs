@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Tool, whole};
-use crate::domain::{Principal, now_ms};
+use crate::domain::{Principal, dollars, now_ms};
 use crate::store::{JournalRow, JournalWish, Spent, SpentBy, SpentWish};
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -121,10 +121,4 @@ async fn usage(parts: Arc<Parts>, _: Principal, usage: Usage) -> Result<Value, E
         })
     };
     Ok(json!({ "since_ms": since_ms, "usage": spent.iter().map(row).collect::<Vec<_>>() }))
-}
-
-/// Billionths of a dollar as dollars.
-#[allow(clippy::cast_precision_loss)] // It is for people to read; what counts is added up in whole numbers.
-fn dollars(nano: i64) -> f64 {
-    nano as f64 / 1e9
 }

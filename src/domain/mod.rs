@@ -21,4 +21,4 @@ pub use secret::Secret;
 pub use server::{Isolation, OAuth, Pin, ServerSpec, Transport};
 pub use text::{clip, is_hidden, meant, nearest, one_line, printable};
 pub use time::{Adjustable, now_ms};
-pub use usage::Usage;
+pub use usage::{Usage, dollars};

@@ -100,6 +100,12 @@ impl From<Wire> for Usage {
     }
 }
 
+/// Billionths of a dollar as dollars.
+#[allow(clippy::cast_precision_loss)] // It is for people to read; what counts is added up in whole numbers.
+pub fn dollars(nano: i64) -> f64 {
+    nano as f64 / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,6 +113,8 @@ async fn a_report_says_what_was_joined_in_whole_and_streamed() {
                 .contains(answer.header("x-portolan-context").split("digest=").nth(1).unwrap().split(',').next().unwrap())
         );
         assert!(context[1]["error"].is_string(), "{report}");
+        assert!(report["cost"]["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{report}");
+        assert!(report["cost"]["usd"].is_null(), "nobody knows what a stub costs: {report}");
         let last = provider.bodies().pop().unwrap();
         assert!(last.get("portolan").is_none());
     }

@@ -337,6 +337,7 @@ async fn a_report_names_the_tools_that_were_run() {
     let tools = answer.body["portolan"]["tools"].as_array().unwrap();
     assert_eq!((&tools[0]["name"], &tools[1]["name"]), (&json!("demo__echo"), &json!("demo__fail")), "{}", answer.text);
     assert_ne!(tools[0]["outcome"], tools[1]["outcome"]);
+    assert_eq!(answer.body["portolan"]["cost"]["input_tokens"], answer.body["usage"]["prompt_tokens"], "of all turns: {}", answer.text);
     assert!(provider.bodies().iter().all(|body| body.get("portolan").is_none()));
 }
 
@@ -347,6 +348,8 @@ async fn the_built_in_model_calls_a_tool_when_asked() {
     body["tools"] = json!([{ "type": "mcp", "server_label": "demo", "require_approval": "never" }]);
     let answer = post(&url, &body).await;
     assert_eq!(answer.body["choices"][0]["message"]["content"], "demo__echo answered: ahoy");
+    body["portolan"] = json!({ "report": true });
+    assert_eq!(post(&url, &body).await.body["portolan"]["cost"]["usd"], 0.0, "its price is known");
     body["stream"] = true.into();
     assert_eq!(streamed_text(&post(&url, &body).await), "demo__echo answered: ahoy");
     let said = gateway.cli(&["chat", "-m", "portolan/echo", "land ahoy"]).await.ok();
