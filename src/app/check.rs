@@ -16,7 +16,7 @@ use crate::domain::{ServerName, printable};
 use crate::llm::Providers;
 use crate::net::Net;
 use crate::telemetry;
-use crate::upstream::{Identity, Upstreams};
+use crate::upstream::{self, Identity, Upstreams};
 
 /// Checks a file, and unless `offline` also its providers and servers.
 pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Checked>> {
@@ -69,6 +69,12 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     let servers = futures::future::join_all(specs.iter().map(async |spec| {
         let opening = upstreams.connection(spec, Identity::default(), None);
         let opened = tokio::time::timeout(Duration::from_secs(120), opening).await;
+        // Logins are the running gateway's: whether there is one cannot be seen from here.
+        if matches!(&opened, Ok(Err(error)) if matches!(**error, upstream::Error::LoginNeeded)) {
+            let why = format!("wants a login, which only the running gateway has: portolan server login {}", spec.name);
+            let server = Checked::skipped("server", spec.name.to_string(), &why);
+            return std::iter::once(server).chain(unread(config, &spec.name)).collect();
+        }
         let (outcome, mut named) = match opened {
             Ok(Ok(connection)) => {
                 (Ok(format!("speaks {}", connection.peer().era)), names::compare(config, spec.name.as_str(), &connection).await)

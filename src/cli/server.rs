@@ -189,6 +189,9 @@ async fn register(client: &Client, add: Add) -> Result {
                 arguments.insert("oauth".into(), json!({ "client_id": id, "client_secret": client_secret }));
             }
         }
+        (None, false) if client_id.is_some() => {
+            return Err(Error::Usage("--client-id goes with --url; a command takes its credentials from --env".to_owned()));
+        }
         (None, false) => {
             arguments.insert("command".into(), program.into());
             arguments.insert("env".into(), pairs(&env)?);

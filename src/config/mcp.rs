@@ -1,14 +1,17 @@
 //! `mcp:`: upstream MCP servers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use super::value::{SecretText, Text};
-use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport};
+use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport, is_scope};
 
 /// Upstream MCP servers. Those declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -43,9 +46,9 @@ pub struct Server {
     pub protocol: Pin,
 }
 
-/// How the gateway logs in to a server.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "write `oauth`, or what is known of the client: `client_id`, `client_secret`, `scopes`")]
+/// How the gateway logs in to a server: `oauth`, or what is known of the gateway as a client beforehand.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
 pub enum Auth {
     /// By OAuth 2.1, with whatever the authorization server offers.
     Word(Word),
@@ -61,6 +64,28 @@ pub enum Word {
     OAuth,
 }
 
+impl<'de> Deserialize<'de> for Auth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Auth;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`oauth`, or settings with `client_id`, `client_secret` and `scopes`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Auth, E> {
+                Word::deserialize(StrDeserializer::new(text)).map(Auth::Word)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Auth, A::Error> {
+                Registered::deserialize(MapAccessDeserializer::new(map)).map(Auth::Client)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 /// The gateway as a client of an authorization server.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +97,23 @@ pub struct Registered {
     /// The scopes to ask for; those that the server names where none are given.
     #[serde(default)]
     pub scopes: Vec<Text>,
+}
+
+impl Registered {
+    fn check(&self, at: &str) -> Result<(), Error> {
+        if self.client_id.as_ref().is_some_and(|id| id.is_empty()) {
+            return Err(Error::wrong(format!("{at}.client_id"), "is empty; leave it out to be registered"));
+        }
+        if self.client_id.is_none() && self.client_secret.is_some() {
+            return Err(Error::wrong(format!("{at}.client_secret"), "goes with a `client_id`"));
+        }
+        match self.scopes.iter().find(|scope| !is_scope(scope)) {
+            Some(wrong) => {
+                Err(Error::wrong(format!("{at}.scopes"), format!("`{}` is no scope; write each as an item of its own", &**wrong)))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Auth {
@@ -110,8 +152,8 @@ impl Server {
             if self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
                 return Err(Error::wrong(format!("{at}.auth"), "goes without a header `Authorization`: it puts one there itself"));
             }
-            if let Auth::Client(Registered { client_id: None, client_secret: Some(_), .. }) = auth {
-                return Err(Error::wrong(format!("{at}.auth.client_secret"), "goes with a `client_id`"));
+            if let Auth::Client(client) = auth {
+                client.check(&format!("{at}.auth"))?;
             }
         }
         match (&self.command, &self.url) {

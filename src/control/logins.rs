@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Server, Tool};
-use crate::domain::{Principal, ServerName, clip};
+use crate::domain::{Principal, ServerName, clip, is_scope};
 use crate::journal::{Entry, Outcome};
 use crate::upstream::{LoginError, Returned};
 
@@ -39,15 +39,23 @@ struct Login {
     server: String,
     /// The scopes to ask for; those that the configuration or the server names where none are given.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = SCOPE)))]
     scopes: Vec<String>,
 }
 
-async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }: Login) -> Result<Value, Error> {
-    // RFC 6749 §3.3.
-    let fits = |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
-    if let Some(wrong) = scopes.iter().find(|scope| !fits(scope)) {
-        return Err(Error::Arguments(format!("`{}` is no scope", clip(wrong, 40))));
+/// What a scope is made of (RFC 6749 §3.3), for the schema.
+pub(super) const SCOPE: &str = r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$";
+
+/// Whether each of these is a scope.
+pub(super) fn check(scopes: &[String]) -> Result<(), Error> {
+    match scopes.iter().find(|scope| !is_scope(scope)) {
+        Some(wrong) => Err(Error::Arguments(format!("`{}` is no scope", clip(wrong, 40)))),
+        None => Ok(()),
     }
+}
+
+async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }: Login) -> Result<Value, Error> {
+    check(&scopes)?;
     let catalog = parts.registry.catalog();
     let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
     let begun = parts.credentials.begin(&entry.spec, &scopes, principal.id()).await?;
@@ -59,7 +67,9 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
     let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
     let name = entry.spec.name.clone();
     let there = parts.credentials.forget(&entry.spec).await?;
-    look_again(&parts, &name);
+    if there {
+        look_again(&parts, &name);
+    }
     Ok(json!({ "server": name, "logged_out": there }))
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::logins::{SCOPE, check};
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
 use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, clip, printable};
@@ -81,6 +82,7 @@ struct Registered {
     /// The secret that goes with it.
     client_secret: Option<String>,
     /// The scopes to ask for; those that the server names where none are given.
+    #[schemars(inner(regex(pattern = SCOPE)))]
     scopes: Vec<String>,
 }
 
@@ -92,6 +94,7 @@ impl From<Registered> for OAuth {
 
 async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value, Error> {
     let name: ServerName = add.name.parse().map_err(|error: crate::domain::NameError| Error::Arguments(error.to_string()))?;
+    check(&add.oauth.scopes)?;
     let transport = match (add.url, add.command) {
         (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth: add.oauth.into() },
         (None, Some(command)) if add.headers.is_empty() && !add.allow_private => Transport::Stdio { command, env: add.env },

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Tool};
 use crate::domain::{Principal, printable};
+use crate::registry::Entry;
+use crate::upstream::State;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
@@ -29,8 +31,12 @@ async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
     let catalog = parts.registry.catalog();
     let held: Vec<_> = catalog.servers.values().filter(|entry| entry.held.is_some()).map(|entry| &entry.spec.name).collect();
     let servers = catalog.servers.values();
+    let problem = |entry: &Entry| match parts.upstreams.state(&entry.spec.name) {
+        State::Failed(error) if entry.enabled => Some(error.to_string()),
+        _ => entry.problem.as_ref().map(ToString::to_string),
+    };
     let mut problems: Vec<Value> =
-        servers.filter_map(|entry| Some(json!({ "server": entry.spec.name, "error": entry.problem.as_ref()?.to_string() }))).collect();
+        servers.filter_map(|entry| Some(json!({ "server": entry.spec.name, "error": printable(&problem(entry)?) }))).collect();
     if let Some(why) = &*parts.refused.load() {
         problems.push(json!({ "configuration": "the changed file", "error": format!("it is not in use, and the one before it stays: {}", printable(why)) }));
     }

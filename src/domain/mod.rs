@@ -18,7 +18,7 @@ pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
 pub use principal::Principal;
 pub use raw::{RawObject, is_deep, push_member, raw, raw_string};
 pub use secret::Secret;
-pub use server::{Isolation, OAuth, Pin, ServerSpec, Transport};
+pub use server::{Isolation, OAuth, Pin, ServerSpec, Transport, is_scope};
 pub use text::{clip, is_hidden, meant, nearest, one_line, printable};
 pub use time::{Adjustable, now_ms};
 pub use usage::{Usage, dollars};

@@ -67,6 +67,12 @@ pub struct OAuth {
     pub scopes: Vec<String>,
 }
 
+/// Whether a text is one scope (RFC 6749 §3.3).
+pub fn is_scope(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    (1..=256).contains(&text.len()) && text.bytes().all(fits)
+}
+
 /// A secret in a text that is sealed as a whole.
 #[allow(clippy::ref_option)] // This is how serde calls it.
 fn revealed<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -116,6 +116,11 @@ impl General {
 }
 
 impl Destination {
+    /// The address, without user and password.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Sends a request with headers that are [`dressed`], and returns the head of its answer.
     pub async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         let Some(place) = &self.place else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };

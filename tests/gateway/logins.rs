@@ -425,6 +425,25 @@ async fn what_takes_no_login_is_told_so() {
 }
 
 #[tokio::test]
+async fn whoever_looks_sees_that_a_login_is_needed() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    let status = gateway.control("status_show", json!({})).await;
+    assert!(status["problems"].to_string().contains("wants a login"), "{status}");
+    let config = format!("mcp: {{ servers: {{ files: {{ url: \"{}\", auth: oauth }} }} }}\n", authority.url());
+    let file = gateway.file("checked.yaml");
+    std::fs::write(&file, config).unwrap();
+    let checked = gateway.cli(&["check", "--config", file.to_str().unwrap()]).await;
+    assert!(checked.stdout.contains("wants a login") && checked.stdout.contains("portolan server login files"), "{checked:#?}");
+    assert!(!checked.stdout.contains("FAILED"), "{checked:#?}");
+    gateway.add_demo().await;
+    // A logout where there is no login disturbs nobody.
+    let live = gateway.server("demo").await;
+    assert_eq!(gateway.control("servers_logout", json!({ "server": "demo" })).await["logged_out"], false);
+    assert_eq!(gateway.server("demo").await["state"], live["state"]);
+}
+
+#[tokio::test]
 async fn the_command_line_waits_until_the_person_agreed() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;

@@ -46,8 +46,8 @@ ISSUERS = (
 FOREIGN = "NotLoggedIn: the browser shows, with status 400: .* not from the authorization server that was asked"
 REFUSED = {
     **dict.fromkeys(("iss-normalized", "iss-supported-missing", "iss-unexpected", "iss-wrong-issuer"), FOREIGN),
-    "metadata-issuer-mismatch": "NotLoggedIn: .* does not fit its address",
-    "resource-mismatch": "NotLoggedIn: .* resource mismatch",
+    "metadata-issuer-mismatch": "NotLoggedIn: .* none of the server's authorization servers says how to log in",
+    "resource-mismatch": "NotLoggedIn: .* is of another address than the server's",
     "scope-retry-limit": "NotLetIn: .* log in again .* to allow `mcp:admin`",
 }
 

@@ -199,11 +199,6 @@ impl Holder {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The server's address.
-    pub(in crate::upstream) fn address(&self) -> &Url {
-        &self.address
-    }
-
     /// Takes note of what the server says it wants.
     pub(in crate::upstream) fn challenged(&self, challenge: &HeaderValue) {
         let text = challenge.to_str().ok().map(|text| clip(text, 4_096));

@@ -47,6 +47,8 @@ struct Shared {
     first: HeaderMap,
     agreed: ArcSwap<Agreed>,
     lost: AtomicBool,
+    /// Whether it wants a login that there is none for.
+    refused: AtomicBool,
     closed: AtomicBool,
     next_id: AtomicU64,
 }
@@ -110,6 +112,7 @@ impl Http {
             agreed: ArcSwap::from_pointee(Agreed::on(&first, Era::Modern, None)),
             first,
             lost: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
         };
@@ -240,6 +243,27 @@ impl Shared {
         }
     }
 
+    /// Whether a server refuses a request for want of a login, or of one that is good for more (RFC 6750 §3). What it asks for is kept
+    /// for whoever logs in.
+    fn wants_login(&self, reply: &Reply) -> Option<Error> {
+        // Who sends a credential of the operator's is told that it is not good, and not to get another.
+        if self.login.is_none() && self.first.contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let of_bearers = |value: &&HeaderValue| value.as_bytes().get(..6).unwrap_or_default().eq_ignore_ascii_case(b"bearer");
+        let challenge = reply.headers.get_all(WWW_AUTHENTICATE).iter().find(of_bearers)?;
+        let said = WWWAuthenticateParams::parse(challenge.to_str().unwrap_or_default(), self.destination.url());
+        let why = match reply.status {
+            StatusCode::UNAUTHORIZED => Error::LoginNeeded,
+            StatusCode::FORBIDDEN if said.is_insufficient_scope() => Error::MoreScope(said.scope.unwrap_or_default()),
+            _ => return None,
+        };
+        if let Some(login) = &self.login {
+            login.challenged(challenge);
+        }
+        Some(why)
+    }
+
     /// Turns refusals into errors; an error that a stateless server put into words is taken as such.
     async fn accepted(&self, reply: Reply) -> Result<Reply, Error> {
         let status = reply.status;
@@ -250,7 +274,7 @@ impl Shared {
             self.lost.store(true, Ordering::Relaxed);
             return Err(Error::SessionLost);
         }
-        if let Some(why) = self.login.as_ref().and_then(|login| wants_login(&reply, login)) {
+        if let Some(why) = self.wants_login(&reply) {
             return Err(why);
         }
         let json = media_type(&reply) == "application/json";
@@ -354,7 +378,7 @@ impl Wire for Http {
         }
         // Nothing can be done with it until somebody logs in; whoever looks at the server is to see that.
         if matches!(outcome, Ok(Err(Error::LoginNeeded))) {
-            self.shared.lost.store(true, Ordering::Relaxed);
+            self.shared.refused.store(true, Ordering::Relaxed);
         }
         outcome.unwrap_or(Err(Error::Timeout(timeout)))
     }
@@ -372,6 +396,9 @@ impl Wire for Http {
     fn broken(&self) -> Option<Error> {
         if self.shared.closed.load(Ordering::Relaxed) {
             return Some(Error::Closed);
+        }
+        if self.shared.refused.load(Ordering::Relaxed) {
+            return Some(Error::LoginNeeded);
         }
         self.shared.lost.load(Ordering::Relaxed).then_some(Error::SessionLost)
     }
@@ -423,23 +450,6 @@ impl Drop for CancelOnDrop {
             runtime.spawn(async move { shared.tell(body, Duration::from_secs(5)).await.map(drop) });
         }
     }
-}
-
-/// Whether a server refuses a request for want of a login, or of one that is good for more (RFC 6750 §3). What it asks for is kept
-/// for whoever logs in.
-fn wants_login(reply: &Reply, login: &Holder) -> Option<Error> {
-    let challenge = reply.headers.get_all(WWW_AUTHENTICATE).iter().find(|value| {
-        let scheme = value.as_bytes().get(..6).unwrap_or_default();
-        scheme.eq_ignore_ascii_case(b"bearer")
-    })?;
-    let said = WWWAuthenticateParams::parse(challenge.to_str().unwrap_or_default(), login.address());
-    let why = match reply.status {
-        StatusCode::UNAUTHORIZED => Error::LoginNeeded,
-        StatusCode::FORBIDDEN if said.is_insufficient_scope() => Error::MoreScope(said.scope.unwrap_or_default()),
-        _ => return None,
-    };
-    login.challenged(challenge);
-    Some(why)
 }
 
 /// Puts a header in place; one that cannot be sent is left out.
