@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parts::Parts;
-use super::tool::{Class, Error, Server, Tool};
+use super::tool::{Class, Error, Server, Tool, of_login};
 use crate::domain::{Principal, ServerName, clip, is_scope};
 use crate::journal::{Entry, Outcome};
-use crate::upstream::{LoginError, Returned};
+use crate::upstream::Returned;
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
@@ -84,7 +84,7 @@ pub(super) async fn finish(parts: Arc<Parts>, returned: Returned) -> Result<Serv
     entry.ms = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
     (entry.outcome, entry.detail) = match &done {
         Ok(()) => (Outcome::Ok, None),
-        Err(why) => (Outcome::Failed, Some(word(why).to_owned())),
+        Err(why) => (Outcome::Failed, Some(of_login(why).to_owned())),
     };
     if let Err(why) = parts.journal.end(id, entry).await {
         tracing::error!("what came of the login at `{}` could not be put on record: {why}", known.server);
@@ -105,16 +105,4 @@ fn look_again(parts: &Arc<Parts>, server: &ServerName) {
         parts.upstreams.close(&name).await;
         let _ = parts.registry.refresh(name.as_str()).await;
     });
-}
-
-/// A word for machines.
-pub(super) fn word(error: &LoginError) -> &'static str {
-    match error {
-        LoginError::NotHttp | LoginError::HasHeader => "no_login",
-        LoginError::Unknown => "login_unknown",
-        LoginError::Foreign => "login_foreign",
-        LoginError::Refused(_) => "login_refused",
-        LoginError::Failed(_) => "login_failed",
-        LoginError::Store(_) => "store_unavailable",
-    }
 }

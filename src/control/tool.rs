@@ -69,10 +69,22 @@ impl Error {
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
-            Self::Login(error) => super::logins::word(error),
+            Self::Login(error) => of_login(error),
             Self::Context(context::Error::Blocked(_)) => "blocked",
             Self::Context(_) => "context_failed",
         }
+    }
+}
+
+/// A word for what is wrong with a login.
+pub(super) fn of_login(error: &LoginError) -> &'static str {
+    match error {
+        LoginError::NotHttp | LoginError::HasHeader => "no_login",
+        LoginError::Unknown => "login_unknown",
+        LoginError::Foreign => "login_foreign",
+        LoginError::Refused(_) => "login_refused",
+        LoginError::Failed(_) => "login_failed",
+        LoginError::Store(_) => "store_unavailable",
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::read_json;
+use super::browser::Cookie;
 use super::caller::Door;
 use super::error::ApiError;
 use super::health;
@@ -21,8 +22,6 @@ use crate::domain::{Principal, clip, now_ms};
 
 /// Largest body of a login, in bytes.
 const MAX_BODY: usize = 4_096;
-/// The page's half of a session.
-const TOKEN: HeaderName = HeaderName::from_static("x-portolan-csrf");
 
 /// What the page may do: load what is ours, and nothing of anybody else's (CSP level 3).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; \
@@ -32,11 +31,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 #[derive(Embed)]
 #[folder = "src/http/console/"]
 struct Files;
-
-/// Whether a request comes from the page, and means to be let in by its session.
-pub(super) fn is_of_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(&TOKEN)
-}
 
 /// `GET /`: the page for a browser, a few lines for anybody else.
 pub(super) async fn page(headers: HeaderMap) -> Response {
@@ -115,13 +109,13 @@ pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Res
 
 /// `GET /console/session`: who is logged in.
 pub(super) async fn session(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (principal, left) = visitor(Door { state: &state, path: super::paths::SESSION, headers: &headers })?;
+    let (principal, left) = Door { state: &state, path: super::paths::SESSION, headers: &headers }.visitor()?;
     Ok((no_store([]), Json(described(&principal, left.as_millis(), None))).into_response())
 }
 
 /// `POST /console/logout`: ends the session.
 pub(super) async fn logout(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
-    visitor(Door { state: &state, path: super::paths::LOGOUT, headers: &headers })?;
+    Door { state: &state, path: super::paths::LOGOUT, headers: &headers }.visitor()?;
     let cookie = Cookie::of(&headers);
     if let Some(held) = cookie.held(&headers) {
         state.auth.leave(held);
@@ -142,49 +136,6 @@ fn described(principal: &Principal, left_ms: u128, token: Option<&str>) -> Value
     })
 }
 
-/// Who shows both halves of a session, and how long it still holds.
-pub(super) fn visitor(door: Door<'_>) -> Result<(Principal, std::time::Duration), ApiError> {
-    let over = || unauthorized("session_over", "nobody is logged in here, or not any more; run `portolan open` for a link to log in with");
-    let token = door.headers.get(&TOKEN).and_then(|value| value.to_str().ok());
-    let held = token.and_then(|token| door.state.auth.visitor(Cookie::of(door.headers).held(door.headers)?, token));
-    let (principal, left) = held.ok_or_else(over)?;
-    Ok((door.unblocked(principal)?, left))
-}
-
 fn unauthorized(code: &str, message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, code, message)
-}
-
-/// The cookie of the gateway at an address. Cookies know no ports: each gateway of a machine has one of its own name.
-struct Cookie<'h> {
-    port: &'h str,
-    /// Whether the browser came by TLS, as the page's origin says.
-    secure: bool,
-}
-
-impl<'h> Cookie<'h> {
-    fn of(headers: &'h HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let port = text(header::HOST).rsplit_once(':').map_or("", |(_, port)| port);
-        let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        Self { port: if is_port { port } else { "" }, secure: text(header::ORIGIN).starts_with("https://") }
-    }
-
-    /// A `__Host-` cookie can be set by nobody but this host, and by TLS alone (RFC 6265bis §4.1.3.2).
-    fn name(&self) -> String {
-        format!("{}portolan{}", if self.secure { "__Host-" } else { "" }, self.port)
-    }
-
-    /// What the browser sent of it. A `GET` of the page says no origin, so either name is looked for.
-    fn held(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        let cookies = || {
-            let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-            texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='))
-        };
-        let value_of = |secure| {
-            let name = Cookie { port: self.port, secure }.name();
-            cookies().find(|(known, _)| *known == name).map(|(_, value)| value)
-        };
-        value_of(true).or_else(|| value_of(false))
-    }
 }

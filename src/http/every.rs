@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use metrics::{Counter, counter};
 use tracing::Instrument as _;
 
-use super::console;
+use super::browser;
 use super::doors::answering;
 use super::error::{ApiError, panicked};
 use super::paths;
@@ -45,7 +45,7 @@ pub(super) async fn answer(state: &State, router: &Router, mut request: Request<
         Ok(())
     } else {
         // Where nothing but the address says who may enter, or a cookie does, the address must be ours.
-        let ambient = state.is_open() || console::is_of_page(request.headers());
+        let ambient = state.is_open() || browser::is_of_page(request.headers());
         guard(request.headers(), &uri, &state.settings.load(), ambient)
     };
     let welcome = guarded.is_ok();

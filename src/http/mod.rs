@@ -2,6 +2,7 @@
 
 mod api;
 mod body;
+mod browser;
 mod caller;
 mod completions;
 mod console;
