@@ -1,16 +1,13 @@
 //! `mcp:`: upstream MCP servers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use schemars::JsonSchema;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
-use super::value::{SecretText, Text};
+use super::value::{SecretText, Text, short_or_long};
 use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport, is_scope};
 
 /// Upstream MCP servers. Those declared here cannot be changed at run time.
@@ -66,23 +63,19 @@ pub enum Word {
 
 impl<'de> Deserialize<'de> for Auth {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Auth;
+        short_or_long::<Self, Word, Registered, D>(deserializer, "`oauth`, or settings with `client_id`, `client_secret` and `scopes`")
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`oauth`, or settings with `client_id`, `client_secret` and `scopes`")
-            }
+impl From<Word> for Auth {
+    fn from(word: Word) -> Self {
+        Self::Word(word)
+    }
+}
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Auth, E> {
-                Word::deserialize(StrDeserializer::new(text)).map(Auth::Word)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Auth, A::Error> {
-                Registered::deserialize(MapAccessDeserializer::new(map)).map(Auth::Client)
-            }
-        }
-        deserializer.deserialize_any(Either)
+impl From<Registered> for Auth {
+    fn from(client: Registered) -> Self {
+        Self::Client(client)
     }
 }
 

@@ -1,17 +1,15 @@
 //! `telemetry.otlp`: where traces go.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use url::Url;
 
 use super::error::Error;
-use super::value::{SecretText, Text, expand};
+use super::value::{SecretText, Text, expand, short_or_long};
 
 /// A collector of traces: its address, or the address with more.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,25 +38,19 @@ struct Collector {
 
 impl<'de> Deserialize<'de> for Otlp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Otlp;
+        short_or_long::<Self, Endpoint, Collector, D>(deserializer, "the address of a collector, or settings with `endpoint`")
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the address of a collector, or settings with `endpoint`")
-            }
+impl From<Endpoint> for Otlp {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { endpoint, headers: BTreeMap::new(), sample: Sample::default() }
+    }
+}
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Otlp, E> {
-                let endpoint = Endpoint::deserialize(StrDeserializer::new(text))?;
-                Ok(Otlp { endpoint, headers: BTreeMap::new(), sample: Sample::default() })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Otlp, A::Error> {
-                let Collector { endpoint, headers, sample } = Collector::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Otlp { endpoint, headers, sample })
-            }
-        }
-        deserializer.deserialize_any(Either)
+impl From<Collector> for Otlp {
+    fn from(Collector { endpoint, headers, sample }: Collector) -> Self {
+        Self { endpoint, headers, sample }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The kinds of value a file holds: text with environment references, secrets, durations, sizes.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use crate::domain::Secret;
@@ -148,6 +151,33 @@ fn number_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at_checked(end)?;
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// Reads what is written `S`hort as a text, or `L`ong as settings; `expected` says so. What is wrong in the settings is told as what it
+/// is, and not as something that fits neither.
+pub(super) fn short_or_long<'de, T, S, L, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+where
+    S: Deserialize<'de> + Into<T>,
+    L: Deserialize<'de> + Into<T>,
+    D: Deserializer<'de>,
+{
+    struct Either<T, S, L>(&'static str, PhantomData<(T, S, L)>);
+    impl<'de, T, S: Deserialize<'de> + Into<T>, L: Deserialize<'de> + Into<T>> Visitor<'de> for Either<T, S, L> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            S::deserialize(StrDeserializer::new(text)).map(Into::into)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            L::deserialize(MapAccessDeserializer::new(map)).map(Into::into)
+        }
+    }
+    deserializer.deserialize_any(Either::<T, S, L>(expected, PhantomData))
 }
 
 macro_rules! schema {

@@ -112,9 +112,8 @@ impl Road {
         let (span, connection) = self.begin(entry, caller, errand).await?;
         let Errand { method, params, headers, .. } = errand;
         let (headers, timeout) = (headers.clone(), self.tool_timeout.get());
-        let outcome =
-            connection.call(Call { method, params, listener: caller.listener.clone(), headers, timeout, carrier: span.carrier() });
-        let outcome = outcome.await;
+        let call = Call { method, params, listener: caller.listener.clone(), headers, timeout, carrier: span.carrier() };
+        let outcome = connection.call(call).await;
         settle(span, outcome.as_ref().err(), || outcome.as_deref().is_ok_and(is_tool_error));
         Ok(outcome)
     }

@@ -26,6 +26,13 @@ async fn log_in(gateway: &TestGateway, authority: &Authority, arguments: Value) 
     come_back(&back).await
 }
 
+/// Somebody has logged in, and the server is served.
+async fn logged_in(gateway: &TestGateway, authority: &Authority) {
+    let (status, page) = log_in(gateway, authority, json!({ "server": "files" })).await;
+    assert_eq!(status, 200, "{page}");
+    gateway.wait_for_server("files", "ready").await;
+}
+
 async fn come_back(address: &str) -> (u16, String) {
     let page = Answer::read(http().get(address).send().await.unwrap()).await;
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
@@ -105,11 +112,9 @@ async fn an_answer_of_another_issuer_or_of_none_where_one_was_promised_is_not_he
         // Also a refusal is not heard from a stranger: the login goes on waiting for the right one.
         let refusal = back.replace("code=", "error=access_denied&was=");
         assert!(come_back(&refusal).await.1.contains("not from the authorization server"), "{says}");
-        let begin = back.split("&iss=").next().unwrap().split('?').collect::<Vec<_>>();
-        let right = url::Url::parse(&back).unwrap();
-        let pairs: Vec<(String, String)> = right.query_pairs().into_owned().filter(|(key, _)| key != "iss").collect();
-        let mut right = url::Url::parse(begin[0]).unwrap();
-        right.query_pairs_mut().extend_pairs(pairs).append_pair("iss", authority.url().strip_suffix("/mcp").unwrap());
+        let mut right = url::Url::parse(&back).unwrap();
+        let answer: Vec<(String, String)> = right.query_pairs().into_owned().filter(|(key, _)| key != "iss").collect();
+        right.query_pairs_mut().clear().extend_pairs(answer).append_pair("iss", &authority.issuer());
         assert_eq!(come_back(right.as_str()).await.0, 200, "{says}");
     }
 }
@@ -134,8 +139,7 @@ async fn a_token_that_ends_is_renewed_once_however_many_ask_and_nothing_is_repla
     let (_server, authority) = guarded().await;
     let mut gateway = start(&authority).await;
     authority.tokens_last(1);
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     authority.tokens_last(3_600);
     authority.revoke_access();
@@ -158,8 +162,7 @@ async fn a_token_that_ends_is_renewed_once_however_many_ask_and_nothing_is_repla
 async fn a_token_that_was_taken_back_is_renewed_and_one_that_cannot_be_needs_a_login() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     authority.revoke_access();
     let answer = call(&gateway).await;
     assert!(answer.body["result"].is_object(), "{}", answer.text);
@@ -176,8 +179,7 @@ async fn a_token_that_was_taken_back_is_renewed_and_one_that_cannot_be_needs_a_l
         Some(()).filter(|()| shown["login"]["state"] == "ended" && shown["state"] == "login_needed")
     };
     until("the login has ended", ended).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     assert!(call(&gateway).await.body["result"].is_object());
 }
 
@@ -185,8 +187,7 @@ async fn a_token_that_was_taken_back_is_renewed_and_one_that_cannot_be_needs_a_l
 async fn an_authorization_server_in_trouble_is_an_error_of_its_own_and_costs_no_login() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     authority.is_sick(Some(503));
     authority.revoke_access();
     let answer = call(&gateway).await;
@@ -200,14 +201,12 @@ async fn an_authorization_server_in_trouble_is_an_error_of_its_own_and_costs_no_
 async fn a_server_that_wants_more_is_given_more_by_the_next_login() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     // It names what is missing, and not what there was before.
     authority.needs(&["files.write"]);
     let answer = call(&gateway).await;
     assert!(answer.message().contains("not logged in to this server for that"), "{}", answer.text);
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     assert!(call(&gateway).await.body["result"].is_object());
     let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
     let scopes = shown["login"]["scopes"].as_array().unwrap();
@@ -275,8 +274,7 @@ async fn nobody_may_say_of_another_authorization_server_where_secrets_are_sent()
         let begun = gateway.try_control("servers_login", json!({ "server": "files" })).await;
         assert!(begun.is_err(), "{path}: {begun:?}");
         authority.server_names(None);
-        log_in(&gateway, &authority, json!({ "server": "files" })).await;
-        gateway.wait_for_server("files", "ready").await;
+        logged_in(&gateway, &authority).await;
         // And a renewal never goes to another than who gave the token.
         authority.server_names(Some(&impostor.url(path)));
         authority.revoke_access();
@@ -293,9 +291,7 @@ async fn a_token_that_lasts_longer_than_time_itself_is_a_token() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
     authority.tokens_last(u64::MAX);
-    let (status, page) = log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    assert_eq!(status, 200, "{page}");
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     assert!(call(&gateway).await.body["result"].is_object());
 }
 
@@ -304,8 +300,7 @@ async fn a_login_ends_with_its_server_and_another_of_its_name_begins_without_one
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
     let waiting = gateway.control("servers_login", json!({ "server": "files" })).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     gateway.control("servers_remove", json!({ "server": "files" })).await;
     let added = gateway.add_url("files", &authority.url()).await;
     assert_eq!(added["state"], "login_needed", "{added}");
@@ -324,8 +319,7 @@ async fn a_logout_ends_logins_that_wait_and_a_later_one_is_used_at_once() {
     gateway.control("servers_logout", json!({ "server": "files" })).await;
     let back = authority.agree(waiting["authorize"].as_str().unwrap()).await;
     assert_eq!(come_back(&back).await.0, 400);
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     assert!(call(&gateway).await.body["result"].is_object());
 }
 
@@ -362,8 +356,7 @@ async fn tokens_are_sealed_on_disk_and_written_nowhere_else() {
     let (_server, authority) = guarded().await;
     let gateway = TestGateway::with_config("telemetry: { log: trace }\n").await;
     gateway.add_url("files", &authority.url()).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     authority.revoke_access();
     call(&gateway).await;
     assert!(!authority.asked("refresh_token").is_empty());
@@ -381,8 +374,7 @@ async fn tokens_are_sealed_on_disk_and_written_nowhere_else() {
 async fn a_callers_own_credential_never_reaches_the_server() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     let (key, _) = gateway.key(json!({ "grants": ["mcp"] })).await;
     let client = Modern::new(&gateway.url("/mcp/files")).with_key(&key);
     client.call("read", json!({})).await;
@@ -402,8 +394,7 @@ async fn only_the_owner_logs_in_and_a_logout_ends_it() {
         let journal = gateway.control("journal_query", json!({ "subject": format!("{tool} files"), "outcome": "refused" })).await;
         assert_eq!(journal["entries"][0]["detail"], "owner_only", "{journal}");
     }
-    log_in(&gateway, &authority, json!({ "server": "files" })).await;
-    gateway.wait_for_server("files", "ready").await;
+    logged_in(&gateway, &authority).await;
     assert_eq!(gateway.control("servers_logout", json!({ "server": "files" })).await["logged_out"], true);
     gateway.wait_for_server("files", "login_needed").await;
     assert!(call(&gateway).await.body["error"].is_object());

@@ -5,37 +5,14 @@ use rmcp::transport::auth::{AuthError, AuthorizationManager, AuthorizationMetada
 use url::Url;
 
 use super::holder::Holder;
+use super::place::Place;
 use super::record::{Keeping, Record};
 use crate::domain::OAuth;
-use crate::store::Store;
 
 /// What the gateway calls itself.
 const NAME: &str = "Portolan";
 /// What refresh tokens are given for (OpenID Connect Core §11).
 const OFFLINE: &str = "offline_access";
-
-/// Where browsers reach the gateway.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// Where an authorization server sends them with its answer.
-    pub(super) redirect: String,
-    /// Our client metadata document, where the world can read it.
-    pub(super) document: Option<String>,
-}
-
-impl Place {
-    /// By the address that browsers know the gateway by.
-    pub(super) fn new(base: &str) -> Self {
-        let at = |path: &str| format!("{}{path}", base.trim_end_matches('/'));
-        let document = base.starts_with("https://").then(|| at("/oauth/client.json"));
-        Self { redirect: at("/oauth/callback"), document }
-    }
-
-    /// What kind of application we are (OpenID Connect Registration §2): those on a person's machine are native ones.
-    pub(super) fn kind(&self) -> &'static str {
-        if self.document.is_some() { "web" } else { "native" }
-    }
-}
 
 /// A login that waits for a person.
 pub(super) struct Flow {
@@ -59,14 +36,7 @@ pub(super) enum Stopped {
 
 impl Flow {
     /// Finds out who logs people in at a server, becomes a client of theirs, and asks for `wanted`, or for what the server names.
-    pub(super) async fn begin(
-        holder: &Holder,
-        oauth: &OAuth,
-        wanted: &[String],
-        place: &Place,
-        store: &Store,
-        by: &str,
-    ) -> Result<Self, AuthError> {
+    pub(super) async fn begin(holder: &Holder, oauth: &OAuth, wanted: &[String], place: &Place, by: &str) -> Result<Self, AuthError> {
         let mut manager = holder.unconfigured().await?;
         let found = manager.resolve_metadata_from_challenge(holder.challenge().as_deref()).await?;
         if !found.source.is_discovered() {
@@ -79,27 +49,10 @@ impl Flow {
             return Err(AuthError::PkceUnsupported);
         }
         manager.set_metadata(metadata.clone());
-        let known = Keeping::read(store, &holder.server, &holder.url).await;
+        let known = Keeping::read(&holder.store, &holder.server, &holder.url).await;
         let known = known.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?.map(|(record, _)| record);
         let known = known.filter(|record| record.issuer == metadata.issuer);
-        let mut scopes = wanted.to_vec();
-        if scopes.is_empty() {
-            let named = manager.select_initial_scopes(&[]).await;
-            // What was granted before is asked for again, or the next login would lose what this one is for (SEP-2350).
-            let before = known.iter().flat_map(|record| record.scopes().iter().cloned());
-            let now = named.into_iter().filter(|_| oauth.scopes.is_empty() || holder.wants_more());
-            for scope in oauth.scopes.iter().cloned().chain(now).chain(before) {
-                if !scopes.contains(&scope) {
-                    scopes.push(scope);
-                }
-            }
-        }
-        // It makes the login last where the authorization server knows it.
-        let lasting = |scope: &String| scope == OFFLINE;
-        let known_there = metadata.scopes_supported.iter().flatten().any(lasting);
-        if known_there && !scopes.is_empty() && !scopes.iter().any(lasting) {
-            scopes.push(OFFLINE.to_owned());
-        }
+        let scopes = scopes(&manager, &metadata, holder, oauth, wanted, known.as_ref()).await;
         let asked: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let client = client(&mut manager, &metadata, oauth, known.as_ref(), &asked, place).await?;
         let registered =
@@ -115,7 +68,7 @@ impl Flow {
             granted: None,
         };
         manager.configure_client(client)?;
-        manager.set_credential_store(Keeping::new(store.clone(), holder.server.clone(), by.to_owned(), record));
+        manager.set_credential_store(Keeping::new(holder.store.clone(), holder.server.clone(), by.to_owned(), record));
         let address = Url::parse(&manager.get_authorization_url(&asked).await?)?;
         // A person's browser is sent there, and may know other schemes that do something else.
         if !matches!(address.scheme(), "https" | "http") {
@@ -150,8 +103,38 @@ impl Flow {
     }
 }
 
-/// Who we are to an authorization server, at which `known` was got, in the order of the specification (2026-07-28: basic/authorization/client-registration): known
-/// beforehand, by our document, registered before, or registered now.
+/// What is asked for: what is `wanted`; or else what the operator and the server name, with what was granted before.
+async fn scopes(
+    manager: &AuthorizationManager,
+    metadata: &AuthorizationMetadata,
+    holder: &Holder,
+    oauth: &OAuth,
+    wanted: &[String],
+    known: Option<&Record>,
+) -> Vec<String> {
+    let mut scopes = wanted.to_vec();
+    if scopes.is_empty() {
+        let named = manager.select_initial_scopes(&[]).await;
+        // What was granted before is asked for again, or the next login would lose what this one is for (SEP-2350).
+        let before = known.into_iter().flat_map(|record| record.scopes().iter().cloned());
+        let now = named.into_iter().filter(|_| oauth.scopes.is_empty() || holder.wants_more());
+        for scope in oauth.scopes.iter().cloned().chain(now).chain(before) {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+    }
+    // It makes the login last where the authorization server knows it.
+    let lasting = |scope: &String| scope == OFFLINE;
+    let known_there = metadata.scopes_supported.iter().flatten().any(lasting);
+    if known_there && !scopes.is_empty() && !scopes.iter().any(lasting) {
+        scopes.push(OFFLINE.to_owned());
+    }
+    scopes
+}
+
+/// Who we are to an authorization server, at which `known` was got, in the order of the specification (2026-07-28:
+/// basic/authorization/client-registration): known beforehand, by our document, registered before, or registered now.
 async fn client(
     manager: &mut AuthorizationManager,
     metadata: &AuthorizationMetadata,

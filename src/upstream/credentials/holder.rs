@@ -28,9 +28,9 @@ pub(in crate::upstream) struct Holder {
     pub(super) url: String,
     /// The same, read.
     address: Url,
-    pub(super) net: Net,
+    net: Net,
     pub(super) reach: Reach,
-    store: Store,
+    pub(super) store: Store,
     token: ArcSwapOption<Token>,
     /// Whether the store was asked.
     read: OnceCell<()>,
@@ -119,14 +119,12 @@ impl Holder {
             _ => None,
         };
         *last = Some(Renewal { at: Instant::now(), failed });
-        let token = done?;
-        let header = token.header.clone();
-        self.token.store(Some(Arc::new(token)));
-        Ok(header)
+        done?;
+        self.token.load().as_ref().map(|token| token.header.clone()).ok_or(Error::LoginNeeded)
     }
 
-    /// Asks the authorization server for a new token.
-    async fn refresh(&self) -> Result<Token, Error> {
+    /// Asks the authorization server for a new token, and takes it up.
+    async fn refresh(&self) -> Result<(), Error> {
         let Some((record, row)) = Keeping::read(&self.store, &self.server, &self.url).await.map_err(|error| unread(&error))? else {
             return Err(self.gone());
         };
@@ -147,9 +145,7 @@ impl Holder {
             Err(AuthError::AuthorizationRequired | AuthError::TokenRefreshRejected(_)) => return Err(self.gone()),
             Err(error) => return Err(unwell(&error)),
         }
-        self.reread().await?;
-        let token = self.token.load_full().ok_or_else(|| self.gone())?;
-        Ok(Token { header: token.header.clone(), stale_at: token.stale_at })
+        self.reread().await
     }
 
     async fn manager(&self, record: &Record, by: String) -> Result<AuthorizationManager, Error> {
@@ -226,6 +222,6 @@ fn unread(error: &crate::store::Error) -> Error {
 }
 
 /// A failure of the authorization server, in words without what it wrote: that may hold anything.
-pub(super) fn unwell(error: &AuthError) -> Error {
+fn unwell(error: &AuthError) -> Error {
     Error::Login(words(error))
 }

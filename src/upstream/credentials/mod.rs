@@ -5,6 +5,7 @@
 
 mod flow;
 mod holder;
+mod place;
 mod record;
 mod wire;
 mod words;
@@ -24,7 +25,8 @@ pub(super) use holder::{AtHand, Holder};
 use crate::domain::{ServerName, ServerSpec, Transport};
 use crate::net::Net;
 use crate::store::{self, Store};
-use flow::{Flow, Place, Stopped};
+use flow::{Flow, Stopped};
+use place::Place;
 use record::Keeping;
 use words::words;
 
@@ -158,7 +160,7 @@ impl Credentials {
     pub async fn begin(&self, spec: &ServerSpec, scopes: &[String], by: &str) -> Result<Begun, LoginError> {
         let Transport::Http { oauth, .. } = &spec.transport else { return Err(LoginError::NotHttp) };
         let holder = self.holder(spec).ok_or(LoginError::HasHeader)?;
-        let flow = Flow::begin(&holder, oauth, scopes, &self.0.place.load_full(), &self.0.store, by).await;
+        let flow = Flow::begin(&holder, oauth, scopes, &self.0.place.load_full(), by).await;
         let flow = flow.map_err(|error| LoginError::Failed(words(&error)))?;
         holder.note(None);
         let (address, state) = (flow.address.clone(), flow.state.clone());

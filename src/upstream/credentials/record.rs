@@ -70,11 +70,8 @@ impl Record {
 
     /// Whether calls can be made with it: its token holds, or can be renewed.
     pub(super) fn is_good(&self) -> bool {
-        let renewable = self
-            .granted
-            .as_ref()
-            .and_then(|granted| granted.token_response.as_ref())
-            .is_some_and(|answer| answer.refresh_token().is_some());
+        let answer = self.granted.as_ref().and_then(|granted| granted.token_response.as_ref());
+        let renewable = answer.is_some_and(|answer| answer.refresh_token().is_some());
         self.token().is_some_and(|token| renewable || token.is_fresh())
     }
 
@@ -109,9 +106,9 @@ impl Keeping {
     }
 
     async fn put(&self, granted: Option<StoredCredentials>) -> Result<(), AuthError> {
-        let issuer = granted.as_ref().and_then(|granted| granted.issuer.clone());
-        let known = self.record();
-        let record = Record { issuer: issuer.or(known.issuer.clone()), granted, ..known };
+        let mut record = self.record();
+        record.issuer = granted.as_ref().and_then(|granted| granted.issuer.clone()).or(record.issuer);
+        record.granted = granted;
         let secret = Secret::new(raw(&record).get());
         let row = LoginRow { server: self.server.to_string(), secret, by: self.by.clone(), at_ms: now_ms() };
         self.store.put_login(&row).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
