@@ -218,7 +218,9 @@ async fn register(client: &Client, add: Add) -> Result {
 fn show_added(server: &Value) {
     let name = text(server, "name");
     if server.pointer("/look/found").and_then(Value::as_str) == Some("held") {
-        print(&format!("`{name}` is registered and held: approve it with `portolan registry approve {name}`.\n"));
+        print(&format!(
+            "`{name}` is registered, and held until somebody has read what it offers:\n  portolan registry diff {name}\n  portolan registry approve {name}\n"
+        ));
         return;
     }
     if server.pointer("/look/found").and_then(Value::as_str) == Some("login_needed") {

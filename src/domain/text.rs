@@ -25,11 +25,14 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Whether a character is seen by what it does and not by what it is: control, bidirectional, zero-width and tag characters.
+/// Whether a character is seen by what it does and not by what it is: control, bidirectional, zero-width, blank and tag characters,
+/// and the variation selectors beyond those of emoji.
 pub fn is_hidden(c: char) -> bool {
     let deceives = matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     c.is_control() || deceives
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::definition::{Definition, Kind, Manifest};
+use super::scan;
 use crate::domain::RawObject;
 
 /// How much a change matters. They sort by weight; a set of changes is as bad as its worst.
@@ -56,13 +57,20 @@ pub fn differences(approved: &Manifest, live: &Manifest) -> Vec<Difference> {
     keys.dedup();
     let difference = |key: &(Kind, String)| {
         let (before, after) = (old.get(key), new.get(key));
-        let (class, breaking, reasons) = match (before, after) {
+        let (mut class, breaking, mut reasons) = match (before, after) {
             (Some(before), Some(after)) if before.digest() == after.digest() => return None,
             (Some(before), Some(after)) => compare(before, after),
             (None, Some(_)) => (Class::Steering, false, vec!["is new, and its words have not been approved".to_owned()]),
             (Some(_), None) => (Class::Breaking, true, vec!["is no longer offered".to_owned()]),
             (None, None) => return None,
         };
+        // What was hidden before has been looked at; what is hidden now may be in a part that else would not matter.
+        let known = before.map(scan::hidden).unwrap_or_default();
+        let hidden: Vec<String> = after.map(scan::hidden).unwrap_or_default().into_iter().filter(|place| !known.contains(place)).collect();
+        if !hidden.is_empty() {
+            class = Class::Steering;
+            reasons.extend(hidden);
+        }
         let body = |definition: Option<&Definition>| definition.map(|definition| definition.body.clone());
         Some(Difference { kind: key.0, name: key.1.clone(), class, breaking, reasons, approved: body(before), live: body(after) })
     };

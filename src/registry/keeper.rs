@@ -53,7 +53,7 @@ impl Keeper {
                 Ok((look, connection)) => {
                     failures = 0;
                     if let Look::Held = look {
-                        warn!(server.name = %name, "`{name}` changed; the change is held, see `portolan registry diff {name}`");
+                        warn!(server.name = %name, "what `{name}` offers now is held until somebody approves it, see `portolan registry diff {name}`");
                     }
                     Some(connection.clone())
                 }

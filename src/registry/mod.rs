@@ -13,6 +13,7 @@ mod keeper;
 mod look;
 mod records;
 mod release;
+mod scan;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,6 +12,7 @@ use super::drift::{Class, differences};
 use super::error::Error;
 use super::look::Look;
 use super::release::{Held, Release};
+use super::scan;
 use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
 use crate::policy::{Blocked, Blocks};
 use crate::protocol::Era;
@@ -87,7 +88,7 @@ impl Records {
         let current = rows.iter().find(|row| row.state == ReleaseState::Approved);
         let known = rows.iter().find(|row| row.digest == digest.to_string());
         match (current, known.map(|row| row.state)) {
-            (None, _) if spec.starts_held => self.hold(name, manifest, known).await,
+            (None, _) if spec.starts_held || scan::hides(&manifest) => self.hold(name, manifest, known).await,
             (None, _) => self.accept(name, FIRST, manifest, "the first registration").await,
             (Some(current), Some(ReleaseState::Approved)) if current.digest == digest.to_string() => {
                 if self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.is_some()) {

@@ -278,6 +278,34 @@ async fn hidden_characters_in_a_description_are_shown_when_it_is_reviewed() {
 }
 
 #[tokio::test]
+async fn a_server_whose_words_hide_something_is_held_at_first_sight_and_shown_with_its_place() {
+    let upstream = McpUpstream::start(Speaks::Sessions, [search("Searches the wiki.\u{200b}\u{e0041}")]).await;
+    let gateway = TestGateway::start().await;
+    let added = gateway.cli(&["server", "add", "wiki", "--url", &upstream.url(), "--allow-private"]).await.ok();
+    assert!(added.contains("held until somebody has read what it offers"), "{added}");
+    assert_eq!(gateway.server("wiki").await["state"], "held");
+    let mcp = modern(&gateway.url("/mcp"));
+    assert!(mcp.tools().await.is_empty());
+    let called = mcp.request("tools/call", json!({ "name": "wiki__search", "arguments": { "q": "x" } })).await;
+    assert!(called.body["error"].is_object(), "{}", called.text);
+    assert!(upstream.recorded("tools/call").is_empty(), "it never hears of the call");
+    let diff = gateway.cli(&["registry", "diff", "wiki"]).await.ok();
+    assert!(diff.contains("`/description` hides U+200B, U+E0041"), "{diff}");
+    // Somebody who has read it may serve it; and what comes later hides nothing new.
+    gateway.cli(&["registry", "approve", "wiki"]).await.ok();
+    assert_eq!(mcp.tools().await.len(), 1);
+    let mut painted = search("Searches the wiki.\u{200b}\u{e0041}");
+    painted["icons"] = json!([{ "src": "https://example.com/i.png" }]);
+    upstream.set_tools([painted.clone()]);
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    assert_eq!(gateway.server("wiki").await["held"], false);
+    painted["icons"] = json!([{ "src": "https://example.com/\u{202e}i.png" }]);
+    upstream.set_tools([painted]);
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    assert_eq!(gateway.server("wiki").await["held"], true, "not even in a picture");
+}
+
+#[tokio::test]
 async fn a_rejected_change_can_be_approved_after_all_by_its_digest() {
     let (gateway, upstream) = wiki(Speaks::Sessions).await;
     upstream.set_tools([search(TURNED)]);

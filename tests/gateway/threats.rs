@@ -16,7 +16,7 @@
 //! | T12 handles of others | [`anothers_session_is_answered_like_one_that_never_was`], `memory::a_response_is_gone_on_from_by_its_caller_alone_and_only_when_it_was_stored`, `responses::a_response_that_is_kept_can_be_read_and_deleted_by_its_own_caller_alone`. There are no tasks and no `requestState` |
 //! | T13 `requestState` | not built: a server that asks back is answered for by nobody, so nothing is handed out that could be changed |
 //! | T14 answers of others | [`what_two_callers_read_never_crosses`], [`answers_that_come_back_at_once_go_to_whoever_asked`], `context_sources::a_text_of_one_caller_never_reaches_another`, `memory::two_callers_with_the_same_words_share_nothing`. One node alone: there is no shared cache |
-//! | T15 poisoned descriptions | the scan is not built. What stands: a change is held until somebody read it, and hidden characters are shown (`registry::hidden_characters_in_a_description_are_shown_when_it_is_reviewed`) |
+//! | T15 poisoned descriptions | `registry::a_server_whose_words_hide_something_is_held_at_first_sight_and_shown_with_its_place`; a change is held whatever it says, and hidden characters are shown (`registry::hidden_characters_in_a_description_are_shown_when_it_is_reviewed`). Words that anybody can see are not judged |
 //! | T16 rug pull | [`one_changed_byte_is_held_and_what_came_with_it_cannot_be_called`], `registry::every_change_that_could_mislead_is_held`. The approved words keep serving; calls of an approved tool go on |
 //! | T17 look-alikes | [`a_name_like_anothers_is_no_name_and_the_same_name_is_taken`] |
 //! | T19 commands | [`no_way_of_an_administrator_starts_a_program`], `keys::an_administrator_who_is_not_the_owner_reads_and_adds_but_weakens_nothing`, `processes::no_shell_reads_a_command` |
@@ -444,7 +444,9 @@ async fn a_name_like_anothers_is_no_name_and_the_same_name_is_taken() {
     }
     let taken = add("github").await;
     assert_eq!((taken.status, &taken.body["code"]), (409, &json!("exists")), "{}", taken.text);
-    assert_eq!(add("evil").await.status, 200);
+    // One of its names hides something, and so it is held; somebody approves it all the same.
+    assert_eq!(add("evil").await.body["state"], "held");
+    gateway.control("releases_approve", json!({ "server": "evil" })).await;
     let client = modern(&gateway.url("/mcp"));
     let tools = client.tools().await;
     let mut all: Vec<String> = names(&tools).iter().map(|name| name.to_lowercase()).collect();
@@ -727,7 +729,8 @@ mcp: {{ servers: {{ up: {{ url: '{}' }} }} }}\n",
             server.url()
         ))
         .await;
-        gateway.wait_for_server("up", "ready").await;
+        gateway.wait_for_server("up", "held").await;
+        gateway.control("releases_approve", json!({ "server": "up" })).await;
         let tools = modern(&gateway.url("/mcp")).tools().await;
         let called = names(&tools)[0].to_owned();
         provider.then([Reply::calls(&[("call_1", &called, "{}")]), Reply::text("Done.")]);

@@ -1,0 +1,122 @@
+//! What a definition hides: characters that a model reads and a person does not see.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::definition::{Definition, Manifest};
+use crate::domain::{clip, is_hidden, printable};
+
+/// Most places of a definition that are named.
+const PLACES: usize = 8;
+/// Most characters that are named of one place.
+const CHARACTERS: usize = 8;
+
+/// Whether any definition hides something.
+pub(super) fn hides(manifest: &Manifest) -> bool {
+    manifest.definitions.iter().any(|definition| !hidden(definition).is_empty())
+}
+
+/// In words, where a definition hides something, and what.
+pub(super) fn hidden(definition: &Definition) -> Vec<String> {
+    let mut found = Vec::new();
+    let place = |pointer: &str| if pointer.is_empty() { "its text".to_owned() } else { format!("`{}`", clip(pointer, 120)) };
+    let body = serde_json::from_str::<Value>(definition.body.get()).unwrap_or_default();
+    walk(&body, &mut String::new(), &mut |pointer, text| {
+        let characters = unseen(text);
+        if found.len() < PLACES && !characters.is_empty() {
+            found.push(format!("{} hides {}", place(pointer), characters.join(", ")));
+        }
+    });
+    found
+}
+
+/// Each text of a value, with its place (RFC 6901); a member's name is a text at the place of the member.
+fn walk(value: &Value, pointer: &mut String, see: &mut impl FnMut(&str, &str)) {
+    let end = pointer.len();
+    match value {
+        Value::String(text) => see(pointer, text),
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                let _ = write!(pointer, "/{at}");
+                walk(item, pointer, see);
+                pointer.truncate(end);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                pointer.push('/');
+                pointer.push_str(&printable(name).replace('~', "~0").replace('/', "~1"));
+                see(pointer, name);
+                walk(member, pointer, see);
+                pointer.truncate(end);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The characters of a text that nobody sees, each once, as `U+200B`.
+fn unseen(text: &str) -> Vec<String> {
+    let mut found: Vec<char> = Vec::new();
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let joins = matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii() && rest.peek().is_some_and(|after| !after.is_ascii());
+        // Line breaks are layout; joiners make one sign of two in emoji and in scripts that need them.
+        if is_hidden(c) && !matches!(c, '\n' | '\r' | '\t') && !joins && !found.contains(&c) && found.len() < CHARACTERS {
+            found.push(c);
+        }
+        before = c;
+    }
+    found.into_iter().map(|c| format!("U+{:04X}", u32::from(c))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::raw;
+    use crate::registry::Kind;
+
+    fn found(tool: &Value) -> Vec<String> {
+        hidden(&Definition::new(Kind::Tool, "a".to_owned(), raw(tool)).unwrap())
+    }
+
+    #[test]
+    fn what_nobody_sees_is_found_wherever_it_stands() {
+        let tool = json!({
+            "name": "a", "description": "Adds.\u{200b}\u{e0041}\u{200b}",
+            "inputSchema": { "properties": { "n\u{202e}": { "enum": ["x", "\u{1b}[2J"] } } },
+        });
+        assert_eq!(
+            found(&tool),
+            [
+                "`/description` hides U+200B, U+E0041",
+                "`/inputSchema/properties/n\\u{202e}` hides U+202E",
+                "`/inputSchema/properties/n\\u{202e}/enum/1` hides U+001B"
+            ]
+        );
+        let instructions = Definition::new(Kind::Instructions, "instructions".to_owned(), raw("Be kind.\u{feff}")).unwrap();
+        assert_eq!(hidden(&instructions), ["its text hides U+FEFF"]);
+    }
+
+    #[test]
+    fn layout_emoji_and_scripts_that_need_joiners_hide_nothing() {
+        for text in ["a\n\tb\r\n", "👩\u{200d}💻 ❤\u{fe0f}", "می\u{200c}خواهم", "naïve – “quoted”…", "日本語"] {
+            assert!(found(&json!({ "name": "a", "description": text })).is_empty(), "{text:?}");
+        }
+        for text in ["a\u{200d}b", "💻\u{200d}", "\u{200c}💻", "co\u{ad}operate"] {
+            assert!(!found(&json!({ "name": "a", "description": text })).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_so_much_is_told_however_much_is_hidden() {
+        let texts: Vec<String> = (0..40).map(|_| ('\u{e0020}'..'\u{e0060}').collect()).collect();
+        let told = found(&json!({ "name": "a", "examples": texts }));
+        assert_eq!(told.len(), PLACES);
+        assert!(told.iter().all(|place| place.matches("U+").count() == CHARACTERS));
+    }
+}
