@@ -114,11 +114,14 @@ def a_console():
 
 @contextmanager
 def a_harbour(*tools):
-    """As above, with the server `harbour`; `offer` gives it other tools and looks at it."""
+    """As above, with the server `harbour`, approved whatever it hides; `offer` gives it other tools and looks at it."""
     with a_console() as (gateway, browser):
         file = gateway.root / "tools.json"
         file.write_text(json.dumps(tools))
-        gateway.add_server("harbour", *peers.node("console_server"), file)
+        gateway.cli("server", "add", "harbour", "--", *peers.node("console_server"), file)
+        if gateway.servers()["harbour"] == "held":
+            gateway.cli("registry", "approve", "harbour")
+        gateway.until_ready("harbour")
 
         def offer(*tools):
             file.write_text(json.dumps(tools))
