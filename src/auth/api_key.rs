@@ -172,9 +172,9 @@ mod tests {
     fn where_a_digest_differs_cannot_be_told_by_the_clock() {
         let (digest, others) = digests();
         let hasty = |a: &[u8; 32], b: &[u8; 32]| a.iter().zip(b).all(|(a, b)| a == b);
-        let seen = told_apart(5_000, others, |other| often(|| hasty(&digest, other)));
-        assert!(seen.0.abs() > 4.5, "the clock sees a comparison that ends early: {seen:?}");
-        // A machine that is busy may deceive for once; what can be seen is seen every time.
+        // A machine that is busy may deceive for once, and hide for once what can be seen.
+        let seen: Vec<_> = (0..5).map(|_| told_apart(5_000, others, |other| often(|| hasty(&digest, other)))).collect();
+        assert!(seen.iter().any(|(t, _)| t.abs() > 4.5), "the clock sees a comparison that ends early: {seen:?}");
         let tries: Vec<_> = (0..5).map(|_| told_apart(5_000, others, |other| often(|| same(&digest, other)))).collect();
         assert!(tries.iter().any(|(t, _)| t.abs() < 4.5), "{tries:?}");
     }

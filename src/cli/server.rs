@@ -181,16 +181,18 @@ async fn register(client: &Client, add: Add) -> Result {
     let mut arguments = Map::new();
     arguments.insert("name".into(), name.clone().into());
     match (url, program.is_empty()) {
+        (Some(_), true) if !env.is_empty() => return Err(Error::Usage("--env goes with a command, not with --url".to_owned())),
         (Some(url), true) => {
             arguments.insert("url".into(), url.into());
             arguments.insert("headers".into(), pairs(&headers)?);
             arguments.insert("allow_private".into(), allow_private.into());
-            if let Some(id) = client_id {
-                arguments.insert("oauth".into(), json!({ "client_id": id, "client_secret": client_secret }));
+            if client_id.is_some() || client_secret.is_some() {
+                arguments.insert("oauth".into(), json!({ "client_id": client_id, "client_secret": client_secret }));
             }
         }
-        (None, false) if client_id.is_some() => {
-            return Err(Error::Usage("--client-id goes with --url; a command takes its credentials from --env".to_owned()));
+        (None, false) if client_id.is_some() || !headers.is_empty() || allow_private => {
+            let why = "--client-id, --header and --allow-private go with --url; a command takes its credentials from --env";
+            return Err(Error::Usage(why.to_owned()));
         }
         (None, false) => {
             arguments.insert("command".into(), program.into());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use super::value::{SecretText, Text, short_or_long};
-use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport, is_scope};
+use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport};
 
 /// Upstream MCP servers. Those declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -92,23 +92,6 @@ pub struct Registered {
     pub scopes: Vec<Text>,
 }
 
-impl Registered {
-    fn check(&self, at: &str) -> Result<(), Error> {
-        if self.client_id.as_ref().is_some_and(|id| id.is_empty()) {
-            return Err(Error::wrong(format!("{at}.client_id"), "is empty; leave it out to be registered"));
-        }
-        if self.client_id.is_none() && self.client_secret.is_some() {
-            return Err(Error::wrong(format!("{at}.client_secret"), "goes with a `client_id`"));
-        }
-        match self.scopes.iter().find(|scope| !is_scope(scope)) {
-            Some(wrong) => {
-                Err(Error::wrong(format!("{at}.scopes"), format!("`{}` is no scope; write each as an item of its own", &**wrong)))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 impl Auth {
     fn client(&self) -> OAuth {
         match self {
@@ -145,9 +128,7 @@ impl Server {
             if self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
                 return Err(Error::wrong(format!("{at}.auth"), "goes without a header `Authorization`: it puts one there itself"));
             }
-            if let Auth::Client(client) = auth {
-                client.check(&format!("{at}.auth"))?;
-            }
+            auth.client().check().map_err(|(member, why)| Error::wrong(format!("{at}.auth.{member}"), why))?;
         }
         match (&self.command, &self.url) {
             (Some(command), None) if command.first().is_some_and(|program| !program.is_empty()) => Ok(()),

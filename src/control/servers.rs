@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::logins::{SCOPE, check};
+use super::logins::SCOPE;
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
 use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, clip, printable};
@@ -94,12 +94,17 @@ impl From<Registered> for OAuth {
 
 async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value, Error> {
     let name: ServerName = add.name.parse().map_err(|error: crate::domain::NameError| Error::Arguments(error.to_string()))?;
-    check(&add.oauth.scopes)?;
+    let oauth = OAuth::from(add.oauth);
+    oauth.check().map_err(|(member, why)| Error::Arguments(format!("`oauth.{member}` {why}")))?;
+    if oauth != OAuth::default() && add.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+        return Err(Error::Arguments("`oauth` goes without a header `Authorization`: it puts one there itself".into()));
+    }
+    let of_url = !add.headers.is_empty() || add.allow_private || oauth != OAuth::default();
     let transport = match (add.url, add.command) {
-        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth: add.oauth.into() },
-        (None, Some(command)) if add.headers.is_empty() && !add.allow_private => Transport::Stdio { command, env: add.env },
+        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth },
+        (None, Some(command)) if !of_url => Transport::Stdio { command, env: add.env },
         (Some(_), None) => return Err(Error::Arguments("`env` goes with `command`, not with `url`".into())),
-        (None, Some(_)) => return Err(Error::Arguments("`headers` and `allow_private` go with `url`, not with `command`".into())),
+        (None, Some(_)) => return Err(Error::Arguments("`headers`, `oauth` and `allow_private` go with `url`, not with `command`".into())),
         _ => return Err(Error::Arguments("give either `url` or `command`".into())),
     };
     let weakens = matches!(transport, Transport::Stdio { .. }) || add.allow_private;
@@ -187,7 +192,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
     };
     let error = match &state {
         State::Failed(error) => Some(error.to_string()),
-        _ => entry.problem.as_ref().filter(|_| matches!(word, "failed" | "login_needed")).map(ToString::to_string),
+        _ => entry.problem.as_ref().filter(|_| word == "failed").map(ToString::to_string),
     };
     let count = |kind| entry.release.as_ref().map_or(0, |release| release.manifest.of(kind).count());
     json!({

@@ -68,7 +68,7 @@ impl Error {
             Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
-            Self::Registry(registry::Error::Store(_)) | Self::Store(_) => "store_unavailable",
+            Self::Registry(registry::Error::Store(error)) | Self::Store(error) => of_store(error),
             Self::Login(error) => of_login(error),
             Self::Context(context::Error::Blocked(_)) => "blocked",
             Self::Context(_) => "context_failed",
@@ -84,7 +84,16 @@ pub(super) fn of_login(error: &LoginError) -> &'static str {
         LoginError::Foreign => "login_foreign",
         LoginError::Refused(_) => "login_refused",
         LoginError::Failed(_) => "login_failed",
-        LoginError::Store(_) => "store_unavailable",
+        LoginError::Store(error) => of_store(error),
+    }
+}
+
+fn of_store(error: &store::Error) -> &'static str {
+    match error {
+        store::Error::Full(_) => "full",
+        store::Error::Stopping => "stopping",
+        store::Error::Exists => "exists",
+        store::Error::Unavailable(_) | store::Error::Corrupt(_) => "store_unavailable",
     }
 }
 

@@ -22,6 +22,14 @@ impl<'a> RawObject<'a> {
         serde_json::from_str(text)
     }
 
+    /// Reads an object of somebody who is not told of mistakes: of a key that stands twice, the last one counts, as for most readers.
+    pub fn forgiving(text: &'a str) -> serde_json::Result<Self> {
+        Self::parse(text).or_else(|_| {
+            let members: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(text)?;
+            Ok(Self { members: members.into_iter().map(|(key, value)| (Cow::Owned(key), Cow::Owned(value))).collect() })
+        })
+    }
+
     /// The text of a member's value.
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.members.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
@@ -251,6 +259,13 @@ mod tests {
         let mut object = RawObject::parse(r#"{"z":1.50,"model":"a","n":18446744073709551616, "k\u0041":[ 1 ]}"#).unwrap();
         object.set("model", raw("b"));
         assert_eq!(object.to_raw().get(), r#"{"z":1.50,"model":"b","n":18446744073709551616,"kA":[ 1 ]}"#);
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_the_last_counts_where_nobody_can_be_told() {
+        assert!(RawObject::parse(r#"{"a":1,"\u0061":2}"#).is_err());
+        assert_eq!(RawObject::forgiving(r#"{"a":1,"b":[ 1.0 ],"\u0061":2}"#).unwrap().to_text(), r#"{"a":2,"b":[ 1.0 ]}"#);
+        assert!(RawObject::forgiving("[1]").is_err());
     }
 
     #[test]

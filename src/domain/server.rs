@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::name::ServerName;
 use super::secret::Secret;
+use super::text::clip;
 
 /// An upstream server as the operator described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,20 @@ pub struct OAuth {
     pub client_secret: Option<Secret>,
     /// What to ask for; what the server asks for where it is empty.
     pub scopes: Vec<String>,
+}
+
+impl OAuth {
+    /// What is wrong with it: the member, and why.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.client_id.as_ref().is_some_and(String::is_empty) {
+            return Err(("client_id", "is empty; leave it out to be registered".to_owned()));
+        }
+        if self.client_id.is_none() && self.client_secret.is_some() {
+            return Err(("client_secret", "goes with a `client_id`".to_owned()));
+        }
+        let wrong = self.scopes.iter().find(|scope| !is_scope(scope));
+        wrong.map_or(Ok(()), |wrong| Err(("scopes", format!("`{}` is no scope; write each as an item of its own", clip(wrong, 40)))))
+    }
 }
 
 /// Whether a text is one scope (RFC 6749 §3.3).

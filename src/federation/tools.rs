@@ -108,7 +108,7 @@ pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawVal
         return result;
     }
     let rewritten = || -> Option<Box<RawValue>> {
-        let mut object = RawObject::parse(result.get()).ok()?;
+        let mut object = RawObject::forgiving(result.get()).ok()?;
         for member in ["content", "contents", "messages"] {
             let Some(list) = object.get(member) else { continue };
             let items: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
@@ -123,7 +123,7 @@ pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawVal
 
 /// An item holds its resource directly, or a message holds the item: two levels, whatever else is sent.
 fn rewrite_item(server: &str, item: &RawValue, levels: u8) -> Box<RawValue> {
-    let Ok(mut object) = RawObject::parse(item.get()) else { return item.to_owned() };
+    let Ok(mut object) = RawObject::forgiving(item.get()) else { return item.to_owned() };
     if let Some(uri) = object.string("uri") {
         object.set("uri", raw(&public_uri(server, &uri)));
     }

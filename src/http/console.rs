@@ -51,7 +51,9 @@ pub(super) async fn file(Name(path): Name, headers: HeaderMap) -> Result<Respons
 
 fn answer(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", hex::encode(file.metadata.sha256_hash().get(..16).unwrap_or_default()));
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    // Whoever compresses it on the way says `W/` (RFC 9110 §8.8.3.2).
+    let wanted = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = wanted.split(',').any(|one| one.trim().trim_start_matches("W/") == tag);
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -95,7 +97,8 @@ pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Res
     let (headers, body) = read_json(request, MAX_BODY).await?;
     let invalid = |_| ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", "the body must be `{\"link\": \"…\"}`");
     let Login { link } = serde_json::from_slice(&body).map_err(invalid)?;
-    let used = || unauthorized("link_over", "this link was used, or is older than two minutes; run `portolan open` for a new one");
+    let why = "this link was used, or is too old; run `portolan open` for a new one";
+    let used = || ApiError::new(StatusCode::UNAUTHORIZED, "link_over", why);
     let (principal, session) = state.auth.enter(&link).ok_or_else(used)?;
     let cookie = Cookie::of(&headers);
     if let Some(before) = cookie.held(&headers) {
@@ -115,7 +118,13 @@ pub(super) async fn session(Shared(state): Shared<State>, headers: HeaderMap) ->
 
 /// `POST /console/logout`: ends the session.
 pub(super) async fn logout(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
-    Door { state: &state, path: super::paths::LOGOUT, headers: &headers }.visitor()?;
+    let door = Door { state: &state, path: super::paths::LOGOUT, headers: &headers };
+    // Whoever is blocked may leave.
+    if let Err(refused) = door.visitor()
+        && refused.status != StatusCode::FORBIDDEN
+    {
+        return Err(refused);
+    }
     let cookie = Cookie::of(&headers);
     if let Some(held) = cookie.held(&headers) {
         state.auth.leave(held);
@@ -134,8 +143,4 @@ fn described(principal: &Principal, left_ms: u128, token: Option<&str>) -> Value
     json!({
         "principal": principal.id(), "owner": principal.is_owner(), "csrf": token, "expires_ms": ends, "version": env!("CARGO_PKG_VERSION"),
     })
-}
-
-fn unauthorized(code: &str, message: &str) -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, code, message)
 }

@@ -135,11 +135,11 @@ impl Noted {
 /// Whether an event says what it cost, or why the answer ends.
 fn tells(data: &str) -> bool {
     static KEYS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["\"usage\"", "\"finish_reason\"", "\"stop_reason\""].map(Finder::new));
-    let value = |key: &Finder<'_>| {
-        let behind = data.get(key.find(data.as_bytes())? + key.needle().len()..)?;
+    let value = |key: &Finder<'_>, at: usize| {
+        let behind = data.get(at + key.needle().len()..)?;
         behind.trim_start().strip_prefix(':').map(|value| value.trim_start().starts_with(['{', '"']))
     };
-    KEYS.iter().any(|key| value(key) == Some(true))
+    KEYS.iter().any(|key| key.find_iter(data.as_bytes()).any(|at| value(key, at) == Some(true)))
 }
 
 /// What is read of an answer or an event, in the words of all dialects. All else is passed over.

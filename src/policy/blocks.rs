@@ -46,7 +46,7 @@ impl Blocks {
                 return Ok(false);
             }
             if list.all().len() >= MOST {
-                return Err(Error::Unavailable(format!("there are {MOST} blocks already; lift some, or block what they have in common")));
+                return Err(Error::Full(format!("there are {MOST} blocks already; lift some, or block what they have in common")));
             }
             store.add_block(&row).await?;
             Ok(true)

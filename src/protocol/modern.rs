@@ -50,7 +50,7 @@ impl Dialect for Modern {
         {
             return appended(text, wanted).into();
         }
-        let Ok(mut object) = RawObject::parse(text) else { return text.into() };
+        let Ok(mut object) = RawObject::forgiving(text) else { return text.into() };
         let holds = |member: &(&str, &str)| match object.get(member.0) {
             Some(said) => *member != SCOPE || said.get() == SCOPE.1,
             None => false,

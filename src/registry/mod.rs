@@ -139,6 +139,8 @@ impl Registry {
             crate::store::Error::Exists => Error::Exists(name.clone()),
             other => Error::Store(other),
         })?;
+        // Nor is anything of another server that once had this name at hand.
+        self.0.upstreams.remove(&name).await;
         let (first, found) = oneshot::channel();
         self.attach(spec, true, Some(first)).await?;
         let looked = found.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream);

@@ -9,5 +9,5 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    tokio::spawn(work).await.unwrap_or_else(|_| Err(Error::Unavailable("the gateway is stopping".to_owned()).into()))
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(Error::Stopping.into()))
 }

@@ -15,6 +15,12 @@ pub enum Error {
     /// A row that this version cannot read.
     #[error("the database holds a row that cannot be read: {0}")]
     Corrupt(String),
+    /// It would be more than is kept, and what to do about it.
+    #[error("{0}")]
+    Full(String),
+    /// The gateway stops, and what was begun did not come to its end.
+    #[error("the gateway is stopping")]
+    Stopping,
     /// Something of that name is there already.
     #[error("it exists already")]
     Exists,

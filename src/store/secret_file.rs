@@ -1,11 +1,11 @@
 //! Secrets of the data directory: each in a file of its own that only its owner can read, and made when it is not there.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The first line of a secret's file, and whether it was made just now.
+/// What a secret's file holds, and whether it was made just now.
 pub fn secret_file(path: &Path, make: impl FnOnce() -> String) -> io::Result<(String, bool)> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok((text.trim().to_owned(), false)),
@@ -17,6 +17,8 @@ pub fn secret_file(path: &Path, make: impl FnOnce() -> String) -> io::Result<(St
             file.write_all(format!("{text}\n").as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&part, path)?;
+            // What is sealed with it may be on the disk before its name is.
+            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
             Ok((text, true))
         }
         Err(error) => Err(error),

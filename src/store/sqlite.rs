@@ -47,6 +47,8 @@ impl Sqlite {
     async fn seal_servers(&self) -> Result<(), Error> {
         let rows = query("SELECT name, spec FROM servers").fetch_all(&self.writer).await?;
         let mut sealed = 0;
+        // Also where the process ends before the file is written anew.
+        query("PRAGMA secure_delete = ON").execute(&self.writer).await?;
         for row in rows {
             let (name, spec): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             if !Seal::is_sealed(&spec) {
@@ -59,6 +61,7 @@ impl Sqlite {
             query("VACUUM").execute(&self.writer).await?;
             query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
         }
+        query("PRAGMA secure_delete = OFF").execute(&self.writer).await?;
         Ok(())
     }
 }
@@ -108,6 +111,7 @@ impl Contract for Sqlite {
         // Nothing of another server that once had this name is handed on.
         query("DELETE FROM releases WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
         query("DELETE FROM eras WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
+        query("DELETE FROM logins WHERE server = $1").bind(&row.name).execute(&mut *all).await?;
         query("INSERT INTO servers (name, spec, enabled) VALUES ($1, $2, $3)")
             .bind(&row.name)
             .bind(spec)

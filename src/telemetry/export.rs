@@ -161,7 +161,7 @@ impl Sending {
             if !closed {
                 self.gather(&mut batch).await;
             }
-            while batch.len() < BATCH && self.spans.try_recv().map(|span| batch.push(span)).is_ok() {}
+            self.take(&mut batch);
             if batch.is_empty() {
                 return;
             }
@@ -172,10 +172,15 @@ impl Sending {
         }
     }
 
+    /// Takes what is there, as far as it fits.
+    fn take(&mut self, batch: &mut Vec<SpanData>) {
+        while batch.len() < BATCH && self.spans.try_recv().map(|span| batch.push(span)).is_ok() {}
+    }
+
     /// Waits for more, but not for long.
     async fn gather(&mut self, batch: &mut Vec<SpanData>) {
         for _ in 0..(GATHER.as_millis() / LOOK.as_millis()) {
-            while batch.len() < BATCH && self.spans.try_recv().map(|span| batch.push(span)).is_ok() {}
+            self.take(batch);
             if batch.len() >= BATCH {
                 return;
             }
@@ -207,7 +212,7 @@ impl Sending {
                 return;
             }
             tokio::select! {
-                () = sleep(failure.after.unwrap_or(pause).min(LONGEST_PAUSE)) => {}
+                () = sleep(failure.after.unwrap_or_default().max(pause).min(LONGEST_PAUSE)) => {}
                 () = self.closing.cancelled() => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);

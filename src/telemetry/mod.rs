@@ -6,7 +6,9 @@ mod lines;
 use std::io::IsTerminal as _;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -22,11 +24,9 @@ const DURATIONS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.
 /// Starts logging. A second call in one process changes nothing.
 pub fn log(config: &Telemetry) {
     let filter = config.filter().unwrap_or_else(|_| EnvFilter::new("info"));
-    // At `debug` it writes codes down that a login can be finished with.
-    let filter = "rmcp::transport::auth=info".parse().into_iter().fold(filter, EnvFilter::add_directive);
     let at_terminal = std::io::stderr().is_terminal();
     let format = config.format.unwrap_or(if at_terminal { Format::Text } else { Format::Json });
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless));
     let lines = tracing_subscriber::fmt::layer().with_writer(Lines(format));
     let started = match format {
         Format::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
@@ -36,6 +36,12 @@ pub fn log(config: &Telemetry) {
         }
     };
     let _ = started;
+}
+
+/// Whether an event may be written whatever the operator wants to see: below `info`, the OAuth client writes codes down that a login
+/// can be finished with.
+fn is_harmless(event: &Metadata<'_>) -> bool {
+    !event.target().starts_with("rmcp::transport::auth") || *event.level() <= Level::INFO
 }
 
 /// The metrics of this process, made once.

@@ -74,7 +74,7 @@ pub mod attribute {
     pub const TARGET: &str = "portolan.target";
 }
 
-/// What an MCP method that is not known is called: callers must not be able to make up names.
+/// What an MCP method that is not known is called, as the conventions want it: what callers make up would be a name of its own each.
 const OTHER: &str = "_OTHER";
 
 /// The methods of requests, of all revisions.

@@ -153,10 +153,10 @@ impl Span {
         }
     }
 
-    /// Adds why a model stopped.
+    /// Adds why a model stopped: few words, and short ones.
     pub fn finished(&mut self, reasons: impl IntoIterator<Item = String>) {
         if self.is_recording() {
-            let reasons: Vec<StringValue> = reasons.into_iter().take(8).map(|reason| clip(&reason, 64).into()).collect();
+            let reasons: Vec<StringValue> = reasons.into_iter().map(Into::into).collect();
             if !reasons.is_empty() {
                 self.set(attribute::FINISH_REASONS, Value::Array(Array::String(reasons)));
             }

@@ -123,6 +123,20 @@ async fn a_logout_ends_the_session_and_takes_the_cookie_back() {
 }
 
 #[tokio::test]
+async fn whoever_is_blocked_may_log_out_and_is_logged_out_when_the_block_is_lifted() {
+    let gateway = TestGateway::start().await;
+    let (key, id) = gateway.key(json!({ "grants": ["admin"] })).await;
+    let opened = gateway.control_as(&key, "console_open", json!({})).await;
+    let browser = log_in(&gateway, opened.result()["structuredContent"]["link"].as_str().unwrap()).await;
+    gateway.control("access_block", json!({ "target": format!("key:{id}") })).await;
+    assert_eq!(call(&gateway, &browser, "status_show", json!({})).await.status, 403);
+    let out = http().post(gateway.url("/console/logout")).header(COOKIE, &browser.cookie).header("x-portolan-csrf", &browser.token);
+    assert_eq!(out.send().await.unwrap().status(), 204);
+    gateway.control("access_unblock", json!({ "target": format!("key:{id}") })).await;
+    assert_eq!(call(&gateway, &browser, "status_show", json!({})).await.status, 401);
+}
+
+#[tokio::test]
 async fn another_sites_page_and_another_name_of_this_machine_are_refused() {
     let gateway = TestGateway::start().await;
     let browser = log_in(&gateway, &link(&gateway).await).await;

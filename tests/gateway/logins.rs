@@ -330,6 +330,9 @@ async fn keys_in_a_servers_address_are_not_told_to_its_authorization_server() {
     gateway.add_url("files", &format!("{}?api_key=QUERY-SECRET", authority.url())).await;
     let begun = gateway.control("servers_login", json!({ "server": "files" })).await;
     assert!(!begun.to_string().contains("QUERY-SECRET"), "{begun}");
+    come_back(&authority.agree(begun["authorize"].as_str().unwrap()).await).await;
+    let told = format!("{:?}{:?}", authority.registered(), authority.asked("authorization_code"));
+    assert!(told.contains("resource") && !told.contains("QUERY-SECRET"), "{told}");
 }
 
 #[tokio::test]
@@ -349,6 +352,50 @@ async fn a_client_that_is_known_beforehand_is_not_registered() {
     assert!(authority.registered().is_empty());
     gateway.wait_for_server("files", "ready").await;
     assert!(!gateway.control("servers_show", json!({ "server": "files" })).await.to_string().contains("CANARY"));
+    // Another secret counts from the next renewal on.
+    gateway.write_config(&config.replace("CANARY-S", "CANARY-T"));
+    let renewed = async || {
+        authority.revoke_access();
+        call(&gateway).await;
+        authority.asked("refresh_token").last().filter(|asked| asked["client_secret"] == "CANARY-T").map(|_| ())
+    };
+    until("the new secret is used", renewed).await;
+    // A client that is no longer named is not used any more.
+    gateway.write_config(&config.replace("client_id: known, client_secret: \"CANARY-S\", ", ""));
+    let begun = async || {
+        let begun = gateway.control("servers_login", json!({ "server": "files" })).await;
+        Some(()).filter(|()| !begun["authorize"].as_str().unwrap().contains("client_id=known"))
+    };
+    until("another client is registered", begun).await;
+    assert!(!authority.registered().is_empty());
+}
+
+#[tokio::test]
+async fn a_renewal_is_no_login() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    logged_in(&gateway, &authority).await;
+    let at = async || gateway.control("servers_show", json!({ "server": "files" })).await["login"]["at_ms"].clone();
+    let before = at().await;
+    authority.revoke_access();
+    assert!(call(&gateway).await.body["result"].is_object());
+    assert!(!authority.asked("refresh_token").is_empty());
+    assert_eq!(at().await, before, "nobody logged in meanwhile");
+    logged_in(&gateway, &authority).await;
+    assert_ne!(at().await, before);
+}
+
+#[tokio::test]
+async fn a_server_that_is_added_begins_without_the_login_of_one_that_the_file_declared() {
+    let (_server, authority) = guarded().await;
+    let gateway = TestGateway::with_config(&format!("mcp: {{ servers: {{ files: {{ url: \"{}\" }} }} }}\n", authority.url())).await;
+    gateway.wait_for_server("files", "login_needed").await;
+    logged_in(&gateway, &authority).await;
+    gateway.write_config("mcp: {}\n");
+    let list = async || gateway.control("servers_list", json!({})).await["servers"].as_array().unwrap().is_empty().then_some(());
+    until("the server is gone", list).await;
+    let added = gateway.add_url("files", &authority.url()).await;
+    assert_eq!(added["state"], "login_needed", "{added}");
 }
 
 #[tokio::test]

@@ -776,6 +776,12 @@ async fn a_form_of_another_site_does_nothing() {
                 assert_eq!(refused.status(), 403, "{path} {media_type}");
             }
         }
+        // An old browser, which does not say where it comes from: the cookie alone opens nothing, and no form can send the token.
+        for media_type in ["application/x-www-form-urlencoded", "text/plain", "application/json"] {
+            let form = http().post(gateway.url(path)).header("cookie", &cookie).header("content-type", media_type);
+            let refused = form.body("{\"target\":\"all\",\"grants\":[\"mcp\"]}").send().await.unwrap().status();
+            assert!([400, 401, 415].contains(&refused.as_u16()), "{path} {media_type}: {refused}");
+        }
         let read = http().get(gateway.url(path)).header("cookie", &cookie).header("x-portolan-csrf", token).send().await.unwrap();
         assert!(read.status().is_client_error(), "GET {path} changes nothing: {}", read.status());
     }

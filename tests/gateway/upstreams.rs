@@ -270,3 +270,37 @@ async fn arguments_that_stand_on_several_lines_reach_a_server_that_reads_lines()
     let answer = Answer::read(http().execute(again).await.unwrap()).await;
     assert_eq!(text_of(answer.result()), "ahoy", "{}", answer.text);
 }
+
+#[tokio::test]
+async fn what_goes_with_an_address_is_refused_with_a_command_and_the_other_way_round() {
+    let gateway = TestGateway::start().await;
+    let url = "https://mcp.example";
+    for (arguments, member) in [
+        (json!({ "command": ["x"], "headers": { "a": "b" } }), "headers"),
+        (json!({ "command": ["x"], "allow_private": true }), "allow_private"),
+        (json!({ "command": ["x"], "oauth": { "client_id": "x" } }), "oauth"),
+        (json!({ "url": url, "env": { "a": "b" } }), "env"),
+        (json!({ "url": url, "oauth": { "client_id": "" } }), "oauth.client_id"),
+        (json!({ "url": url, "oauth": { "client_secret": "x" } }), "oauth.client_secret"),
+        (json!({ "url": url, "oauth": { "scopes": ["a b"] } }), "oauth.scopes"),
+        (json!({ "url": url, "oauth": { "scopes": ["a"] }, "headers": { "AUTHORIZATION": "x" } }), "oauth"),
+        (json!({}), "url"),
+    ] {
+        let mut wish = json!({ "name": "x" });
+        wish.as_object_mut().unwrap().extend(arguments.as_object().unwrap().clone());
+        let refused = gateway.try_control("servers_add", wish).await.unwrap_err();
+        assert_eq!(refused["code"], "invalid_arguments", "{arguments}");
+        assert!(refused["message"].as_str().unwrap().contains(&format!("`{member}`")), "{arguments}: {refused}");
+    }
+    for words in [
+        ["--header", "A=b", "--", "x"].as_slice(),
+        &["--allow-private", "--", "x"],
+        &["--client-id", "c", "--", "x"],
+        &["--url", url, "--env", "A=b"],
+        &["--url", url, "--", "x"],
+        &[],
+    ] {
+        gateway.cli(&[&["server", "add", "x"], words].concat()).await.failed(2);
+    }
+    assert_eq!(gateway.control("servers_list", json!({})).await["servers"], json!([]));
+}

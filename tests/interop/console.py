@@ -77,6 +77,8 @@ def a_second_tab_is_logged_in_too_and_logging_out_ends_both(_):
         browser("click", name="Log out")
         browser("text", text="You are logged out.")
         equal(browser("stored"), {})
+        browser("look_at", tab=0)
+        browser("text", text="You logged out in another tab.")
         browser("open", url=f"{gateway.url}/#/keys")
         browser("text", text="portolan open")
 
@@ -278,6 +280,10 @@ def a_created_key_is_shown_once_works_and_is_revoked(_):
         browser.go("keys")
         browser("click", name="Create a key…")
         browser("type", where="dialog input[name=name]", text="ci")
+        browser("click", where="dialog input[value=mcp]")
+        # The page learns what is new meanwhile, and leaves alone what a person has chosen.
+        if browser("asked", tool="status_show", seconds=9) < 2:
+            raise AssertionError("the page does not ask how the gateway is")
         browser("click", name="Create")
         browser("text", text="The key is made", where="dialog")
         key = browser("value", where="dialog input.secret")
@@ -292,6 +298,7 @@ def a_created_key_is_shown_once_works_and_is_revoked(_):
         browser("text", text="revoked", where="table")
         listed = json.loads(gateway.cli("key", "list", "--json"))["keys"]
         equal([row["revoked_ms"] is not None for row in listed], [True])
+        equal([sorted(row["grants"]) for row in listed], [["mcp", "models"]])
 
 
 @case("node", "browser")

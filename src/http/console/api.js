@@ -111,23 +111,37 @@ function parsed(text) {
 }
 
 /**
+ * Asks, and once more where another tab has logged in anew meanwhile.
+ *
+ * @param {() => Promise<any>} ask
+ * @param {(problem: Problem) => void} over what to do when the session is over
+ * @returns {Promise<any>}
+ */
+async function asked(ask, over) {
+  const shown = token;
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
+    const now = kept() || token;
+    if (now && now !== shown) {
+      token = now;
+      return asked(ask, over);
+    }
+    over(error);
+    throw error;
+  }
+}
+
+/**
  * Calls a control tool.
  *
  * @param {string} tool
  * @param {object} [args]
  * @returns {Promise<any>}
  */
-export async function call(tool, args = {}) {
-  const shown = token;
-  try {
-    return await send("POST", `/api/v1/${tool}`, args);
-  } catch (error) {
-    if (!(error instanceof Problem) || error.status !== 401) throw error;
-    // Another tab may have logged in anew while this was on its way.
-    if (token && token !== shown) return call(tool, args);
-    end(error);
-    throw error;
-  }
+export function call(tool, args = {}) {
+  return asked(() => send("POST", `/api/v1/${tool}`, args), end);
 }
 
 /**
@@ -135,13 +149,11 @@ export async function call(tool, args = {}) {
  */
 
 /** @returns {Promise<Session>} */
-export async function whoAmI() {
-  try {
-    return await send("GET", "/console/session");
-  } catch (error) {
-    if (error instanceof Problem && error.status === 401) keep("");
-    throw error;
-  }
+export function whoAmI() {
+  return asked(
+    () => send("GET", "/console/session"),
+    () => keep(""),
+  );
 }
 
 /**
@@ -157,9 +169,11 @@ export async function logIn(link) {
 }
 
 export async function logOut() {
+  const shown = token;
   try {
     await send("POST", "/console/logout");
   } finally {
-    keep("");
+    // Another tab may have logged in anew.
+    if (token === shown) keep("");
   }
 }

@@ -10,7 +10,7 @@ import { Server } from "/console/pages/server.js";
 import { Servers } from "/console/pages/servers.js";
 import { Failure } from "/console/parts.js";
 import { leave } from "/console/session.js";
-import { said, status, statusPoll, unknown } from "/console/status.js";
+import { forgetStatus, said, status, statusPoll, unknown } from "/console/status.js";
 import { T, Words } from "/console/text.js";
 import { ThemeChoice } from "/console/theme_choice.js";
 
@@ -60,7 +60,7 @@ export class Shell extends Component {
     statusPoll.stop();
     removeEventListener("hashchange", this.turn);
     for (const end of this.ends) end();
-    status.set(null);
+    forgetStatus();
     said.set("");
   }
 

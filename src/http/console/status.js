@@ -18,14 +18,26 @@ export const unknown = store(/** @type {Problem | null} */ (null));
 
 const EVERY_MS = 4_000;
 
+let asks = 0;
+
 async function ask() {
+  // Only the newest answer counts: an older one may be from before what was just done.
+  const own = ++asks;
   try {
-    status.set(await call("status_show"));
+    const now = await call("status_show");
+    if (own !== asks) return;
+    status.set(now);
     unknown.set(null);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.code !== "unreachable" && error.status !== 401) unknown.set(error);
+    if (own === asks && error.code !== "unreachable" && error.status !== 401) unknown.set(error);
   }
+}
+
+/** Nobody is there to see it any more; an answer that is on its way is for nobody. */
+export function forgetStatus() {
+  asks++;
+  status.set(null);
 }
 
 export const statusPoll = new Poll(ask, EVERY_MS);

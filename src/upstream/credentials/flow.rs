@@ -7,7 +7,7 @@ use url::Url;
 use super::holder::Holder;
 use super::place::Place;
 use super::record::{Keeping, Record};
-use crate::domain::OAuth;
+use crate::domain::{OAuth, now_ms};
 
 /// What the gateway calls itself.
 const NAME: &str = "Portolan";
@@ -63,12 +63,13 @@ impl Flow {
             token_endpoint: metadata.token_endpoint.clone(),
             client_id: client.client_id.clone(),
             client_secret: client.client_secret.clone(),
+            named: oauth.client_id.is_some(),
             registered,
             redirect: place.redirect.clone(),
             granted: None,
         };
         manager.configure_client(client)?;
-        manager.set_credential_store(Keeping::new(holder.store.clone(), holder.server.clone(), by.to_owned(), record));
+        manager.set_credential_store(Keeping::new(holder.store.clone(), holder.server.clone(), by.to_owned(), now_ms(), record));
         let address = Url::parse(&manager.get_authorization_url(&asked).await?)?;
         // A person's browser is sent there, and may know other schemes that do something else.
         if !matches!(address.scheme(), "https" | "http") {
@@ -155,7 +156,9 @@ async fn client(
     }
     // A client may ask for what it was registered for, and no more (RFC 7591 §2).
     let covers = |record: &Record| scopes.iter().all(|scope| record.registered.iter().any(|known| known == scope));
-    let usable = |record: &&Record| record.redirect == place.redirect && !record.client_id.starts_with("https://") && covers(record);
+    let usable = |record: &&Record| {
+        record.redirect == place.redirect && !record.named && !record.client_id.starts_with("https://") && covers(record)
+    };
     if let Some(record) = known.filter(usable) {
         let mut client = called(&record.client_id);
         client.client_secret.clone_from(&record.client_secret);

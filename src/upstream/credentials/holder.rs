@@ -12,9 +12,9 @@ use url::Url;
 use super::record::{Keeping, Record, Token};
 use super::wire::Wire;
 use super::words::words;
-use crate::domain::{ServerName, ServerSpec, clip};
+use crate::domain::{OAuth, ServerName, ServerSpec, clip};
 use crate::net::{Net, Reach};
-use crate::store::Store;
+use crate::store::{LoginRow, Store};
 use crate::upstream::Error;
 
 /// After a renewal that failed, the next one waits so long.
@@ -26,6 +26,8 @@ const YOUNG: Duration = Duration::from_secs(2);
 pub(in crate::upstream) struct Holder {
     pub(super) server: ServerName,
     pub(super) url: String,
+    /// What the operator says of us as a client.
+    pub(super) oauth: OAuth,
     /// The same, read.
     address: Url,
     net: Net,
@@ -59,10 +61,11 @@ struct Renewal {
 }
 
 impl Holder {
-    pub(super) fn new(spec: &ServerSpec, address: Url, url: &str, net: Net, store: Store) -> Self {
+    pub(super) fn new(spec: &ServerSpec, url: &str, address: Url, oauth: &OAuth, net: Net, store: Store) -> Self {
         Self {
             server: spec.name.clone(),
             url: url.to_owned(),
+            oauth: oauth.clone(),
             address,
             net,
             reach: reach(spec),
@@ -128,7 +131,7 @@ impl Holder {
         let Some((record, row)) = Keeping::read(&self.store, &self.server, &self.url).await.map_err(|error| unread(&error))? else {
             return Err(self.gone());
         };
-        let mut manager = self.manager(&record, row.by).await?;
+        let mut manager = self.manager(&record, &row).await?;
         // What was issued by one authorization server is never shown to another.
         let resolved = manager.resolve_metadata_from_challenge(self.challenge().as_deref()).await.map_err(|error| unwell(&error))?;
         if resolved.metadata.issuer != record.issuer || resolved.metadata.token_endpoint != record.token_endpoint {
@@ -138,7 +141,9 @@ impl Holder {
         }
         manager.set_metadata(resolved.metadata);
         let mut client = OAuthClientConfig::new(record.client_id, record.redirect);
-        client.client_secret = record.client_secret;
+        // A secret that the operator has changed counts from now on.
+        let named = self.oauth.client_secret.as_ref().filter(|_| record.named);
+        client.client_secret = named.map(|secret| secret.reveal().to_owned()).or(record.client_secret);
         manager.configure_client(client).map_err(|error| unwell(&error))?;
         match manager.refresh_token().await {
             Ok(_) => {}
@@ -148,9 +153,9 @@ impl Holder {
         self.reread().await
     }
 
-    async fn manager(&self, record: &Record, by: String) -> Result<AuthorizationManager, Error> {
+    async fn manager(&self, record: &Record, row: &LoginRow) -> Result<AuthorizationManager, Error> {
         let mut manager = self.unconfigured().await.map_err(|error| unwell(&error))?;
-        manager.set_credential_store(Keeping::new(self.store.clone(), self.server.clone(), by, record.clone()));
+        manager.set_credential_store(Keeping::new(self.store.clone(), self.server.clone(), row.by.clone(), row.at_ms, record.clone()));
         Ok(manager)
     }
 

@@ -141,17 +141,18 @@ impl Credentials {
 
     /// The token for a server; none where it has a credential of its own, or takes none.
     pub(super) fn holder(&self, spec: &ServerSpec) -> Option<Arc<Holder>> {
-        let Transport::Http { url, headers, .. } = &spec.transport else { return None };
+        let Transport::Http { url, headers, oauth } = &spec.transport else { return None };
         if headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
             return None;
         }
         let mut holders = self.0.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = holders.get(&spec.name).filter(|holder| holder.url == *url && holder.reach == holder::reach(spec));
+        let same = |holder: &&Arc<Holder>| holder.url == *url && holder.oauth == *oauth && holder.reach == holder::reach(spec);
+        let known = holders.get(&spec.name).filter(same);
         if let Some(holder) = known {
             return Some(holder.clone());
         }
         let address = Url::parse(url).ok()?;
-        let holder = Arc::new(Holder::new(spec, address, url, self.0.net.clone(), self.0.store.clone()));
+        let holder = Arc::new(Holder::new(spec, url, address, oauth, self.0.net.clone(), self.0.store.clone()));
         holders.insert(spec.name.clone(), holder.clone());
         Some(holder)
     }

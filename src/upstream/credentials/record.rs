@@ -9,7 +9,7 @@ use reqwest::header::HeaderValue;
 use rmcp::transport::auth::{AuthError, CredentialStore, StoredCredentials};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Secret, ServerName, now_ms, raw};
+use crate::domain::{Secret, ServerName, raw};
 use crate::store::{LoginRow, Store};
 
 /// A token that ends within this is renewed before it is used.
@@ -29,6 +29,9 @@ pub(super) struct Record {
     /// Who we are to it.
     pub(super) client_id: String,
     pub(super) client_secret: Option<String>,
+    /// Whether the operator named the client; what is not named any more is not used any more.
+    #[serde(default)]
+    pub(super) named: bool,
     /// What we may ask it for, where it registered us for that.
     #[serde(default)]
     pub(super) registered: Vec<String>,
@@ -86,18 +89,22 @@ pub(super) struct Keeping {
     store: Store,
     server: ServerName,
     by: String,
+    /// When they logged in; a renewal is no login.
+    at_ms: i64,
     record: Mutex<Record>,
 }
 
 impl Keeping {
-    pub(super) fn new(store: Store, server: ServerName, by: String, record: Record) -> Self {
-        Self { store, server, by, record: Mutex::new(record) }
+    pub(super) fn new(store: Store, server: ServerName, by: String, at_ms: i64, record: Record) -> Self {
+        Self { store, server, by, at_ms, record: Mutex::new(record) }
     }
 
     /// The login at a server, if there is one for this address.
     pub(super) async fn read(store: &Store, server: &ServerName, url: &str) -> Result<Option<(Record, LoginRow)>, crate::store::Error> {
         let Some(row) = store.login(server.as_str()).await? else { return Ok(None) };
-        let record: Option<Record> = serde_json::from_str(row.secret.reveal()).ok();
+        let unreadable =
+            |error| tracing::error!(server.name = %server, "the login at `{server}` cannot be read, and counts as none: {error}");
+        let record: Option<Record> = serde_json::from_str(row.secret.reveal()).map_err(unreadable).ok();
         Ok(record.filter(|record| record.url == url).map(|record| (record, row)))
     }
 
@@ -110,7 +117,7 @@ impl Keeping {
         record.issuer = granted.as_ref().and_then(|granted| granted.issuer.clone()).or(record.issuer);
         record.granted = granted;
         let secret = Secret::new(raw(&record).get());
-        let row = LoginRow { server: self.server.to_string(), secret, by: self.by.clone(), at_ms: now_ms() };
+        let row = LoginRow { server: self.server.to_string(), secret, by: self.by.clone(), at_ms: self.at_ms };
         self.store.put_login(&row).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = record;
         Ok(())

@@ -124,7 +124,7 @@ impl Collector {
 
     /// Waits for the trace that holds a span of this name and as many spans; its spans in the order of their beginnings.
     pub async fn trace(&self, name: &str, count: usize) -> Vec<Spanned> {
-        until(&format!("a trace with `{name}` has {count} spans: {:#?}", self.spans()), async || {
+        until(&format!("a trace with `{name}` has {count} spans"), async || {
             let all = self.spans();
             let trace = &all.iter().rfind(|span| span.name == name)?.trace;
             let of: Vec<Spanned> = all.iter().filter(|span| span.trace == *trace).cloned().collect();

@@ -71,6 +71,11 @@ const STEPS = {
   text: ({ text, where = "body" }) => until(`the text ${text}`, (text, where) => document.querySelector(where)?.innerText.replace(/\s+/g, " ").includes(text), text, where),
   /** Until the page shows a text no more. */
   gone: ({ text, where = "body" }) => until(`the end of ${text}`, (text, where) => !document.querySelector(where)?.innerText.replace(/\s+/g, " ").includes(text), text, where),
+  /** Looks at another tab, by its place among those that were opened. */
+  async look_at({ tab }) {
+    page = (await page.browserContext().pages()).filter((one) => one.url() !== "about:blank")[tab];
+    await page.bringToFront();
+  },
   read: ({ where = "body" }) => page.evaluate((where) => document.querySelector(where)?.innerText ?? null, where),
   html: () => page.evaluate(() => document.documentElement.outerHTML + [...document.querySelectorAll("input")].map((input) => input.value).join()),
   value: ({ where }) => page.evaluate((where) => document.querySelector(where).value, where),

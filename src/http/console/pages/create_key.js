@@ -70,7 +70,7 @@ export class CreateKey extends Component {
       <fieldset>
         <legend>Grants</legend>
         ${GRANTS.map(
-          ([name, means]) => html`<label class="check"><input type="checkbox" name="grants" value=${name} checked=${name === "models"} /> <span>${name}</span> <span class="quiet">${means}</span></label>`,
+          ([name, means]) => html`<label class="check"><input type="checkbox" name="grants" value=${name} defaultChecked=${name === "models"} /> <span>${name}</span> <span class="quiet">${means}</span></label>`,
         )}
       </fieldset>
       <details class="fold">

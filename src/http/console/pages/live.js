@@ -35,7 +35,7 @@ export class Live extends Component {
     const after = begun ? begun.id - 1 : rows?.[0]?.id;
     const wish = after === undefined ? { limit: FIRST } : { limit: AT_ONCE, after };
     const { entries } = await call("journal_query", { ...filters, ...wish });
-    this.took(entries, wanted, after !== undefined && entries.length === AT_ONCE);
+    this.took(entries, wanted, after);
     return null;
   });
 
@@ -47,14 +47,19 @@ export class Live extends Component {
     this.poll.stop();
   }
 
-  /** @param {Row[]} entries the newest first @param {Wanted} wanted what was asked for @param {boolean} skipped */
-  took(entries, wanted, skipped) {
+  /** @param {Row[]} entries the newest first @param {Wanted} wanted what was asked for @param {number | undefined} after those asked for */
+  took(entries, wanted, after) {
     this.setState((/** @type {State} */ before) => {
       // Other filters were set while these were on their way.
       if (before.wanted !== wanted) return null;
-      const news = new Set(entries.map((row) => row.id));
-      const kept = skipped ? [] : (before.rows ?? []).filter((row) => !news.has(row.id));
-      const rows = [...entries, ...kept].sort((a, b) => b.id - a.id).slice(0, KEPT);
+      const known = before.rows ?? [];
+      // Where the answer is full, it begins later than was asked for.
+      const full = after !== undefined && entries.length === AT_ONCE;
+      const until = full ? entries[AT_ONCE - 1].id - 1 : (after ?? 0);
+      const skipped = full && known.length > 0 && until > known[0].id;
+      // What was asked for again is as it was answered, and gone where it no longer fits the filters.
+      const kept = skipped ? [] : known.filter((row) => row.id <= until);
+      const rows = [...entries, ...kept].slice(0, KEPT);
       const callers = [...new Set([...before.callers, ...entries.map((row) => row.principal)])].sort().slice(0, 200);
       return { rows, callers, skipped: before.skipped || skipped };
     });

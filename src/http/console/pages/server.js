@@ -22,12 +22,12 @@ const FOUND = {
 
 /**
  * @typedef {{ version: string | null, digest: string, state: string, captured_ms: number, decided_ms: number | null, decided_by: string | null }} Release
- * @typedef {{ server: any, releases: Release[], failure: Error | null, asks: "" | "enable" | "disable", busy: boolean }} State
+ * @typedef {{ server: any, releases: Release[], failure: Error | null, refused: Error | null, asks: "" | "enable" | "disable", busy: boolean }} State
  * @extends {Component<{ name: string }, State>}
  */
 export class Server extends Component {
   /** @type {State} */
-  state = { server: null, releases: [], failure: null, asks: "", busy: false };
+  state = { server: null, releases: [], failure: null, refused: null, asks: "", busy: false };
 
   poll = polling(this, EVERY_MS, async () => {
     const about = { server: this.props.name };
@@ -44,12 +44,12 @@ export class Server extends Component {
   }
 
   refresh = async () => {
-    this.setState({ busy: true });
+    this.setState({ busy: true, refused: null });
     try {
       const { look } = await call("servers_refresh", { server: this.props.name });
       await refreshStatus(FOUND[look.found] ?? look.found);
-    } catch (failure) {
-      await refreshStatus(failure.message);
+    } catch (refused) {
+      this.setState({ refused });
     }
     this.setState({ busy: false });
     this.poll.now();
@@ -64,7 +64,7 @@ export class Server extends Component {
 
   render() {
     const { name } = this.props;
-    const { server, releases, failure, asks, busy } = this.state;
+    const { server, releases, failure, refused, asks, busy } = this.state;
     if (server === null) {
       return html`<${Title}><${T} of=${name} /><//>${failure ? html`<${Failure} of=${failure} /><p><a href="#/servers">All servers</a></p>` : html`<${Loading} />`}`;
     }
@@ -80,7 +80,7 @@ export class Server extends Component {
       </header>
       <${OwnerNote} id="owner-server" />
       <${UpstreamLogin} name=${name} needed=${server.state === "login_needed"} login=${server.login} />
-      <${Failure} of=${failure ?? (server.error && server.state !== "login_needed" ? new Error(server.error) : null)} />
+      <${Failure} of=${refused ?? failure ?? (server.error && server.state !== "login_needed" ? new Error(server.error) : null)} />
       ${server.held && html`<p class="notice warn"><${Badge} mood="warn">held change<//> It offers something that nobody has approved. <a href="#/held">Look and decide</a></p>`}
       <${Facts} of=${server} />
       <${Offers} of=${server.offers} leftOut=${server.left_out} />

@@ -11,6 +11,13 @@ import { T } from "/console/text.js";
 export class UpstreamLogin extends Component {
   state = { authorize: "", failure: /** @type {Error | null} */ (null), busy: false };
 
+  /** @param {{ needed: boolean, login: Login }} before */
+  componentDidUpdate(before) {
+    const { needed, login } = this.props;
+    // A link is good for one login: after an answer, whatever it was, another one is needed.
+    if (this.state.authorize && (!needed || (login?.error && login.error !== before.login?.error))) this.setState({ authorize: "" });
+  }
+
   begin = async () => {
     this.setState({ busy: true, failure: null });
     try {
@@ -30,12 +37,9 @@ export class UpstreamLogin extends Component {
       ${login?.error && html`<p><${T} of=${login.error} /></p>`}
       <${Failure} of=${failure} />
       <p aria-live="polite">
-        ${
-          authorize
-            ? html`<a href=${authorize} target="_blank" rel="noopener noreferrer">Agree at ${host(authorize)}</a> (in a new tab)`
-            : html`<${Act} owner="owner-server" onClick=${this.begin} busy=${busy}>${busy ? "Asking…" : "Log in"}<//>`
-        }
+        ${authorize && html`<a href=${authorize} target="_blank" rel="noopener noreferrer">Agree at ${host(authorize)}</a> (in a new tab)`}
       </p>
+      <p><${Act} owner="owner-server" onClick=${this.begin} busy=${busy}>${busy ? "Asking…" : authorize ? "Begin again" : "Log in"}<//></p>
     </div>`;
   }
 }
