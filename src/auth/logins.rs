@@ -90,11 +90,10 @@ impl Logins {
         Some((holder, session))
     }
 
-    /// Whose session this is, and how long it still holds.
-    pub(super) fn holder(&self, pepper: &Pepper, cookie: &str, token: &str) -> Option<(Holder, Duration)> {
-        let held = self.sessions.get(&pepper.hash(cookie))?;
-        let left = held.ends.checked_duration_since(Instant::now())?;
-        same(&held.token, &pepper.hash(token)).then_some((held.holder, left))
+    /// Whose session this is.
+    pub(super) fn holder(&self, pepper: &Pepper, cookie: &str, token: &str) -> Option<Holder> {
+        let held = self.sessions.get(&pepper.hash(cookie)).filter(|held| Instant::now() < held.ends)?;
+        same(&held.token, &pepper.hash(token)).then_some(held.holder)
     }
 
     /// Ends a session.

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum as _};
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::client::{Error, Result};
 use super::clients::AgentClient;
+use super::connection::Connection;
 use super::output::{as_json, print};
 use crate::domain::{ServerName, printable};
 
@@ -26,17 +28,17 @@ pub struct Init {
 /// What begins every file that is written.
 const HEAD: &str = include_str!("init.yaml");
 
-pub(super) fn run(json: bool, init: &Init) -> Result {
+pub(super) fn run(connection: &Connection, init: &Init) -> Result {
     let Init { from, output } = init;
     let found = from.as_deref().map(read).transpose()?;
     let mut text = HEAD.to_owned();
     let mut taken = Taken::default();
     if let Some((_, servers)) = &found {
-        taken = Taken::of(servers);
+        taken = Taken::of(servers, &connection.url);
         text.push_str(&taken.yaml());
     }
     write(output, &text)?;
-    if json {
+    if connection.json {
         let (servers, variables, notes) = (taken.servers.keys().collect::<Vec<_>>(), &taken.variables, &taken.notes);
         as_json(&json!({ "file": output, "servers": servers, "variables": variables, "notes": notes }));
         return Ok(());
@@ -148,15 +150,16 @@ struct Taken {
 }
 
 impl Taken {
-    fn of(servers: &Map<String, Value>) -> Self {
+    /// All but the gateway itself, which the client may know already.
+    fn of(servers: &Map<String, Value>, gateway: &str) -> Self {
         let mut taken = Self::default();
         for (name, server) in servers {
-            taken.take(name, server);
+            taken.take(name, server, gateway);
         }
         taken
     }
 
-    fn take(&mut self, theirs: &str, server: &Value) {
+    fn take(&mut self, theirs: &str, server: &Value, gateway: &str) {
         let text = |key: &str| server.get(key).and_then(Value::as_str);
         if server.get("disabled") == Some(&Value::Bool(true)) || server.get("enabled") == Some(&Value::Bool(false)) {
             self.notes.push(format!("`{theirs}` is switched off there and was left out"));
@@ -179,6 +182,10 @@ impl Taken {
             Some(list @ Value::Array(_)) => Some(words(list)),
             _ => None,
         };
+        if command.as_deref().is_some_and(is_bridge) || url.is_some_and(|url| leads_to(url, gateway)) {
+            self.notes.push(format!("`{theirs}` is this gateway itself and was left out"));
+            return;
+        }
         match (command, url) {
             (Some(command), _) if command.first().is_some_and(|program| !program.is_empty()) => {
                 let own = upper(&name);
@@ -327,6 +334,20 @@ fn is_secret(key: &str, value: &str) -> bool {
 }
 
 /// A name as variables are written.
+/// Whether a command is how clients that know only stdio reach the gateway.
+fn is_bridge(command: &[String]) -> bool {
+    let named = |program: &String| Path::new(program).file_stem().is_some_and(|name| name == "portolan");
+    command.first().is_some_and(named) && command.get(1).is_some_and(|word| word == "stdio")
+}
+
+/// Whether an address is of an endpoint of the gateway.
+fn leads_to(url: &str, gateway: &str) -> bool {
+    let (Ok(url), Ok(gateway)) = (Url::parse(url), Url::parse(gateway)) else { return false };
+    let host = |url: &Url| url.host_str().map(|host| if host == "localhost" { "127.0.0.1".to_owned() } else { host.to_owned() });
+    let same = host(&url) == host(&gateway) && url.port_or_known_default() == gateway.port_or_known_default();
+    same && (url.path() == "/mcp" || url.path().starts_with("/mcp/"))
+}
+
 fn upper(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }

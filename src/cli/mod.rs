@@ -85,7 +85,7 @@ pub enum Command {
 pub async fn run(connection: &Connection, command: Command) -> ExitCode {
     let outcome = match (command, Client::new(connection)) {
         // These need no gateway.
-        (Command::Init(init), _) => init::run(connection.json, &init),
+        (Command::Init(init), _) => init::run(connection, &init),
         (Command::Connect(connect), _) => connect::run(connection, &connect),
         (_, Err(error)) => Err(error),
         (Command::Server(command), Ok(client)) => server::run(&client, command).await,

@@ -1,7 +1,5 @@
 //! Headers become a [`Principal`], and the grant a door asks for becomes a type, so that no handler can forget it.
 
-use std::time::Duration;
-
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -50,7 +48,7 @@ impl FromRequestParts<State> for AdminCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, ApiError> {
         let door = Door { state, path: parts.uri.path(), headers: &parts.headers };
-        let principal = if browser::is_of_page(door.headers) { door.visitor()?.0 } else { door.identify().await? };
+        let principal = if browser::is_of_page(door.headers) { door.visitor()? } else { door.identify().await? };
         if principal.grants().admin { Ok(Self(principal)) } else { Err(door.admin_needed(&principal)) }
     }
 }
@@ -110,15 +108,15 @@ impl Door<'_> {
         }
     }
 
-    /// Who shows both halves of a browser's session, and how long it still holds.
-    pub(super) fn visitor(&self) -> Result<(Principal, Duration), ApiError> {
+    /// Who shows both halves of a browser's session.
+    pub(super) fn visitor(&self) -> Result<Principal, ApiError> {
         let over = || {
             let message = "nobody is logged in here, or not any more; run `portolan open` for a link to log in with";
             ApiError::new(StatusCode::UNAUTHORIZED, "session_over", message)
         };
         let halves = browser::halves(self.headers);
-        let (principal, left) = halves.and_then(|(cookie, token)| self.state.auth.visitor(cookie, token)).ok_or_else(over)?;
-        Ok((self.unblocked(principal)?, left))
+        let principal = halves.and_then(|(cookie, token)| self.state.auth.visitor(cookie, token)).ok_or_else(over)?;
+        self.unblocked(principal)
     }
 
     /// A caller who may come in, unless the operator has blocked them.

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::health;
 use super::name::Name;
 use super::state::State;
-use crate::domain::{Principal, clip, now_ms};
+use crate::domain::{Principal, clip};
 
 /// Largest body of a login, in bytes.
 const MAX_BODY: usize = 4_096;
@@ -104,7 +104,7 @@ pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Res
     if let Some(before) = cookie.held(&headers) {
         state.auth.leave(before);
     }
-    let said = described(&principal, session.lasts.as_millis(), Some(&session.token));
+    let said = described(&principal, Some(&session.token));
     let (name, more) = (cookie.name(), if cookie.secure { "; Secure" } else { "" });
     let set = format!("{name}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{more}", session.cookie, session.lasts.as_secs());
     Ok((no_store([(header::SET_COOKIE, set)]), Json(said)).into_response())
@@ -112,8 +112,8 @@ pub(super) async fn login(Shared(state): Shared<State>, request: Request) -> Res
 
 /// `GET /console/session`: who is logged in.
 pub(super) async fn session(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (principal, left) = Door { state: &state, path: super::paths::SESSION, headers: &headers }.visitor()?;
-    Ok((no_store([]), Json(described(&principal, left.as_millis(), None))).into_response())
+    let principal = Door { state: &state, path: super::paths::SESSION, headers: &headers }.visitor()?;
+    Ok((no_store([]), Json(described(&principal, None))).into_response())
 }
 
 /// `POST /console/logout`: ends the session.
@@ -138,9 +138,6 @@ fn no_store<const N: usize>(more: [(HeaderName, String); N]) -> HeaderMap {
     std::iter::once((header::CACHE_CONTROL, HeaderValue::from_static("no-store"))).chain(more).collect()
 }
 
-fn described(principal: &Principal, left_ms: u128, token: Option<&str>) -> Value {
-    let ends = i64::try_from(left_ms).unwrap_or(i64::MAX).saturating_add(now_ms());
-    json!({
-        "principal": principal.id(), "owner": principal.is_owner(), "csrf": token, "expires_ms": ends, "version": env!("CARGO_PKG_VERSION"),
-    })
+fn described(principal: &Principal, token: Option<&str>) -> Value {
+    json!({ "principal": principal.id(), "owner": principal.is_owner(), "csrf": token })
 }

@@ -25,6 +25,7 @@ use super::paths;
 use super::state::{Settings, State};
 use super::timing::{Elsewhere, timing};
 use crate::domain::clip;
+use crate::net::came_back;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -109,7 +110,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers.get(&REQUEST_ID).filter(fit).cloned().unwrap_or_else(new)
 }
 
-/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), and secrets in an address.
+/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), secrets in an address, and what we sent.
 fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> Result<(), ApiError> {
     let forbidden = |code: &str, message: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
     let host = match uri.host() {
@@ -125,6 +126,10 @@ fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> 
         // RFC 6750 §2.3 knows it; addresses are written into logs and histories.
         let message = "an access token in the address is not accepted; send it in the header `Authorization`";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
+    }
+    if came_back(headers) {
+        let message = "this request comes from this very gateway: it cannot be a server or a provider of its own";
+        return Err(ApiError::new(StatusCode::LOOP_DETECTED, "loop_detected", message));
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();

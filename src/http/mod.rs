@@ -66,7 +66,7 @@ pub fn router(state: State) -> Router {
         .merge(files())
         // The gateway as an OAuth client of upstream servers.
         .route(paths::CALLBACK, get(oauth::callback))
-        .route(paths::CLIENT, get(oauth::document))
+        .route(paths::DOCUMENT, get(oauth::document))
         // For those who run it.
         .route(paths::LIVE, get(health::live))
         .route(paths::READY, get(health::ready))

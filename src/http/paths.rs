@@ -2,6 +2,8 @@
 
 use axum::http::HeaderValue;
 
+pub(super) use crate::upstream::{CALLBACK, DOCUMENT};
+
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
 pub(super) const TARGET: &str = "/mcp/{target}";
@@ -17,8 +19,6 @@ pub(super) const PROTECTED: &str = "/.well-known/oauth-protected-resource";
 pub(super) const PROTECTED_BELOW: &str = "/.well-known/oauth-protected-resource/{*path}";
 pub(super) const API: &str = "/api/v1/{tool}";
 pub(super) const OPENAPI: &str = "/api/v1/openapi.json";
-pub(super) const CALLBACK: &str = "/oauth/callback";
-pub(super) const CLIENT: &str = "/oauth/client.json";
 pub(super) const LOGIN: &str = "/console/login";
 pub(super) const SESSION: &str = "/console/session";
 pub(super) const LOGOUT: &str = "/console/logout";
@@ -48,7 +48,7 @@ pub(super) fn route(path: &str) -> &'static str {
         SESSION,
         LOGOUT,
         CALLBACK,
-        CLIENT,
+        DOCUMENT,
     ];
     const BELOW: [(&str, &str); 6] = [
         (BELOW_AGGREGATE, TARGET),

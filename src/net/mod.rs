@@ -9,6 +9,7 @@
 mod error;
 mod guard;
 mod lean;
+mod loops;
 mod reply;
 mod sse;
 
@@ -26,6 +27,7 @@ use url::{Host, Url};
 
 pub use error::Error;
 pub use guard::Reach;
+pub use loops::came_back;
 pub use reply::Reply;
 pub use sse::{Event, Splitter};
 
@@ -181,6 +183,7 @@ pub fn dressed(headers: &HeaderMap) -> HeaderMap {
             headers.insert(name, value);
         }
     }
+    loops::mark(&mut headers);
     headers
 }
 

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 
 pub use change::{Change, OnChange};
 pub use connection::{Call, Connection, Listener, Note};
-pub use credentials::{Credentials, LoginError, Returned};
+pub use credentials::{CALLBACK, Credentials, DOCUMENT, LoginError, Returned};
 pub use error::Error;
 pub use supervisor::{SUPERVISE, supervise};
 

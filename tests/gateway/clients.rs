@@ -99,6 +99,8 @@ async fn servers_of_every_client_are_taken_over_and_their_secrets_are_not() {
         "old": { "url": "http://10.0.0.1/sse" },
         "off": { "command": "x", "disabled": true },
         "empty": {},
+        "own": { "url": gateway.url("/mcp").replace("127.0.0.1", "localhost") },
+        "bridge": { "command": "/usr/local/bin/portolan", "args": ["stdio"] },
     } });
     let codex = "[mcp_servers.docs]\nurl = \"https://docs.example.com/mcp\"\nbearer_token_env_var = \"DOCS_TOKEN\"\n[mcp_servers.time]\ncommand = \"uvx\"\nargs = [\"mcp-server-time\"]\n";
     let zed = "{\n  // my servers\n  \"context_servers\": { \"time\": { \"command\": { \"path\": \"uvx\", \"args\": [\"mcp-server-time\"] } }, },\n}";
@@ -129,7 +131,12 @@ async fn servers_of_every_client_are_taken_over_and_their_secrets_are_not() {
             assert_eq!(variables, ["API_KEY", "FILES_HOST", "FILES_TOKEN", "GITHUB_SERVER_AUTHORIZATION"]);
             assert!(written.contains("Bearer ${GITHUB_SERVER_AUTHORIZATION}") && written.contains("\"TZ\": \"UTC\""), "{written}");
             let notes = said["notes"].to_string();
-            assert!(["old", "off", "empty", "GitHub Server"].iter().all(|name| notes.contains(name)), "{notes}");
+            assert!(
+                ["old", "off", "empty", "GitHub Server", "`own` is this gateway itself", "`bridge` is this gateway itself"]
+                    .iter()
+                    .all(|name| notes.contains(name)),
+                "{notes}"
+            );
         }
     }
     let nothing = gateway.cli(&["init", "--from", "gemini-cli", "--output", "none.yaml"]).await.failed(1);

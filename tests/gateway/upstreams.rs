@@ -304,3 +304,26 @@ async fn what_goes_with_an_address_is_refused_with_a_command_and_the_other_way_r
     }
     assert_eq!(gateway.control("servers_list", json!({})).await["servers"], json!([]));
 }
+
+#[tokio::test]
+async fn a_gateway_is_no_server_and_no_provider_of_its_own() {
+    let gateway = TestGateway::with_config("mcp: {}\n").await;
+    let base = gateway.url("");
+    for (name, path) in [("own", "/mcp"), ("one", "/mcp/demo"), ("admin", "/mcp/portolan")] {
+        let arguments = json!({ "name": name, "url": format!("{base}{path}"), "allow_private": true });
+        let refused = gateway.try_control("servers_add", arguments).await.unwrap_err();
+        assert_eq!(refused["code"], "server_unusable", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("it is this gateway itself"), "{refused}");
+    }
+    assert_eq!(gateway.control("servers_list", json!({})).await["servers"], json!([]));
+    gateway.write_config(&format!("providers: {{ own: {{ kind: openai, base_url: \"{base}/v1\" }} }}\n"));
+    let answer = async || {
+        let asked = http().post(gateway.url("/v1/chat/completions"));
+        let asked = asked.json(&json!({ "model": "own/own/own/portolan/echo", "messages": [{ "role": "user", "content": "x" }] }));
+        Some(Answer::read(asked.send().await.unwrap()).await).filter(|answer| answer.status != 404)
+    };
+    let answer = until("the provider is known", answer).await;
+    assert_eq!(answer.status, 502, "{}", answer.text);
+    let again = http().get(format!("{base}/livez")).header("cdn-loop", "another-cdn; v=1, portolan-of-somebody-else").send().await.unwrap();
+    assert_eq!(again.status(), 200, "what went through others is welcome");
+}

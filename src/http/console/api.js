@@ -145,7 +145,7 @@ export function call(tool, args = {}) {
 }
 
 /**
- * @typedef {{ principal: string, owner: boolean, csrf: string | null, expires_ms: number, version: string }} Session
+ * @typedef {{ principal: string, owner: boolean, csrf: string | null }} Session
  */
 
 /** @returns {Promise<Session>} */

@@ -6,7 +6,7 @@ import { store } from "/console/store.js";
 /**
  * @typedef {{ is: "starting" }
  *   | { is: "out", why: "none" | "link" | "ended" | "left", detail?: string }
- *   | { is: "in", principal: string, owner: boolean, version: string }} State
+ *   | { is: "in", principal: string, owner: boolean }} State
  */
 
 /** @type {ReturnType<typeof store<State>>} */
@@ -41,8 +41,8 @@ export function begin() {
 /** @param {string | null} link */
 async function enter(link) {
   try {
-    const { principal, owner, version } = link === null ? await whoAmI() : await logIn(link);
-    session.set({ is: "in", principal, owner, version });
+    const { principal, owner } = link === null ? await whoAmI() : await logIn(link);
+    session.set({ is: "in", principal, owner });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.code === "unreachable") {

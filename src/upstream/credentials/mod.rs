@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 pub(super) use holder::{AtHand, Holder};
+pub use place::{CALLBACK, DOCUMENT};
 
 use crate::domain::{ServerName, ServerSpec, Transport};
 use crate::net::Net;

@@ -291,6 +291,7 @@ impl Shared {
             self.lost.store(true, Ordering::Relaxed);
         }
         match (parsed, status.as_u16()) {
+            (_, 508) => Err(Error::NotMcp("it is this gateway itself, or leads back to it".into())),
             (Ok(Incoming::Response { outcome: Err(error), .. }), _) => Err(Error::Rpc(error)),
             (_, status @ (401 | 403 | 407)) => Err(Error::Credentials(status)),
             (_, 300..=399) => Err(Error::Net(net::Error::Redirect)),
