@@ -57,14 +57,14 @@ pub(super) fn check(scopes: &[String]) -> Result<(), Error> {
 async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }: Login) -> Result<Value, Error> {
     check(&scopes)?;
     let catalog = parts.registry.catalog();
-    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    let entry = catalog.server(&server)?;
     let begun = parts.credentials.begin(&entry.spec, &scopes, principal.id()).await?;
     Ok(json!({ "server": entry.spec.name, "authorize": begun.address.as_str(), "lasts_s": begun.lasts.as_secs() }))
 }
 
 async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let catalog = parts.registry.catalog();
-    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    let entry = catalog.server(&server)?;
     let name = entry.spec.name.clone();
     let there = parts.credentials.forget(&entry.spec).await?;
     if there {

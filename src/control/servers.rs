@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::logins::SCOPE;
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
-use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, clip, printable};
+use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, printable};
 use crate::registry::{self, Entry, Kind, Look};
 use crate::upstream::{self, State};
 
@@ -123,8 +123,7 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
     match parts.registry.add(spec).await {
         Ok(look) => {
             let catalog = parts.registry.catalog();
-            let entry = catalog.servers.get(&name).ok_or_else(|| Error::Missing("server", name.to_string()))?;
-            let mut value = details(&parts, entry);
+            let mut value = details(&parts, catalog.server(name.as_str())?);
             merge(&mut value, "look", found(&look));
             Ok(value)
         }
@@ -144,7 +143,7 @@ async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
 
 async fn show(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let catalog = parts.registry.catalog();
-    let entry = catalog.servers.get(server.as_str()).ok_or_else(|| Error::Missing("server", clip(&server, 64)))?;
+    let entry = catalog.server(&server)?;
     let mut value = details(&parts, entry);
     merge(&mut value, "login", parts.credentials.describe(&entry.spec).await?);
     Ok(value)

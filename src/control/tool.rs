@@ -62,9 +62,12 @@ impl Error {
             Self::Unwritable(_) => "journal_unavailable",
             Self::Address(_) => "url_not_allowed",
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
-            Self::Missing(..) | Self::Registry(registry::Error::NoServer(_)) | Self::Context(context::Error::Unknown { .. }) => "not_found",
+            Self::Missing(..) | Self::Registry(registry::Error::NoServer { .. }) | Self::Context(context::Error::Unknown { .. }) => {
+                "not_found"
+            }
             Self::Registry(registry::Error::Exists(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
+            Self::Registry(registry::Error::Disabled(_)) => "disabled",
             Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",

@@ -20,6 +20,10 @@ pub(super) async fn callback(Shared(state): Shared<State>, returned: Result<Quer
     };
     match state.control.logged_in(returned).await {
         Ok(server) => page(StatusCode::OK, "Logged in", &format!("The gateway is logged in at {server}. This page can be closed.")),
+        // A page that is loaded again, mostly, after all went well.
+        Err(refusal) if refusal.code == "login_unknown" => {
+            page(StatusCode::BAD_REQUEST, "Nothing to do", &format!("Why: {}.", refusal.message))
+        }
         Err(refusal) => page(StatusCode::BAD_REQUEST, "Not logged in", &format!("What is wrong: {}.", refusal.message)),
     }
 }

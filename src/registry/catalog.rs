@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::Error;
 use super::release::{Held, Release};
-use crate::domain::{ServerName, ServerSpec};
+use crate::domain::{ServerName, ServerSpec, clip, meant};
 use crate::policy::List;
 
 /// One server in the snapshot.
@@ -36,6 +37,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// A server by its name, whether or not it may be used.
+    pub fn server(&self, name: &str) -> Result<&Entry, Error> {
+        let missing = || Error::NoServer { name: clip(name, 64), meant: meant(name, self.servers.keys().map(ServerName::as_str)) };
+        self.servers.get(name).ok_or_else(missing)
+    }
+
     /// A server that may be used.
     pub fn usable(&self, name: &str) -> Option<&Entry> {
         self.servers.get(name).filter(|entry| self.shows(entry))

@@ -9,14 +9,22 @@ use crate::{store, upstream};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No server of that name.
-    #[error("there is no server `{0}`")]
-    NoServer(String),
+    #[error("there is no server `{name}`{meant}")]
+    NoServer {
+        /// What was asked for.
+        name: String,
+        /// The one that is meant, perhaps.
+        meant: String,
+    },
     /// The name is taken.
     #[error("there is a server `{0}` already; remove it first, or choose another name")]
     Exists(ServerName),
     /// The operator's file declares it.
     #[error("`{0}` is declared in the configuration file; change it there")]
     Declared(ServerName),
+    /// It is switched off.
+    #[error("`{0}` is disabled; enable it first")]
+    Disabled(ServerName),
     /// There is no change to decide on.
     #[error("nothing is held for `{0}`; what was rejected can be approved by its digest, which `portolan registry releases {0}` shows")]
     NothingHeld(ServerName),

@@ -170,22 +170,23 @@ impl Registry {
     pub async fn enable(&self, name: &str, enabled: bool) -> Result<(), Error> {
         let name = self.at_run_time(name)?;
         self.0.store.enable_server(name.as_str(), enabled).await?;
-        let Some(entry) = self.catalog().servers.get(&name).cloned() else { return Err(Error::NoServer(name.to_string())) };
+        let entry = self.catalog().server(name.as_str())?.clone();
         self.detach(&name).await;
         self.attach((*entry.spec).clone(), enabled, None).await
     }
 
     fn at_run_time(&self, name: &str) -> Result<ServerName, Error> {
         let catalog = self.catalog();
-        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let entry = catalog.server(name)?;
         if entry.spec.declared { Err(Error::Declared(entry.spec.name.clone())) } else { Ok(entry.spec.name.clone()) }
     }
 
     /// Looks at a server now, and says what was found.
     pub async fn refresh(&self, name: &str) -> Result<Look, Error> {
         let asks = {
+            let name = &self.catalog().server(name)?.spec.name.clone();
             let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-            keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?
+            keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))?
         };
         let (reply, answer) = oneshot::channel();
         asks.send(Ask::Now(reply)).await.map_err(|_| Error::Stopping)?;
@@ -224,7 +225,7 @@ impl Registry {
     /// The differences between what is served and what is held.
     pub fn held_differences(&self, name: &str) -> Result<Vec<Difference>, Error> {
         let catalog = self.catalog();
-        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let entry = catalog.server(name)?;
         let Some(held) = &entry.held else { return Ok(Vec::new()) };
         let nothing = Manifest { definitions: Vec::new(), ..(*held.manifest).clone() };
         let approved = entry.release.as_ref().map_or(&nothing, |release| &release.manifest);
@@ -247,7 +248,7 @@ impl Registry {
     /// All releases of a server, the latest decided first.
     pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseRow>, Error> {
         let catalog = self.catalog();
-        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let entry = catalog.server(name)?;
         Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
     }
 

@@ -161,9 +161,9 @@ impl Records {
         self.write(&name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
         self.serve(&name, version, manifest);
         self.note(&name, |entry| entry.held = None);
-        let catalog = self.catalog.load_full();
-        let release = catalog.servers.get(&name).and_then(|entry| entry.release.clone());
-        release.ok_or_else(|| Error::NoServer(name.to_string()))
+        // It may have been removed meanwhile.
+        let release = self.catalog.load().server(name.as_str())?.release.clone();
+        release.ok_or(Error::NothingHeld(name))
     }
 
     /// Refuses what is held.
@@ -177,7 +177,7 @@ impl Records {
 
     fn held(&self, name: &str, digest: Option<&str>) -> Result<(ServerName, Entry, Held), Error> {
         let catalog = self.catalog.load_full();
-        let entry = catalog.servers.get(name).ok_or_else(|| Error::NoServer(crate::domain::clip(name, 64)))?;
+        let entry = catalog.server(name)?;
         let held = entry.held.clone().ok_or_else(|| Error::NothingHeld(entry.spec.name.clone()))?;
         if digest.is_some_and(|digest| digest != held.digest.to_string()) {
             return Err(Error::ChangedAgain(entry.spec.name.clone()));

@@ -325,3 +325,17 @@ async fn a_rejected_change_can_be_approved_after_all_by_its_digest() {
     gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
     assert_eq!(described(&modern(&gateway.url("/mcp"))).await, TURNED, "and it stays");
 }
+
+#[tokio::test]
+async fn a_name_that_is_nearly_a_servers_is_answered_with_that_servers() {
+    let (gateway, _upstream) = wiki(Speaks::Stateless).await;
+    let tools = ["servers_show", "servers_refresh", "servers_enable", "servers_remove", "servers_login", "releases_diff", "releases_approve"];
+    for tool in tools {
+        let missed = gateway.try_control(tool, json!({ "server": "wikki" })).await.unwrap_err();
+        assert_eq!(missed["code"], "not_found", "{tool}");
+        assert_eq!(missed["message"], "there is no server `wikki`; did you mean `wiki`?", "{tool}");
+    }
+    gateway.control("servers_disable", json!({ "server": "wiki" })).await;
+    let refused = gateway.try_control("servers_refresh", json!({ "server": "wiki" })).await.unwrap_err();
+    assert_eq!(refused, json!({ "code": "disabled", "message": "`wiki` is disabled; enable it first" }));
+}
