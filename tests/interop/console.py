@@ -195,6 +195,7 @@ def markup_and_hidden_characters_of_a_tool_are_shown_as_text_and_run_nothing(_):
             raise AssertionError(f"a zero-width space is hidden in {shown!r}")
         offer(CHANGED, {**NASTY, "name": "maps"})
         browser.go("held")
+        browser("text", text="steering", where="main")
         shown = browser("read")
         contains(shown, MARKUP)
         for mark in ("⟨U+200B⟩", "⟨U+202E⟩", "⟨U+001B [8m⟩", "⟨U+E0068 h⟩", "⟨U+E0069 i⟩"):
