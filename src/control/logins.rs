@@ -1,16 +1,16 @@
 //! The gateway's own logins at upstream servers: log in, log out.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::parts::Parts;
-use super::tool::{Class, Error, Server, Tool, of_login};
+use super::recorded::recorded;
+use super::tool::{Class, Error, Server, Tool};
 use crate::domain::{Principal, ServerName, clip, is_scope};
-use crate::journal::{Entry, Outcome};
+use crate::journal::Entry;
 use crate::upstream::Returned;
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -75,23 +75,12 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
 
 /// Finishes a login with what an authorization server sent back: on record before it is done, under the name of who began it.
 pub(super) async fn finish(parts: Arc<Parts>, returned: Returned) -> Result<ServerName, Error> {
-    let start = Instant::now();
     let known = parts.credentials.waiting(&returned)?;
-    let subject = format!("servers_login {} finished", known.server);
-    let mut entry = Entry::by("control", &known.by, &subject);
-    let id = parts.journal.begin(&entry).await.map_err(Error::Unwritable)?;
-    let done = parts.credentials.finish(returned).await;
-    entry.ms = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
-    (entry.outcome, entry.detail) = match &done {
-        Ok(()) => (Outcome::Ok, None),
-        Err(why) => (Outcome::Failed, Some(of_login(why).to_owned())),
-    };
-    if let Err(why) = parts.journal.end(id, entry).await {
-        tracing::error!("what came of the login at `{}` could not be put on record: {why}", known.server);
-    }
+    let entry = Entry::by("control", &known.by, &format!("servers_login {} finished", known.server));
+    let done = recorded(&parts.journal, entry, async { Ok(parts.credentials.finish(returned).await?) }).await;
     if let Err(why) = done {
         tracing::warn!(server.name = %known.server, principal.id = %known.by, "the login at `{}` failed: {why}", known.server);
-        return Err(why.into());
+        return Err(why);
     }
     tracing::info!(server.name = %known.server, principal.id = %known.by, "the gateway is logged in at `{}`", known.server);
     look_again(&parts, &known.server);

@@ -11,13 +11,13 @@ mod keys;
 mod logins;
 mod models;
 mod parts;
+mod recorded;
 mod releases;
 mod servers;
 mod status;
 mod tool;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Deserialize as _;
 use serde_json::value::RawValue;
@@ -32,6 +32,7 @@ use crate::upstream::Returned;
 pub use parts::Parts;
 pub use tool::Operation;
 
+use recorded::recorded;
 use tool::{Class, Error, Tool};
 
 /// The control server. Cheap to clone.
@@ -119,29 +120,19 @@ impl Control {
         outcome.map_err(|error| Refusal { code: error.code(), message: error.to_string() })
     }
 
-    /// Does what changes something: on record before it is done, and what came of it before it is answered.
+    /// Does what changes something, and tells the log.
     async fn act(&self, principal: &Principal, tool: &Tool, arguments: Value) -> Result<Value, Error> {
-        let (parts, name, start) = (&self.0.parts, tool.name, Instant::now());
-        let mut entry = entry(principal, tool, &arguments);
-        let about = about(&arguments);
-        let id = parts.journal.begin(&entry).await.map_err(Error::Unwritable)?;
-        let outcome = tool.run(parts.clone(), principal.clone(), arguments).await;
-        let by = principal.id();
-        entry.ms = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let (parts, name, by, about) = (&self.0.parts, tool.name, principal.id(), about(&arguments));
+        let entry = entry(principal, tool, &arguments);
+        let outcome = recorded(&parts.journal, entry, tool.run(parts.clone(), principal.clone(), arguments)).await;
         match &outcome {
             Ok(_) => {
                 tracing::info!(control.tool = %name, control.about = %about, principal.id = %by, "`{name}` of `{about}` was asked for by {by}");
-                entry.outcome = Outcome::Ok;
             }
             Err(error) => {
                 let code = error.code();
                 tracing::warn!(control.tool = %name, control.about = %about, principal.id = %by, "`{name}` of `{about}` was asked for by {by}, and failed: {code}");
-                (entry.outcome, entry.detail) = (Outcome::Failed, Some(code.to_owned()));
             }
-        }
-        // It is done and on record as begun; that much must do.
-        if let Err(why) = parts.journal.end(id, entry).await {
-            tracing::error!("what came of `{name}` of `{about}` could not be put on record: {why}");
         }
         outcome
     }

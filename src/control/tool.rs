@@ -80,7 +80,7 @@ impl Error {
 }
 
 /// A word for what is wrong with a login.
-pub(super) fn of_login(error: &LoginError) -> &'static str {
+fn of_login(error: &LoginError) -> &'static str {
     match error {
         LoginError::NotHttp | LoginError::HasHeader => "no_login",
         LoginError::Unknown => "login_unknown",

@@ -329,7 +329,8 @@ async fn a_rejected_change_can_be_approved_after_all_by_its_digest() {
 #[tokio::test]
 async fn a_name_that_is_nearly_a_servers_is_answered_with_that_servers() {
     let (gateway, _upstream) = wiki(Speaks::Stateless).await;
-    let tools = ["servers_show", "servers_refresh", "servers_enable", "servers_remove", "servers_login", "releases_diff", "releases_approve"];
+    let tools =
+        ["servers_show", "servers_refresh", "servers_enable", "servers_remove", "servers_login", "releases_diff", "releases_approve"];
     for tool in tools {
         let missed = gateway.try_control(tool, json!({ "server": "wikki" })).await.unwrap_err();
         assert_eq!(missed["code"], "not_found", "{tool}");
