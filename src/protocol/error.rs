@@ -64,6 +64,11 @@ impl RpcError {
         matches!(self.code, Self::INTERNAL | Self::UPSTREAM | -32099..=-32000)
     }
 
+    /// A server's answer that is no object, or none that two readers would read alike.
+    pub(super) fn unreadable() -> Self {
+        Self::new(Self::UPSTREAM, "the server's answer cannot be read")
+    }
+
     /// Params that do not fit.
     pub fn params(message: impl Into<String>) -> Self {
         Self::new(Self::INVALID_PARAMS, message)

@@ -19,11 +19,11 @@ const MODERN: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
 const LAST: &str = ",\"resultType\":\"complete\"}";
 
 impl Dialect for Legacy {
-    fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Cow<'r, str> {
+    fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Result<Cow<'r, str>, RpcError> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
         static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
         if KEY.find(result.get().as_bytes()).is_none() {
-            return result.get().into();
+            return Ok(result.get().into());
         }
         // What stands before the last brace is the object's own last member, and a result needs no opening to lose it.
         let last = result
@@ -32,11 +32,11 @@ impl Dialect for Legacy {
             .strip_suffix(LAST)
             .filter(|rest| MODERN.iter().all(|key| memmem::find(rest.as_bytes(), key.as_bytes()).is_none()));
         if let Some(rest) = last {
-            return [rest, "}"].concat().into();
+            return Ok([rest, "}"].concat().into());
         }
-        let Ok(mut object) = RawObject::parse(result.get()) else { return result.get().into() };
+        let mut object = RawObject::forgiving(result.get()).map_err(|_| RpcError::unreadable())?;
         let stripped = MODERN.map(|key| object.remove(key).is_some());
-        if stripped.contains(&true) { object.to_text().into() } else { result.get().into() }
+        Ok(if stripped.contains(&true) { object.to_text().into() } else { result.get().into() })
     }
 
     fn error(&self, error: RpcError) -> RpcError {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn what_stateless_results_say_of_themselves_is_taken_out_wherever_it_stands() {
-        let plain = |text: &str| Legacy.result("tools/call", &raw_string(text.to_owned()).unwrap()).into_owned();
+        let plain = |text: &str| Legacy.result("tools/call", &raw_string(text.to_owned()).unwrap()).unwrap().into_owned();
         for (given, left) in [
             (r#"{"content":[],"resultType":"complete"}"#, r#"{"content":[]}"#),
             (r#"{"content":[{"a":"resultType"}],"resultType":"complete"}"#, r#"{"content":[{"a":"resultType"}]}"#),

@@ -41,28 +41,30 @@ fn appended(text: &str, members: &[(&str, &str)]) -> String {
 }
 
 impl Dialect for Modern {
-    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Cow<'r, str> {
+    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Result<Cow<'r, str>, RpcError> {
         let wanted = if CACHEABLE.contains(&method) { MEMBERS.as_slice() } else { &MEMBERS[..1] };
         let text = result.get();
         // A long list is not opened for the sake of members that it certainly lacks.
         if wanted.iter().all(|(key, _)| memmem::find(text.as_bytes(), key.as_bytes()).is_none())
             && memmem::find(text.as_bytes(), b"\\u").is_none()
         {
-            return appended(text, wanted).into();
+            return Ok(appended(text, wanted).into());
         }
-        let Ok(mut object) = RawObject::forgiving(text) else { return text.into() };
+        let read = RawObject::parse(text);
+        let plain = read.is_ok();
+        let mut object = read.or_else(|_| RawObject::forgiving(text)).map_err(|_| RpcError::unreadable())?;
         let holds = |member: &(&str, &str)| match object.get(member.0) {
             Some(said) => *member != SCOPE || said.get() == SCOPE.1,
             None => false,
         };
         let missing: Vec<_> = wanted.iter().filter(|member| !holds(member)).copied().collect();
-        if missing.is_empty() {
-            return text.into();
+        if missing.is_empty() && plain {
+            return Ok(text.into());
         }
         for (key, value) in missing {
             object.set(key, raw_string(value.to_owned()).unwrap_or_else(|_| raw(&())));
         }
-        object.to_text().into()
+        Ok(object.to_text().into())
     }
 
     fn error(&self, mut error: RpcError) -> RpcError {
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_result_says_what_it_is_whether_or_not_it_had_to_be_opened() {
-        let dressed = |method: &str, text: &str| Modern.result(method, &raw_string(text.to_owned()).unwrap()).into_owned();
+        let dressed = |method: &str, text: &str| Modern.result(method, &raw_string(text.to_owned()).unwrap()).unwrap().into_owned();
         let whole = r#""resultType":"complete","ttlMs":0,"cacheScope":"private"}"#;
         assert_eq!(dressed("tools/list", "{ }"), format!("{{{whole}"));
         assert_eq!(dressed("tools/list", r#"{"tools":[]}"#), format!(r#"{{"tools":[],{whole}"#));
@@ -187,6 +189,10 @@ mod tests {
         assert_eq!(dressed("tools/call", r#"{"a":"resultType"}"#), r#"{"a":"resultType","resultType":"complete"}"#);
         let said = |scope: &str| format!(r#"{{"contents":[],"resultType":"complete","ttlMs":5,"cacheScope":"{scope}"}}"#);
         assert_eq!(dressed("resources/read", &said("public")), said("private"), "what is for one caller is for nobody else");
+        let twice = said("private").replacen('{', r#"{"cacheScope":"public","cacheScope":"public","#, 1);
+        assert!(!dressed("resources/read", &twice).contains("public"));
+        let unreadable = raw_string(r#"{"\ud800":1,"cacheScope":"public"}"#.to_owned()).unwrap();
+        assert!(Modern.result("resources/read", &unreadable).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::definition::{Definition, Dropped, Kind, Manifest};
+use super::scan;
 use crate::domain::{Digest, RawObject, clip, raw};
 use crate::protocol::HeaderRules;
 use crate::schema::{self, Validators};
@@ -21,7 +22,7 @@ const MAX_DEFINITION: usize = 512 << 10;
 pub(super) async fn read(connection: &Connection, validators: &Validators) -> Result<Manifest, Error> {
     let peer = connection.peer();
     let mut manifest =
-        Manifest { definitions: Vec::new(), dropped: Vec::new(), info: peer.info.clone(), capabilities: peer.capabilities.clone() };
+        Manifest { definitions: Vec::new(), dropped: Vec::new(), info: scan::shown(&peer.info), capabilities: peer.capabilities.clone() };
     let lists = [
         (Kind::Tool, "tools", "tools/list", "tools", "name"),
         (Kind::Prompt, "prompts", "prompts/list", "prompts", "name"),

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::definition::{Definition, Manifest};
-use crate::domain::{clip, is_hidden, printable};
+use crate::domain::{clip, is_hidden, printable, raw};
 
 /// Most places of a definition that are named.
 const PLACES: usize = 8;
@@ -62,9 +63,17 @@ fn unseen(text: &str) -> Vec<String> {
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
-        let joins = matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii() && rest.peek().is_some_and(|after| !after.is_ascii());
-        // Line breaks are layout; joiners make one sign of two in emoji and in scripts that need them.
-        if is_hidden(c) && !matches!(c, '\n' | '\r' | '\t') && !joins && !found.contains(&c) && found.len() < CHARACTERS {
+        let seen = |c: char| !c.is_ascii() && !is_hidden(c) && !is_selector(c);
+        let allowed = match c {
+            // Layout.
+            '\n' | '\r' | '\t' => true,
+            // Joiners make one sign of two in emoji, which may end in a selector, and in scripts that need them.
+            '\u{200c}' | '\u{200d}' => (seen(before) || is_selector(before)) && rest.peek().copied().is_some_and(seen),
+            // How the sign before it looks; keys of a telephone are signs, too.
+            _ if is_selector(c) => seen(before) || before.is_ascii_digit() || matches!(before, '#' | '*'),
+            _ => !is_hidden(c),
+        };
+        if !allowed && !found.contains(&c) && found.len() < CHARACTERS {
             found.push(c);
         }
         before = c;
@@ -72,12 +81,36 @@ fn unseen(text: &str) -> Vec<String> {
     found.into_iter().map(|c| format!("U+{:04X}", u32::from(c))).collect()
 }
 
+/// Whether a character chooses among the looks of the one before it.
+fn is_selector(c: char) -> bool {
+    ('\u{fe00}'..='\u{fe0f}').contains(&c)
+}
+
+/// How a server calls itself, with what it hides written out: that is shown before anything of it is approved.
+pub(super) fn shown(info: &RawValue) -> Box<RawValue> {
+    fn write_out(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = printable(text),
+            Value::Array(items) => items.iter_mut().for_each(write_out),
+            Value::Object(members) => members.values_mut().for_each(write_out),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut value = serde_json::from_str(info.get()).unwrap_or_default();
+    let mut hides = false;
+    walk(&value, &mut String::new(), &mut |_, text| hides |= !unseen(text).is_empty());
+    if !hides {
+        return info.to_owned();
+    }
+    write_out(&mut value);
+    raw(&value)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::raw;
     use crate::registry::Kind;
 
     fn found(tool: &Value) -> Vec<String> {
@@ -104,12 +137,35 @@ mod tests {
 
     #[test]
     fn layout_emoji_and_scripts_that_need_joiners_hide_nothing() {
-        for text in ["a\n\tb\r\n", "👩\u{200d}💻 ❤\u{fe0f}", "می\u{200c}خواهم", "naïve – “quoted”…", "日本語"] {
+        for text in [
+            "a\n\tb\r\n",
+            "👩\u{200d}💻 ❤\u{fe0f}",
+            "می\u{200c}خواهم",
+            "naïve – “quoted”…",
+            "日本語",
+            "1\u{fe0f}\u{20e3} ❤\u{fe0f}\u{200d}🔥",
+        ] {
             assert!(found(&json!({ "name": "a", "description": text })).is_empty(), "{text:?}");
         }
-        for text in ["a\u{200d}b", "💻\u{200d}", "\u{200c}💻", "co\u{ad}operate"] {
+        for text in [
+            "a\u{200d}b",
+            "💻\u{200d}",
+            "\u{200c}💻",
+            "co\u{ad}operate",
+            "é\u{200d}\u{200c}\u{200d}é",
+            "❤\u{fe0f}\u{fe0e}",
+            "a\u{fe01}",
+            "\u{2800}",
+        ] {
             assert!(!found(&json!({ "name": "a", "description": text })).is_empty(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn how_a_server_calls_itself_is_kept_as_it_wrote_it_unless_it_hides_something() {
+        let info = |title: &str| raw(&json!({ "version": "1", "title": title, "name": "a" }));
+        assert_eq!(shown(&info("Café ❤\u{fe0f}")).get(), info("Café ❤\u{fe0f}").get());
+        assert!(shown(&info("Tides\u{e0041}")).get().contains(r"Tides\\u{e0041}"));
     }
 
     #[test]

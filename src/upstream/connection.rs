@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
@@ -242,7 +242,8 @@ impl Connection {
 fn is_complete(result: &str) -> bool {
     static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
     let mut said = KEY.find_iter(result.as_bytes()).map(|at| result.get(at + 12..).unwrap_or_default());
-    if said.all(|rest| rest.starts_with(":\"complete\"")) {
+    // A key may hide behind an escape.
+    if said.all(|rest| rest.starts_with(":\"complete\"")) && memmem::find(result.as_bytes(), b"\\u").is_none() {
         return true;
     }
     // What says it twice says nothing: others might read the other one.
@@ -268,6 +269,7 @@ mod tests {
             r#"{"resultType":"input_required"}"#,
             r#"{"a":{"resultType":"complete"},"resultType" : "task"}"#,
             r#"{"resultType":"complete","resultType":"input_required"}"#,
+            r#"{"result\u0054ype":"input_required"}"#,
             r#"{"resultType":"input_required","resultType":"input_required"}"#,
         ] {
             assert!(!is_complete(wants), "{wants}");

@@ -54,7 +54,7 @@ pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, not
             yield note_event(&note);
         }
         if let Some(outcome) = outcome {
-            yield sse::message(encode(era, &id, &method, outcome).1);
+            yield sse::message(encode(era, &id, &method, &outcome).1);
         }
     };
     sse::response(events.boxed())
@@ -67,17 +67,18 @@ fn note_event(note: &Note) -> bytes::Bytes {
 fn whole(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> Response {
     match outcome {
         Ok(_) => {
-            let (status, body) = encode(era, id, method, outcome);
+            let (status, body) = encode(era, id, method, &outcome);
             json(status, body)
         }
         Err(error) => refusal(era, Some(id), error),
     }
 }
 
-fn encode(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> (u16, String) {
+fn encode(era: Era, id: &Id, method: &str, outcome: &Result<Box<RawValue>, RpcError>) -> (u16, String) {
     let dialect = era.dialect();
-    match outcome {
-        Ok(result) => (200, Outgoing::result(id, &dialect.result(method, &result))),
+    let said = outcome.as_deref().map_err(Clone::clone).and_then(|result| dialect.result(method, result));
+    match said {
+        Ok(result) => (200, Outgoing::result(id, &result)),
         Err(error) => (dialect.status(&error), Outgoing::error(Some(id), &dialect.error(error))),
     }
 }
