@@ -17,6 +17,7 @@ from cases import case, contains, equal
 from chromium_peer import Chromium
 from conformance_client import ask, log_in, settled
 from gateway import Gateway, binary
+from inspector_peer import Inspector
 from issuer_peer import Issuer
 from journeys import LEGACY, MODERN, MODES
 from peers import HERE, NODE_BIN, ROOT, call, run_plan, tools, wait
@@ -154,6 +155,26 @@ def mcp_remote_takes_a_client_that_knows_only_stdio_through_a_persons_login(_):
             names, echo = client.result()["steps"]
         contains(names, "demo__echo")
         contains(echo["text"], "over the bridge")
+        equal(callers(gateway), {f"subject:{NAME}@{issuer.url}"})
+
+
+@case("node", "browser")
+def the_inspectors_page_gets_from_a_bare_401_by_a_persons_login_to_the_tools(_):
+    with guarded(pages=True) as (issuer, gateway), Chromium() as browser:
+        for protocol, era in ((LEGACY, "legacy"), (MODERN, "modern")):
+            with Inspector(f"{gateway.url}/mcp", era) as inspector:
+                browser("open", url=inspector.url, fresh=True)
+                browser("click", where="[role=switch]")
+                person.log_in(browser, NAME)
+                browser("text", text="Authentication succeeded.")
+                browser("text", text=f"MCP {protocol}")
+                # Until it has faded, it lies on what is to be pressed.
+                browser("gone", where="header", text="MCP Inspector")
+                browser("click", where='::-p-xpath(//header//label[normalize-space()="Tools"])')
+                browser("click", where="::-p-text(demo__echo)")
+                browser("type", where='::-p-aria([role="textbox"][name="text"])', text=f"ahoy, {era}")
+                browser("click", name="Execute Tool")
+                browser("text", text=f"Results ahoy, {era}")
         equal(callers(gateway), {f"subject:{NAME}@{issuer.url}"})
 
 
