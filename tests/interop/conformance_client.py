@@ -35,8 +35,9 @@ class NotLetIn(Exception):
     """The server refuses whatever login there is."""
 
 
-def log_in(gateway, server, *options, public_url=None):
-    """`portolan server login`, and the person who opens the address that it prints."""
+def log_in(gateway, server, *options, open_address=None, public_url=None):
+    """`portolan server login`, and whoever opens the address that it prints: `visit`, if nobody is named."""
+    open_address = open_address or (lambda address: visit(address, gateway, public_url))
     words = [str(binary()), "server", "login", server, "--no-browser", *options]
     environment = peers.environment(gateway.home, **gateway.addressed())
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -46,7 +47,7 @@ def log_in(gateway, server, *options, public_url=None):
             for line in command.stderr:
                 heard.append(line)
                 if address := re.match(r"\s+(https?://\S+)$", line):
-                    visit(address[1], gateway, public_url)
+                    open_address(address[1])
                     break
             _, rest = command.communicate(timeout=peers.TIMEOUT)
             if command.returncode != 0:

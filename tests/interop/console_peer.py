@@ -1,14 +1,11 @@
-"""A browser at the console: Chromium without a window, driven by `node/console.mjs`, and gateways for it to look at."""
+"""A browser at the console, and gateways for it to look at."""
 
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 from contextlib import contextmanager
 
 import peers
 from cases import equal
+from chromium_peer import Chromium
 from gateway import Gateway, binary
 
 PAGES = {
@@ -21,54 +18,20 @@ PAGES = {
 }
 
 
-class Browser:
-    """Chromium, driven by node/console.mjs: a step that fails fails the case. No case may end with anything on the list of what
-    the console never does."""
+class Browser(Chromium):
+    """Looks at one gateway's console. No case may end with anything on the list of what the console never does."""
 
     def __init__(self, gateway):
+        super().__init__()
         self.gateway = gateway
         self.allowed = ()
-
-    def __enter__(self):
-        about = {"chromium": chromium(), "sandbox": os.geteuid() != 0}
-        self.root = tempfile.TemporaryDirectory(prefix="portolan-browser-")
-        with open(f"{self.root.name}/log", "w") as log:
-            self.process = subprocess.Popen(
-                [*peers.node("console"), json.dumps(about)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=self.root.name,
-                env=peers.environment(self.root.name),
-            )
-        return self
 
     def __exit__(self, kind, *_):
         try:
             if kind is None:
                 self.was_good()
         finally:
-            self.process.stdin.close()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process.stdout.close()
-            self.root.cleanup()
-
-    def __call__(self, do, **more):
-        self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            with open(f"{self.root.name}/log") as log:
-                raise AssertionError(f"the browser is gone\n{log.read()[-2000:]}")
-        said = json.loads(line)
-        if "failed" in said:
-            raise AssertionError(said["failed"])
-        return said["done"]
+            super().__exit__()
 
     def allow(self, *errors):
         """Errors that this case brings about: the browser logs every answer that is one."""
@@ -88,13 +51,6 @@ class Browser:
 
     def go(self, page):
         self("go", hash=f"#/{page}", heading=PAGES[page])
-
-
-def chromium():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        raise AssertionError("no Chromium is installed: run tests/interop/install.sh")
-    return found
 
 
 def link(gateway, key=None):

@@ -1,4 +1,4 @@
-"""A real OAuth issuer, npm's oidc-provider, on loopback; see node/issuer.mjs. It logs everyone in as `alice`, unasked."""
+"""A real OAuth issuer, npm's oidc-provider, on loopback; see node/issuer.mjs."""
 
 import json
 import subprocess
@@ -10,10 +10,11 @@ import peers
 
 
 class Issuer:
-    """Serves while it is entered. Access tokens are good for `ttl` seconds, by a clock that is `behind`."""
+    """Serves while it is entered. Access tokens are good for `ttl` seconds, by a clock that is `behind`. With `pages` it asks
+    people who they are and whether they agree; else it logs everyone in as `alice`, unasked."""
 
-    def __init__(self, ttl=300, behind=0):
-        self.settings = {"ttl": ttl, "behind": behind}
+    def __init__(self, ttl=300, behind=0, pages=False):
+        self.settings = {"ttl": ttl, "behind": behind, "pages": pages}
 
     def __enter__(self):
         self.root = tempfile.TemporaryDirectory(prefix="portolan-issuer-")

@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import peers
+import person
 from cases import case, contains, equal
+from chromium_peer import Chromium
 from conformance_client import ask, log_in, settled
 from gateway import Gateway, binary
+from inspector_peer import Inspector
 from issuer_peer import Issuer
 from journeys import LEGACY, MODERN, MODES
-from peers import HERE, NODE_BIN, call, run_plan, tools, wait
+from peers import HERE, NODE_BIN, ROOT, call, run_plan, tools, wait
 
 # The gateway allows for clocks that differ by half a minute. With an issuer whose clock does, a token ends there after its
 # three seconds, and not half a minute later.
@@ -126,16 +129,67 @@ def a_session_goes_on_with_a_refreshed_token(language, **more):
             raise AssertionError(f"expected one login and at least two tokens, found {dict(login)}")
 
 
-@case("python", "node")
-def mcp_remote_takes_a_client_that_knows_only_stdio_through_the_login(_):
-    with guarded() as (_, gateway):
+# People at a browser: the issuer asks them who they are, and whether they agree.
+
+NAME = "boatswain"
+
+
+def callers(gateway):
+    """Who called tools, as the journal names them."""
+    journal = json.loads(gateway.cli("journal", "--kind", "tool", "--json"))
+    return {entry["principal"] for entry in journal["entries"]}
+
+
+@case("python", "node", "browser")
+def mcp_remote_takes_a_client_that_knows_only_stdio_through_a_persons_login(_):
+    with guarded(pages=True) as (issuer, gateway):
         bridge = [str(NODE_BIN / "mcp-remote"), f"{gateway.url}/mcp", "--transport", "http-only"]
-        env = {"BROWSER": str(HERE / "browser.py")}
+        report = gateway.root / "person.json"
+        about = {"PERSON": NAME, "PERSON_UNTIL": "Authorization successful!", "PERSON_REPORT": str(report)}
+        env = {"BROWSER": str(HERE / "person.py"), "PORTOLAN_PEERS_DIR": str(ROOT), **about}
         steps = [tools(), call("demo__echo", text="over the bridge")]
         plan = {"command": bridge, "env": env, "mode": "legacy", "steps": steps}
-        names, echo = run_plan("python", "mcp_client", plan, gateway.home)["steps"]
+        with ThreadPoolExecutor(1) as crew:
+            client = crew.submit(run_plan, "python", "mcp_client", plan, gateway.home)
+            contains(person.opened(report), "shown")
+            names, echo = client.result()["steps"]
         contains(names, "demo__echo")
         contains(echo["text"], "over the bridge")
+        equal(callers(gateway), {f"subject:{NAME}@{issuer.url}"})
+
+
+@case("node", "browser")
+def the_inspectors_page_gets_from_a_bare_401_by_a_persons_login_to_the_tools(_):
+    with guarded(pages=True) as (issuer, gateway), Chromium() as browser:
+        for protocol, era in ((LEGACY, "legacy"), (MODERN, "modern")):
+            with Inspector(f"{gateway.url}/mcp", era) as inspector:
+                browser("open", url=inspector.url, fresh=True)
+                browser("click", where="[role=switch]")
+                person.log_in(browser, NAME)
+                browser("text", text="Authentication succeeded.")
+                browser("text", text=f"MCP {protocol}")
+                # Until it has faded, it lies on what is to be pressed.
+                browser("gone", where="header", text="MCP Inspector")
+                browser("click", where='::-p-xpath(//header//label[normalize-space()="Tools"])')
+                browser("click", where="::-p-text(demo__echo)")
+                browser("type", where='::-p-aria([role="textbox"][name="text"])', text=f"ahoy, {era}")
+                browser("click", name="Execute Tool")
+                browser("text", text=f"Results ahoy, {era}")
+        equal(callers(gateway), {f"subject:{NAME}@{issuer.url}"})
+
+
+@case("node", "browser")
+def a_person_logs_a_gateway_in_at_another_at_a_browser(_):
+    with before_the_harbour(pages=True) as gateway, Chromium() as browser:
+
+        def open_address(address):
+            browser("open", url=address)
+            person.log_in(browser, NAME)
+            browser("text", text="The gateway is logged in at harbour.")
+
+        log_in(gateway, "harbour", open_address=open_address)
+        gateway.until_ready("harbour")
+        contains(gateway.cli("tool", "call", "harbour__echo", "text=ahoy"), "ahoy")
 
 
 # Services, which ask for a token in their own name.

@@ -1,13 +1,14 @@
 // An OAuth 2.1 issuer on loopback: oidc-provider, which lets any client register and logs everyone in as `alice` at once, so that
-// following its redirects with cookies is all that a client needs. Writes its address on standard output, and serves until it
-// is killed. The first argument is JSON:
+// following its redirects with cookies is all that a client needs; or it shows its own pages, where a person says who they are and
+// agrees. Writes its address on standard output, and serves until it is killed. The first argument is JSON:
 //   ttl     how long an access token is good, in seconds
 //   behind  by how much its clock is behind, in seconds; where that much is allowed for, tokens end when they are meant to
+//   pages   whether it shows its pages
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { Provider, errors } from "oidc-provider";
 
-const { ttl = 300, behind = 0 } = JSON.parse(process.argv[2] ?? "{}");
+const { ttl = 300, behind = 0, pages = false } = JSON.parse(process.argv[2] ?? "{}");
 const SCOPES = ["mcp.use", "llm.use"];
 
 // The address must be known to the provider, and the port is not known until it is listened at.
@@ -42,7 +43,7 @@ const provider = new Provider(issuer, {
   responseTypes: ["code"],
   pkce: { required: () => true },
   features: {
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: pages },
     registration: { enabled: true },
     clientCredentials: { enabled: true },
     resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer, useGrantedResource: () => true },
@@ -50,6 +51,7 @@ const provider = new Provider(issuer, {
   formats: { customizers: { jwt: setClockBack } },
   issueRefreshToken: (_, client) => client.grantTypeAllowed("refresh_token"),
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  // Its own pages have this address, too.
   interactions: { url: (_, { uid }) => `/interaction/${uid}` },
 });
 
@@ -69,7 +71,7 @@ async function interact(request, response) {
 
 const serve = provider.callback();
 server.on("request", (request, response) => {
-  if (!request.url.startsWith("/interaction/")) return serve(request, response);
+  if (pages || !request.url.startsWith("/interaction/")) return serve(request, response);
   interact(request, response).catch((error) => response.writeHead(500).end(String(error)));
 });
 console.log(issuer);

@@ -1,6 +1,6 @@
-// A person at a browser: steps come in as lines of JSON, what each found goes out as one. See ../console.py.
+// A person at a browser: steps come in as lines of JSON, what each found goes out as one. See ../chromium_peer.py.
 //
-// Beside what it is told to do, it writes down what no page of the console may do: ask another host, break the content
+// Beside what it is told to do, it writes down what no page of the console may do (see ../console_peer.py): ask another host, break the content
 // security policy, log an error, open a dialog of the browser's.
 
 import { readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const WAIT_MS = 10_000;
 const browser = await puppeteer.launch({
   executablePath: chromium,
   // Whatever a page asks for that is not on this machine gets no answer; that it was asked for is on record.
-  args: ["--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", ...(sandbox ? [] : ["--no-sandbox"])],
+  args: ["--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost", ...(sandbox ? [] : ["--no-sandbox"])],
 });
 const seen = { requests: [], errors: [], dialogs: [] };
 let context, page;
