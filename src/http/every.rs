@@ -167,7 +167,7 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, wished: Option<HeaderValu
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "www-authenticate, mcp-session-id, mcp-protocol-version, x-request-id, x-portolan-model, x-portolan-context, x-portolan-cache, \
+            "www-authenticate, mcp-session-id, mcp-protocol-version, x-request-id, retry-after, x-portolan-model, x-portolan-context, x-portolan-cache, \
              x-portolan-dropped, server-timing",
         ),
     );
