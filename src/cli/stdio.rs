@@ -212,7 +212,11 @@ impl Bridge {
     }
 
     fn request(&self, method: reqwest::Method, session: Option<&Open>) -> Result<reqwest::RequestBuilder> {
-        let request = self.client.request(method, &self.path)?;
+        let mut request = self.client.request(method, &self.path)?;
+        // A gateway that started us must not be a server of its own.
+        if let Ok(gateway) = std::env::var(net::LOOP_VARIABLE) {
+            request = request.header(net::LOOP, gateway);
+        }
         Ok(match session {
             Some(open) => request.header(HEADER_SESSION, &open.id).header(HEADER_VERSION, &open.revision),
             None => request,

@@ -95,7 +95,8 @@ impl Entry {
             What::Turns(items, _) => items.iter().map(|item| item.get().len()).sum(),
             What::Thoughts(parts, _) => parts.iter().map(|part| format!("{part:?}").len()).sum(),
         };
-        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| fetched.weight());
+        // Many conversations hold one text: each counts for its share of it.
+        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| fetched.weight() / Arc::strong_count(fetched));
         256 + self.inserts.iter().map(insert).sum::<usize>() + self.context.iter().map(text).sum::<usize>()
     }
 }

@@ -58,6 +58,7 @@ async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }
     check(&scopes)?;
     let catalog = parts.registry.catalog();
     let entry = catalog.server(&server)?;
+    unblocked(&parts, &entry.spec.name)?;
     let begun = parts.credentials.begin(&entry.spec, &scopes, principal.id()).await?;
     Ok(json!({ "server": entry.spec.name, "authorize": begun.address.as_str(), "lasts_s": begun.lasts.as_secs() }))
 }
@@ -76,6 +77,7 @@ async fn logout(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> R
 /// Finishes a login with what an authorization server sent back: on record before it is done, under the name of who began it.
 pub(super) async fn finish(parts: Arc<Parts>, returned: Returned) -> Result<ServerName, Error> {
     let known = parts.credentials.waiting(&returned)?;
+    unblocked(&parts, &known.server)?;
     let entry = Entry::by("control", &known.by, &format!("servers_login {} finished", known.server));
     let done = recorded(&parts.journal, entry, async { Ok(parts.credentials.finish(returned).await?) }).await;
     if let Err(why) = done {
@@ -85,6 +87,11 @@ pub(super) async fn finish(parts: Arc<Parts>, returned: Returned) -> Result<Serv
     tracing::info!(server.name = %known.server, principal.id = %known.by, "the gateway is logged in at `{}`", known.server);
     look_again(&parts, &known.server);
     Ok(known.server)
+}
+
+/// Nobody logs in where nothing is to go.
+fn unblocked(parts: &Parts, server: &ServerName) -> Result<(), Error> {
+    parts.blocks.list().of_server(server.as_str()).map_or(Ok(()), |blocked| Err(Error::Blocked(blocked)))
 }
 
 /// Opens a server's connection anew and looks at it. What comes of it is shown with the server.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use crate::domain::Principal;
+use crate::policy::Blocked;
 use crate::upstream::LoginError;
 use crate::{context, registry, store};
 
@@ -50,6 +51,8 @@ pub(super) enum Error {
     Context(#[from] context::Error),
     #[error(transparent)]
     Login(#[from] LoginError),
+    #[error("{0}")]
+    Blocked(Blocked),
 }
 
 impl Error {
@@ -73,7 +76,7 @@ impl Error {
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(error)) | Self::Store(error) => of_store(error),
             Self::Login(error) => of_login(error),
-            Self::Context(context::Error::Blocked(_)) => "blocked",
+            Self::Blocked(_) | Self::Context(context::Error::Blocked(_)) => "blocked",
             Self::Context(_) => "context_failed",
         }
     }

@@ -11,27 +11,56 @@ pub fn clip(text: &str, max: usize) -> String {
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
-/// `text` with control, bidirectional, zero-width and tag characters written as escapes,
-/// so that neither a terminal nor an eye is deceived.
+/// `text` with what nobody sees written as escapes, so that neither a terminal nor an eye is deceived.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) && c != '\n' {
-            let _ = write!(out, "\\u{{{:x}}}", c as u32);
-        } else {
-            out.push(c);
-        }
+    let mut rest = text;
+    for (at, c) in unseen(text) {
+        let before = text.len() - rest.len();
+        out.push_str(rest.get(..at - before).unwrap_or_default());
+        rest = text.get(at + c.len_utf8()..).unwrap_or_default();
+        let _ = write!(out, "\\u{{{:x}}}", c as u32);
     }
-    out
+    out + rest
 }
 
+/// The characters of a text that nobody sees, with their places in bytes. Line breaks are layout; what joins two signs to one, or
+/// chooses how the one before it looks, is part of a sign.
+pub fn unseen(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = ' ';
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, c) = rest.next()?;
+            let seen = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_hidden(c);
+            let allowed = match c {
+                '\n' => true,
+                // Emoji, which may end in a selector, and scripts that need them.
+                '\u{200c}' | '\u{200d}' => (seen(before) || before == EMOJI) && rest.peek().is_some_and(|(_, after)| seen(*after)),
+                // The keys of a telephone are signs, too.
+                TEXT | EMOJI => seen(before) || before.is_ascii_digit() || matches!(before, '#' | '*'),
+                _ => !is_hidden(c),
+            };
+            before = c;
+            if !allowed {
+                return Some((at, c));
+            }
+        }
+    })
+}
+
+/// The sign before it looks like text.
+const TEXT: char = '\u{fe0e}';
+/// The sign before it looks like an emoji.
+const EMOJI: char = '\u{fe0f}';
+
 /// Whether a character is seen by what it does and not by what it is: control, bidirectional, zero-width, blank and tag characters,
-/// and the variation selectors beyond those of emoji.
+/// and variation selectors.
 pub fn is_hidden(c: char) -> bool {
     let deceives = matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     c.is_control() || deceives
 }
@@ -72,6 +101,20 @@ mod tests {
     #[test]
     fn hidden_characters_become_visible() {
         assert_eq!(printable("a\u{200b}b\u{1b}[2J\u{e0041}"), "a\\u{200b}b\\u{1b}[2J\\u{e0041}");
+    }
+
+    #[test]
+    fn what_is_part_of_a_sign_is_seen_and_what_stands_in_rows_is_not() {
+        for text in ["a\nb", "👩\u{200d}💻 ❤\u{fe0f}\u{200d}🔥", "می\u{200c}خواهم", "1\u{fe0f}\u{20e3}", "naïve – “quoted”…", "日本語"]
+        {
+            assert_eq!(printable(text), text);
+        }
+        for text in
+            ["a\u{200d}b", "💻\u{200d}", "é\u{200d}\u{200c}é", "❤\u{fe0f}\u{fe0e}", "a\u{fe01}", "\u{a0}\u{200d}\u{a0}", "\u{a0}\u{fe0f}"]
+        {
+            assert!(unseen(text).count() > 0, "{text:?}");
+        }
+        assert_eq!(printable("é\u{200d}\u{200c}é"), "é\\u{200d}\\u{200c}é");
     }
 
     #[test]

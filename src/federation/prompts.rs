@@ -19,6 +19,6 @@ impl Road {
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         params.set("name", raw(&shown.own));
         let result = self.send(entry, caller, Errand::new("prompts/get", &params)).await?;
-        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
+        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }

@@ -62,7 +62,7 @@ impl Resources {
         let mut failed = Map::new();
         for (entry, list) in servers.iter().zip(lists) {
             match list {
-                Ok(list) if scope == Scope::All => items.extend(list.iter().map(|item| renamed(entry.spec.name.as_str(), item))),
+                Ok(list) if scope == Scope::All => items.extend(list.iter().filter_map(|item| renamed(entry.spec.name.as_str(), item))),
                 Ok(list) => items.extend(list.iter().map(|item| item.get().to_owned())),
                 Err(error) if scope == Scope::All => {
                     failed.insert(entry.spec.name.to_string(), json!({ "error": error.message }));
@@ -86,12 +86,13 @@ impl Resources {
     }
 }
 
-fn renamed(server: &str, item: &RawValue) -> String {
-    let Ok(mut object) = RawObject::parse(item.get()) else { return item.get().to_owned() };
+/// A resource by the URI by which it can be read here; none where it cannot be read.
+fn renamed(server: &str, item: &RawValue) -> Option<String> {
+    let mut object = RawObject::forgiving(item.get()).ok()?;
     if let Some(uri) = object.string("uri") {
         object.set("uri", raw(&public_uri(server, &uri)));
     }
-    object.to_raw().get().to_owned()
+    Some(object.to_text())
 }
 
 impl Road {
@@ -114,6 +115,6 @@ impl Road {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },
             _ => error,
         })?;
-        Ok(if scope == Scope::All { rewrite_content(server, result) } else { result })
+        Ok(if scope == Scope::All { rewrite_content(server, result)? } else { result })
     }
 }

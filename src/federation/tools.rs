@@ -78,7 +78,7 @@ impl Road {
             Verdict::Error | Verdict::Misfit => Outcome::Failed,
         });
         let result = outcome?;
-        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result) } else { result })
+        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }
 
@@ -103,36 +103,64 @@ fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
 }
 
 /// On the aggregate, resources in a result carry the URI by which they can be read there.
-pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Box<RawValue> {
-    if memmem::find(result.get().as_bytes(), b"\"uri\"").is_none() {
-        return result;
+pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
+    let text = result.get().as_bytes();
+    // A key may hide behind an escape.
+    if memmem::find(text, b"\"uri\"").is_none() && memmem::find(text, b"\\u").is_none() {
+        return Ok(result);
     }
-    let rewritten = || -> Option<Box<RawValue>> {
-        let mut object = RawObject::forgiving(result.get()).ok()?;
+    let rewritten = || -> serde_json::Result<Box<RawValue>> {
+        let mut object = RawObject::forgiving(result.get())?;
         for member in ["content", "contents", "messages"] {
-            let Some(list) = object.get(member) else { continue };
-            let items: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
-            let items: Vec<Box<RawValue>> = items.into_iter().map(|item| rewrite_item(server, item, 2)).collect();
+            let Some(list) = object.get(member).filter(|list| list.get().starts_with('[')) else { continue };
+            let items: Vec<&RawValue> = serde_json::from_str(list.get())?;
+            let items = items.into_iter().map(|item| rewrite_item(server, item, 2)).collect::<Result<Vec<_>, _>>()?;
             let items = raw(&items);
             object.set(member, items);
         }
-        Some(object.to_raw())
+        Ok(object.to_raw())
     };
-    rewritten().unwrap_or(result)
+    rewritten().map_err(|_| RpcError::unreadable())
 }
 
 /// An item holds its resource directly, or a message holds the item: two levels, whatever else is sent.
-fn rewrite_item(server: &str, item: &RawValue, levels: u8) -> Box<RawValue> {
-    let Ok(mut object) = RawObject::forgiving(item.get()) else { return item.to_owned() };
+fn rewrite_item(server: &str, item: &RawValue, levels: u8) -> serde_json::Result<Box<RawValue>> {
+    if !item.get().starts_with('{') {
+        return Ok(item.to_owned());
+    }
+    let mut object = RawObject::forgiving(item.get())?;
     if let Some(uri) = object.string("uri") {
         object.set("uri", raw(&public_uri(server, &uri)));
     }
-    let Some(below) = levels.checked_sub(1) else { return object.to_raw() };
+    let Some(below) = levels.checked_sub(1) else { return Ok(object.to_raw()) };
     for member in ["resource", "content"] {
         if let Some(inner) = object.get(member).filter(|inner| inner.get().starts_with('{')) {
-            let inner = rewrite_item(server, inner, below);
+            let inner = rewrite_item(server, inner, below)?;
             object.set(member, inner);
         }
     }
-    object.to_raw()
+    Ok(object.to_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::raw_string;
+
+    #[test]
+    fn no_spelling_of_an_address_escapes_its_server() {
+        let rewritten = |text: &str| rewrite_content("wiki", raw_string(text.to_owned()).unwrap()).map(|result| result.get().to_owned());
+        for uri in [r#""uri":"other+file:///a""#, r#""\u0075ri":"other+file:///a""#, r#""uri":"file:///b","uri":"other+file:///a""#] {
+            for text in [
+                format!(r#"{{"contents":[{{{uri}}}]}}"#),
+                format!(r#"{{"content":[{{"type":"resource","resource":{{{uri}}}}}]}}"#),
+                format!(r#"{{"messages":[{{"content":{{"resource":{{{uri}}}}}}}]}}"#),
+            ] {
+                let rewritten = rewritten(&text).unwrap();
+                assert!(rewritten.contains("wiki+other+file:///a") && !rewritten.contains("\"other+"), "{text}: {rewritten}");
+            }
+        }
+        assert!(rewritten(r#"{"contents":[{"\ud800":1,"uri":"other+file:///a"}]}"#).is_err());
+        assert_eq!(rewritten(r#"{"contents":[{"text":"\u00e9"}]}"#).unwrap(), r#"{"contents":[{"text":"\u00e9"}]}"#);
+    }
 }

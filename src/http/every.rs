@@ -25,7 +25,7 @@ use super::paths;
 use super::state::{Settings, State};
 use super::timing::{Elsewhere, timing};
 use crate::domain::clip;
-use crate::net::came_back;
+use crate::net::{Passed, having_passed, passed};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -50,13 +50,20 @@ pub(super) async fn answer(state: &State, router: &Router, mut request: Request<
         guard(request.headers(), &uri, &state.settings.load(), ambient)
     };
     let welcome = guarded.is_ok();
+    let before = passed(request.headers());
     let mut response = match guarded {
         Err(error) => error.into_response(),
+        Ok(()) if before == Passed::Us => came_back().into_response(),
         Ok(()) if method == Method::OPTIONS && origin.is_some() => StatusCode::NO_CONTENT.into_response(),
         Ok(()) => {
             // A handler that panics fails its own request and no other; what others could see half done is behind locks.
             let handled = async { answering(state, router, request.map(Body::new)).await };
-            let handled = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
+            let handled = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone());
+            let handled = match before {
+                // In a box: what comes from another gateway is rare.
+                Passed::Others(others) => Box::pin(having_passed(others, handled)).await,
+                Passed::Nobody | Passed::Us => handled.await,
+            };
             handled.map_or_else(panicked, IntoResponse::into_response)
         }
     };
@@ -110,7 +117,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers.get(&REQUEST_ID).filter(fit).cloned().unwrap_or_else(new)
 }
 
-/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), secrets in an address, and what we sent.
+/// Refuses what a web page on another site could send (DNS rebinding, cross-site requests), and secrets in an address.
 fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> Result<(), ApiError> {
     let forbidden = |code: &str, message: String| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
     let host = match uri.host() {
@@ -127,10 +134,6 @@ fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> 
         let message = "an access token in the address is not accepted; send it in the header `Authorization`";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", message));
     }
-    if came_back(headers) {
-        let message = "this request comes from this very gateway: it cannot be a server or a provider of its own";
-        return Err(ApiError::new(StatusCode::LOOP_DETECTED, "loop_detected", message));
-    }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let own = url::Url::parse(origin).is_ok_and(|url| {
@@ -142,6 +145,13 @@ fn guard(headers: &HeaderMap, uri: &Uri, settings: &Settings, ambient: bool) -> 
     }
     let message = format!("the origin `{}` may not call this gateway; add it to `server.origins` if it may", clip(origin, 120));
     forbidden("origin_not_allowed", message)
+}
+
+/// The refusal of what we sent ourselves.
+fn came_back() -> ApiError {
+    let message =
+        "this request comes from this very gateway, by itself or by way of others: it cannot be a server or a provider of its own";
+    ApiError::new(StatusCode::LOOP_DETECTED, "loop_detected", message)
 }
 
 fn without_port(host: &str) -> &str {

@@ -27,7 +27,7 @@ use url::{Host, Url};
 
 pub use error::Error;
 pub use guard::Reach;
-pub use loops::came_back;
+pub use loops::{LOOP, LOOP_VARIABLE, Passed, having_passed, own_name, passed};
 pub use reply::Reply;
 pub use sse::{Event, Splitter};
 
@@ -128,7 +128,7 @@ impl Destination {
         let Some(place) = &self.place else { return Box::pin(self.full(self.url.clone(), method, headers, body)).await };
         let mut request = hyper::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
-        *request.headers_mut() = self.with_credential(headers);
+        *request.headers_mut() = self.complete(headers);
         let response = match self.net.0.lean.send(place, request).await {
             Err(refusal) if lean::untouched(&refusal) => return Box::pin(self.full(self.url.clone(), method, headers, body)).await,
             sent => sent?,
@@ -145,17 +145,19 @@ impl Destination {
         }
     }
 
-    fn with_credential(&self, headers: &HeaderMap) -> HeaderMap {
+    /// As they are sent: with the credential of the address, and with whom the request went through before.
+    fn complete(&self, headers: &HeaderMap) -> HeaderMap {
         let mut headers = headers.clone();
         if let (Some(credential), false) = (&self.credential, headers.contains_key(AUTHORIZATION)) {
             headers.insert(AUTHORIZATION, credential.clone());
         }
+        loops::hand_on(&mut headers);
         headers
     }
 
     async fn full(&self, url: Url, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         let mut request = reqwest::Request::new(method, url.clone());
-        *request.headers_mut() = self.with_credential(headers);
+        *request.headers_mut() = self.complete(headers);
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }

@@ -65,7 +65,7 @@ impl RpcError {
     }
 
     /// A server's answer that is no object, or none that two readers would read alike.
-    pub(super) fn unreadable() -> Self {
+    pub fn unreadable() -> Self {
         Self::new(Self::UPSTREAM, "the server's answer cannot be read")
     }
 

@@ -22,10 +22,15 @@ const CACHEABLE: [&str; 6] =
     ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 
 /// What a result must say of itself: that it is one, and for how long it holds (§server/utilities/caching).
-const MEMBERS: [(&str, &str); 3] = [("resultType", "\"complete\""), ("ttlMs", "0"), SCOPE];
+const MEMBERS: [(&str, &str); 3] = [("resultType", "\"complete\""), TTL, SCOPE];
 
 /// What is seen here depends on who looks, so nothing is for everybody: a server cannot know that, whatever it says of its results.
 const SCOPE: (&str, &str) = ("cacheScope", "\"private\"");
+
+/// How long it holds: nobody is told that it can be kept, unless the server says so, for a time that is one.
+const TTL: (&str, &str) = ("ttlMs", "0");
+/// The longest that a server may say, in milliseconds.
+const LONGEST_MS: u64 = 3_600_000;
 
 /// An object's text with members put at its end.
 fn appended(text: &str, members: &[(&str, &str)]) -> String {
@@ -54,7 +59,9 @@ impl Dialect for Modern {
         let plain = read.is_ok();
         let mut object = read.or_else(|_| RawObject::forgiving(text)).map_err(|_| RpcError::unreadable())?;
         let holds = |member: &(&str, &str)| match object.get(member.0) {
-            Some(said) => *member != SCOPE || said.get() == SCOPE.1,
+            Some(said) if *member == SCOPE => said.get() == SCOPE.1,
+            Some(said) if *member == TTL => said.get().parse::<u64>().is_ok_and(|ms| ms <= LONGEST_MS),
+            Some(_) => true,
             None => false,
         };
         let missing: Vec<_> = wanted.iter().filter(|member| !holds(member)).copied().collect();
@@ -189,6 +196,10 @@ mod tests {
         assert_eq!(dressed("tools/call", r#"{"a":"resultType"}"#), r#"{"a":"resultType","resultType":"complete"}"#);
         let said = |scope: &str| format!(r#"{{"contents":[],"resultType":"complete","ttlMs":5,"cacheScope":"{scope}"}}"#);
         assert_eq!(dressed("resources/read", &said("public")), said("private"), "what is for one caller is for nobody else");
+        for (ttl, told) in [("3600000", "3600000"), ("3600001", "0"), ("99999999999999", "0"), ("-1", "0"), ("\"x\"", "0"), ("1.5", "0")] {
+            let dressed = dressed("resources/read", &format!(r#"{{"contents":[],"ttlMs":{ttl}}}"#));
+            assert!(dressed.contains(&format!("\"ttlMs\":{told},")), "{ttl}: {dressed}");
+        }
         let twice = said("private").replacen('{', r#"{"cacheScope":"public","cacheScope":"public","#, 1);
         assert!(!dressed("resources/read", &twice).contains("public"));
         let unreadable = raw_string(r#"{"\ud800":1,"cacheScope":"public"}"#.to_owned()).unwrap();

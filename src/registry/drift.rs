@@ -66,10 +66,10 @@ pub fn differences(approved: &Manifest, live: &Manifest) -> Vec<Difference> {
         };
         // What was hidden before has been looked at; what is hidden now may be in a part that else would not matter.
         let known = before.map(scan::hidden).unwrap_or_default();
-        let hidden: Vec<String> = after.map(scan::hidden).unwrap_or_default().into_iter().filter(|place| !known.contains(place)).collect();
+        let hidden: Vec<_> = after.map(scan::hidden).unwrap_or_default().into_iter().filter(|place| !known.contains(place)).collect();
         if !hidden.is_empty() {
             class = Class::Steering;
-            reasons.extend(hidden);
+            reasons.extend(scan::told(&hidden));
         }
         let body = |definition: Option<&Definition>| definition.map(|definition| definition.body.clone());
         Some(Difference { kind: key.0, name: key.1.clone(), class, breaking, reasons, approved: body(before), live: body(after) })

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::definition::{Definition, Manifest};
-use crate::domain::{clip, is_hidden, printable, raw};
+use crate::domain::{clip, printable, raw, unseen};
 
 /// Most places of a definition that are named.
 const PLACES: usize = 8;
@@ -18,18 +18,29 @@ pub(super) fn hides(manifest: &Manifest) -> bool {
     manifest.definitions.iter().any(|definition| !hidden(definition).is_empty())
 }
 
-/// In words, where a definition hides something, and what.
-pub(super) fn hidden(definition: &Definition) -> Vec<String> {
+/// A text that hides something, and where in its definition it stands (RFC 6901).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Hiding {
+    pointer: String,
+    text: String,
+}
+
+/// The texts of a definition that hide something.
+pub(super) fn hidden(definition: &Definition) -> Vec<Hiding> {
     let mut found = Vec::new();
-    let place = |pointer: &str| if pointer.is_empty() { "its text".to_owned() } else { format!("`{}`", clip(pointer, 120)) };
     let body = serde_json::from_str::<Value>(definition.body.get()).unwrap_or_default();
     walk(&body, &mut String::new(), &mut |pointer, text| {
-        let characters = unseen(text);
-        if found.len() < PLACES && !characters.is_empty() {
-            found.push(format!("{} hides {}", place(pointer), characters.join(", ")));
+        if !named(text).is_empty() {
+            found.push(Hiding { pointer: pointer.to_owned(), text: text.to_owned() });
         }
     });
     found
+}
+
+/// The first of them in words.
+pub(super) fn told(found: &[Hiding]) -> impl Iterator<Item = String> {
+    let place = |pointer: &str| if pointer.is_empty() { "its text".to_owned() } else { format!("`{}`", clip(pointer, 120)) };
+    found.iter().take(PLACES).map(move |Hiding { pointer, text }| format!("{} hides {}", place(pointer), named(text).join(", ")))
 }
 
 /// Each text of a value, with its place (RFC 6901); a member's name is a text at the place of the member.
@@ -57,33 +68,16 @@ fn walk(value: &Value, pointer: &mut String, see: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// The characters of a text that nobody sees, each once, as `U+200B`.
-fn unseen(text: &str) -> Vec<String> {
+/// What nobody sees of a text, each character once, as `U+200B`.
+fn named(text: &str) -> Vec<String> {
     let mut found: Vec<char> = Vec::new();
-    let mut before = ' ';
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        let seen = |c: char| !c.is_ascii() && !is_hidden(c) && !is_selector(c);
-        let allowed = match c {
-            // Layout.
-            '\n' | '\r' | '\t' => true,
-            // Joiners make one sign of two in emoji, which may end in a selector, and in scripts that need them.
-            '\u{200c}' | '\u{200d}' => (seen(before) || is_selector(before)) && rest.peek().copied().is_some_and(seen),
-            // How the sign before it looks; keys of a telephone are signs, too.
-            _ if is_selector(c) => seen(before) || before.is_ascii_digit() || matches!(before, '#' | '*'),
-            _ => !is_hidden(c),
-        };
-        if !allowed && !found.contains(&c) && found.len() < CHARACTERS {
+    for (_, c) in unseen(text) {
+        // Both are layout.
+        if !matches!(c, '\r' | '\t') && !found.contains(&c) && found.len() < CHARACTERS {
             found.push(c);
         }
-        before = c;
     }
     found.into_iter().map(|c| format!("U+{:04X}", u32::from(c))).collect()
-}
-
-/// Whether a character chooses among the looks of the one before it.
-fn is_selector(c: char) -> bool {
-    ('\u{fe00}'..='\u{fe0f}').contains(&c)
 }
 
 /// How a server calls itself, with what it hides written out: that is shown before anything of it is approved.
@@ -92,13 +86,20 @@ pub(super) fn shown(info: &RawValue) -> Box<RawValue> {
         match value {
             Value::String(text) => *text = printable(text),
             Value::Array(items) => items.iter_mut().for_each(write_out),
-            Value::Object(members) => members.values_mut().for_each(write_out),
+            Value::Object(members) => {
+                let written = std::mem::take(members).into_iter().map(|(name, mut member)| {
+                    write_out(&mut member);
+                    (printable(&name), member)
+                });
+                *members = written.collect();
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
-    let mut value = serde_json::from_str(info.get()).unwrap_or_default();
+    // What cannot be read names nothing.
+    let Ok(mut value) = serde_json::from_str::<Value>(info.get()) else { return raw(&serde_json::Map::new()) };
     let mut hides = false;
-    walk(&value, &mut String::new(), &mut |_, text| hides |= !unseen(text).is_empty());
+    walk(&value, &mut String::new(), &mut |_, text| hides |= !named(text).is_empty());
     if !hides {
         return info.to_owned();
     }
@@ -114,7 +115,7 @@ mod tests {
     use crate::registry::Kind;
 
     fn found(tool: &Value) -> Vec<String> {
-        hidden(&Definition::new(Kind::Tool, "a".to_owned(), raw(tool)).unwrap())
+        told(&hidden(&Definition::new(Kind::Tool, "a".to_owned(), raw(tool)).unwrap())).collect()
     }
 
     #[test]
@@ -132,7 +133,7 @@ mod tests {
             ]
         );
         let instructions = Definition::new(Kind::Instructions, "instructions".to_owned(), raw("Be kind.\u{feff}")).unwrap();
-        assert_eq!(hidden(&instructions), ["its text hides U+FEFF"]);
+        assert_eq!(told(&hidden(&instructions)).collect::<Vec<_>>(), ["its text hides U+FEFF"]);
     }
 
     #[test]

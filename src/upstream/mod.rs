@@ -248,7 +248,7 @@ impl Upstreams {
     /// Closes what is open to a server that is there no more, and forgets the gateway's login there.
     pub async fn remove(&self, server: &ServerName) {
         if let Some(credentials) = &self.0.means.credentials {
-            credentials.removed(server);
+            credentials.removed(server).await;
         }
         self.close(server).await;
     }

@@ -372,6 +372,81 @@ async fn a_client_that_is_known_beforehand_is_not_registered() {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_when_a_server_is_removed_is_no_login_of_the_next_one() {
+    for renewal in [false, true] {
+        let (_server, authority) = guarded().await;
+        let mut gateway = start(&authority).await;
+        let mut back = String::new();
+        if renewal {
+            logged_in(&gateway, &authority).await;
+            authority.revoke_access();
+        } else {
+            let begun = gateway.control("servers_login", json!({ "server": "files" })).await;
+            back = authority.agree(begun["authorize"].as_str().unwrap()).await;
+        }
+        authority.is_slow(std::time::Duration::from_secs(2));
+        let grant = if renewal { "refresh_token" } else { "authorization_code" };
+        let asked = async || authority.asked(grant).first().map(|_| ());
+        let removed = async {
+            until("it is on its way", asked).await;
+            gateway.control("servers_remove", json!({ "server": "files" })).await;
+            gateway.add_url("files", &authority.url()).await
+        };
+        let under_way = async { if renewal { call(&gateway).await.text } else { come_back(&back).await.1 } };
+        let (_, added) = tokio::join!(under_way, removed);
+        assert_eq!(added["state"], "login_needed", "{renewal}: {added}");
+        authority.is_slow(std::time::Duration::ZERO);
+        let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
+        assert_eq!(shown["login"], Value::Null, "{renewal}: {shown}");
+        gateway.stop().await;
+        gateway.start_again().await;
+        gateway.wait_for_server("files", "login_needed").await;
+        let shown = gateway.control("servers_show", json!({ "server": "files" })).await;
+        assert_eq!(shown["login"], Value::Null, "{renewal}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_the_file_names_anew_is_not_shown_with_the_secret_of_the_old_one() {
+    let (_server, authority) = guarded().await;
+    authority.describes(json!({ "token_endpoint_auth_methods_supported": ["client_secret_post"] }));
+    let config = |auth: &str| format!("mcp: {{ servers: {{ files: {{ url: \"{}\", auth: {auth} }} }} }}\n", authority.url());
+    let gateway = TestGateway::with_config(&config("{ client_id: old, client_secret: OLD-SECRET }")).await;
+    gateway.wait_for_server("files", "login_needed").await;
+    logged_in(&gateway, &authority).await;
+    gateway.write_config(&config("{ client_id: new, client_secret: NEW-SECRET }"));
+    let ended = async || {
+        authority.revoke_access();
+        call(&gateway).await;
+        let shown = gateway.try_control("servers_show", json!({ "server": "files" })).await.ok()?;
+        Some(()).filter(|()| shown["login"]["error"].as_str().is_some_and(|error| error.contains("another client there now")))
+    };
+    until("the login has ended", ended).await;
+    let mixed =
+        |asked: &std::collections::BTreeMap<String, String>| (asked["client_id"] == "old") != (asked["client_secret"] == "OLD-SECRET");
+    assert!(!authority.asked("refresh_token").iter().any(mixed));
+    logged_in(&gateway, &authority).await;
+    let asked = authority.asked("authorization_code");
+    assert_eq!((&*asked[1]["client_id"], &*asked[1]["client_secret"]), ("new", "NEW-SECRET"));
+}
+
+#[tokio::test]
+async fn nobody_logs_in_at_a_server_that_is_blocked() {
+    let (_server, authority) = guarded().await;
+    let gateway = start(&authority).await;
+    let begun = gateway.control("servers_login", json!({ "server": "files" })).await;
+    gateway.control("access_block", json!({ "target": "server:files" })).await;
+    let seen = authority.seen().len();
+    let refused = gateway.try_control("servers_login", json!({ "server": "files" })).await.unwrap_err();
+    assert_eq!(refused["code"], "blocked", "{refused}");
+    let (status, page) = come_back(&authority.agree(begun["authorize"].as_str().unwrap()).await).await;
+    assert_eq!(status, 400, "{page}");
+    assert!(authority.asked("authorization_code").is_empty() && authority.seen().len() == seen, "{page}");
+    gateway.control("access_unblock", json!({ "target": "server:files" })).await;
+    logged_in(&gateway, &authority).await;
+}
+
+#[tokio::test]
 async fn a_renewal_is_no_login() {
     let (_server, authority) = guarded().await;
     let gateway = start(&authority).await;

@@ -22,7 +22,7 @@
 //! | T19 commands | [`no_way_of_an_administrator_starts_a_program`], `keys::an_administrator_who_is_not_the_owner_reads_and_adds_but_weakens_nothing`, `processes::no_shell_reads_a_command` |
 //! | T20 children that look around | [`a_child_finds_no_secret_wherever_it_looks`], `processes::a_child_is_given_a_small_environment_and_what_its_entry_adds` |
 //! | T21 secrets at rest | `secrets::no_secret_is_found_in_the_database_the_log_the_metrics_or_any_answer`, `secrets::a_gateway_whose_key_file_cannot_be_used_does_not_start_and_says_which`, `traces::no_secret_and_nothing_that_was_said_is_exported`; swapped rows in `src/store/seal.rs` |
-//! | T22 secrets in errors | [`an_upstream_that_repeats_its_credential_is_not_quoted`] |
+//! | T22 secrets in errors | [`an_upstream_that_repeats_its_credential_is_not_quoted`], [`a_server_that_repeats_our_credential_in_an_error_is_not_quoted_and_on_no_record`] |
 //! | T23 smuggling | [`a_request_of_two_meanings_is_refused_or_the_last_of_its_connection`] |
 //! | T24 forged headers | [`a_hundred_headers_are_enough`], [`forged_headers_of_proxies_mean_nothing`], `mcp_stateless::an_argument_that_travels_in_a_header_is_mirrored_and_checked` |
 //! | T31 the log | [`a_name_cannot_write_into_the_log`] |
@@ -36,6 +36,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::future::join_all;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -565,6 +566,57 @@ async fn a_child_finds_no_secret_wherever_it_looks() {
     assert!(text("environment").contains("LC_ALL=C") && text("environments").contains("LC_ALL=C"), "something was read");
     assert!(!text("environment").contains("CANARY") && !text("environments").contains("CANARY"));
     gateway.kill().await.unwrap();
+}
+
+/// A server that answers calls of tools with this status and error, and all else as another one does.
+async fn refusing_calls(server: &McpUpstream, status: u16, error: Value) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let behind = server.url();
+    let answer = move |headers: HeaderMap, body: String| async move {
+        let message: Value = serde_json::from_str(&body).unwrap();
+        if message["method"] == "tools/call" {
+            let body = json!({ "jsonrpc": "2.0", "id": message["id"], "error": error }).to_string();
+            return (StatusCode::from_u16(status).unwrap(), [("content-type", "application/json".to_owned())], body);
+        }
+        let asked = headers.iter().filter(|(name, _)| !["host", "content-length"].contains(&name.as_str()));
+        let asked = asked.fold(http().post(&behind), |asked, (name, value)| asked.header(name, value));
+        let answered = asked.body(body).send().await.unwrap();
+        let media_type = answered.headers()["content-type"].to_str().unwrap().to_owned();
+        (answered.status(), [("content-type", media_type)], answered.text().await.unwrap())
+    };
+    tokio::spawn(axum::serve(listener, axum::Router::new().route("/mcp", axum::routing::post(answer))).into_future());
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_our_credential_in_an_error_is_not_quoted_and_on_no_record() {
+    let server = McpUpstream::start(Speaks::Stateless, [tool("find", "Finds.", any())]).await;
+    for status in [200, 401, 403, 407, 500] {
+        let error = json!({ "code": -31999, "message": format!("bad key Bearer {CANARY}"), "data": { "key": CANARY } });
+        let url = refusing_calls(&server, status, error).await;
+        let gateway = TestGateway::start().await;
+        let headers = json!({ "Authorization": format!("Bearer {CANARY}") });
+        let added = json!({ "name": "wiki", "url": url, "allow_private": true, "headers": headers });
+        assert_eq!(gateway.control("servers_add", added).await["state"], "ready");
+        for path in ["/mcp", "/mcp/wiki"] {
+            let name = if path == "/mcp" { "wiki__find" } else { "find" };
+            let refused = modern(&gateway.url(path)).request("tools/call", json!({ "name": name, "arguments": {} })).await;
+            assert!(refused.body["error"].is_object() && !refused.text.contains("CANARY"), "{status}: {}", refused.text);
+        }
+        let journal = async || {
+            Some(gateway.control("journal_query", json!({ "kind": "tool" })).await).filter(|found| found["entries"][1].is_object())
+        };
+        let journal = until("both calls are on record", journal).await;
+        assert!(!journal.to_string().contains("CANARY"), "{status}: {journal}");
+        assert!(!gateway.log().contains("CANARY"), "{status}: {}", gateway.log());
+    }
+    // What says nothing of us is told as it is.
+    let url = refusing_calls(&server, 403, json!({ "code": -31999, "message": "the library is closed" })).await;
+    let gateway = TestGateway::start().await;
+    gateway.add_url("wiki", &url).await;
+    let refused = modern(&gateway.url("/mcp/wiki")).request("tools/call", json!({ "name": "find", "arguments": {} })).await;
+    assert_eq!(refused.message(), "the library is closed");
 }
 
 #[tokio::test]

@@ -324,6 +324,37 @@ async fn a_gateway_is_no_server_and_no_provider_of_its_own() {
     };
     let answer = until("the provider is known", answer).await;
     assert_eq!(answer.status, 502, "{}", answer.text);
-    let again = http().get(format!("{base}/livez")).header("cdn-loop", "another-cdn; v=1, portolan-of-somebody-else").send().await.unwrap();
-    assert_eq!(again.status(), 200, "what went through others is welcome");
+    // What `portolan connect` writes for clients that know only stdio.
+    let bridge = json!({ "name": "bridge", "command": ["portolan", "stdio"], "env": { "PORTOLAN_URL": base } });
+    let refused = gateway.try_control("servers_add", bridge).await.unwrap_err();
+    assert!(refused["message"].as_str().unwrap().contains("this very gateway"), "{refused}");
+}
+
+#[tokio::test]
+async fn gateways_that_are_each_others_providers_ask_each_other_once() {
+    let (one, other) = (TestGateway::with_config("mcp: {}\n").await, TestGateway::with_config("mcp: {}\n").await);
+    let to = |peer: &TestGateway| {
+        format!(
+            "providers: {{ peer: {{ kind: openai, base_url: \"{}/v1\" }} }}\nmodels: {{ m: {{ targets: [{{ provider: peer, model: m }}] }} }}\nlimits: {{ retries: 0 }}\n",
+            peer.url("")
+        )
+    };
+    one.write_config(&to(&other));
+    other.write_config(&to(&one));
+    let asked = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }] });
+    let ask = async || {
+        let answer = Answer::read(http().post(one.url("/v1/chat/completions")).json(&asked).send().await.unwrap()).await;
+        Some(answer).filter(|answer| answer.status != 404)
+    };
+    let answer = until("both know each other", ask).await;
+    assert_eq!(answer.status, 502, "{}", answer.text);
+    let spoken = async || {
+        let journal = other.control("journal_query", json!({ "kind": "chat" })).await;
+        Some(journal["entries"].as_array().unwrap().len()).filter(|count| *count > 0)
+    };
+    assert!(until("the other one was asked", spoken).await < 20, "not again and again");
+    // What went through others is welcome.
+    let welcome = http().post(one.url("/v1/chat/completions")).header("cdn-loop", "another-cdn; v=1, portolan-of-somebody-else");
+    let echo = json!({ "model": "portolan/echo", "messages": [{ "role": "user", "content": "x" }] });
+    assert_eq!(welcome.json(&echo).send().await.unwrap().status(), 200);
 }

@@ -69,7 +69,7 @@ impl Flow {
             granted: None,
         };
         manager.configure_client(client)?;
-        manager.set_credential_store(Keeping::new(holder.store.clone(), holder.server.clone(), by.to_owned(), now_ms(), record));
+        manager.set_credential_store(holder.keeping(by.to_owned(), now_ms(), record));
         let address = Url::parse(&manager.get_authorization_url(&asked).await?)?;
         // A person's browser is sent there, and may know other schemes that do something else.
         if !matches!(address.scheme(), "https" | "http") {

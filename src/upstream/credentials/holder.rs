@@ -1,5 +1,6 @@
 //! The token for one server: at hand, renewed in time, or missing until somebody logs in.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use rmcp::transport::auth::{AuthError, AuthorizationManager, OAuthClientConfig, 
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::record::{Keeping, Record, Token};
+use super::record::{Keeping, LoginOf, Record, Token};
 use super::wire::Wire;
 use super::words::words;
 use crate::domain::{OAuth, ServerName, ServerSpec, clip};
@@ -26,6 +27,8 @@ const YOUNG: Duration = Duration::from_secs(2);
 pub(in crate::upstream) struct Holder {
     pub(super) server: ServerName,
     pub(super) url: String,
+    /// Whether its server was removed: nothing that is on its way is kept any more.
+    pub(super) over: Arc<AtomicBool>,
     /// What the operator says of us as a client.
     pub(super) oauth: OAuth,
     /// The same, read.
@@ -65,6 +68,7 @@ impl Holder {
         Self {
             server: spec.name.clone(),
             url: url.to_owned(),
+            over: Arc::default(),
             oauth: oauth.clone(),
             address,
             net,
@@ -131,6 +135,10 @@ impl Holder {
         let Some((record, row)) = Keeping::read(&self.store, &self.server, &self.url).await.map_err(|error| unread(&error))? else {
             return Err(self.gone());
         };
+        if record.named && self.oauth.client_id.as_deref() != Some(&record.client_id) {
+            self.note(Some("the gateway is another client there now, by its configuration; log in again".to_owned()));
+            return Err(self.gone());
+        }
         let mut manager = self.manager(&record, &row).await?;
         // What was issued by one authorization server is never shown to another.
         let resolved = manager.resolve_metadata_from_challenge(self.challenge().as_deref()).await.map_err(|error| unwell(&error))?;
@@ -142,8 +150,8 @@ impl Holder {
         manager.set_metadata(resolved.metadata);
         let mut client = OAuthClientConfig::new(record.client_id, record.redirect);
         // A secret that the operator has changed counts from now on.
-        let named = self.oauth.client_secret.as_ref().filter(|_| record.named);
-        client.client_secret = named.map(|secret| secret.reveal().to_owned()).or(record.client_secret);
+        let named = self.oauth.client_secret.as_ref().map(|secret| secret.reveal().to_owned());
+        client.client_secret = if record.named { named } else { record.client_secret };
         manager.configure_client(client).map_err(|error| unwell(&error))?;
         match manager.refresh_token().await {
             Ok(_) => {}
@@ -153,9 +161,14 @@ impl Holder {
         self.reread().await
     }
 
+    /// Where what is got is kept: `by` whom and when somebody logged in, and what is known so far.
+    pub(super) fn keeping(&self, by: String, at_ms: i64, record: Record) -> Keeping {
+        Keeping::new(self.store.clone(), self.server.clone(), self.over.clone(), LoginOf { by, at_ms }, record)
+    }
+
     async fn manager(&self, record: &Record, row: &LoginRow) -> Result<AuthorizationManager, Error> {
         let mut manager = self.unconfigured().await.map_err(|error| unwell(&error))?;
-        manager.set_credential_store(Keeping::new(self.store.clone(), self.server.clone(), row.by.clone(), row.at_ms, record.clone()));
+        manager.set_credential_store(self.keeping(row.by.clone(), row.at_ms, record.clone()));
         Ok(manager)
     }
 

@@ -11,6 +11,7 @@ mod wire;
 mod words;
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ use words::words;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Most logins that wait for a person; a newer one takes the place of the oldest.
 const MOST: u64 = 100;
+
+/// How long what is written just now is waited for.
+const WRITING: Duration = Duration::from_secs(1);
 
 /// The gateway's logins. Cheap to clone.
 #[derive(Clone)]
@@ -205,7 +209,7 @@ impl Credentials {
 
     /// Forgets the login at a server; false when there is none.
     pub async fn forget(&self, spec: &ServerSpec) -> Result<bool, LoginError> {
-        let Some(holder) = self.holder(spec) else { return Ok(false) };
+        let Some(holder) = self.holder(spec) else { return Ok(self.0.store.remove_login(spec.name.as_str()).await?) };
         let _alone = holder.alone().await;
         self.wait_no_more(&spec.name);
         let there = self.0.store.remove_login(spec.name.as_str()).await?;
@@ -215,9 +219,14 @@ impl Credentials {
     }
 
     /// A server is there no more: nothing that was got for it is used again, also not for another one of its name.
-    pub(super) fn removed(&self, server: &ServerName) {
+    pub(super) async fn removed(&self, server: &ServerName) {
         self.wait_no_more(server);
-        self.0.holders.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
+        let holder = self.0.holders.lock().unwrap_or_else(PoisonError::into_inner).remove(server);
+        if let Some(holder) = holder {
+            holder.over.store(true, Ordering::Release);
+            // What is being written just now is written before it is forgotten; what still waits for an answer writes nothing.
+            let _ = tokio::time::timeout(WRITING, holder.alone()).await;
+        }
     }
 
     fn wait_no_more(&self, server: &ServerName) {

@@ -1,6 +1,7 @@
 //! What a login at a server got: who we are there, and our tokens, kept sealed in the store.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -88,15 +89,21 @@ impl Record {
 pub(super) struct Keeping {
     store: Store,
     server: ServerName,
-    by: String,
-    /// When they logged in; a renewal is no login.
-    at_ms: i64,
+    /// Whether the server was removed meanwhile.
+    over: Arc<AtomicBool>,
+    login: LoginOf,
     record: Mutex<Record>,
 }
 
+/// Who logged in, and when; a renewal is no login.
+pub(super) struct LoginOf {
+    pub(super) by: String,
+    pub(super) at_ms: i64,
+}
+
 impl Keeping {
-    pub(super) fn new(store: Store, server: ServerName, by: String, at_ms: i64, record: Record) -> Self {
-        Self { store, server, by, at_ms, record: Mutex::new(record) }
+    pub(super) fn new(store: Store, server: ServerName, over: Arc<AtomicBool>, login: LoginOf, record: Record) -> Self {
+        Self { store, server, over, login, record: Mutex::new(record) }
     }
 
     /// The login at a server, if there is one for this address.
@@ -113,11 +120,14 @@ impl Keeping {
     }
 
     async fn put(&self, granted: Option<StoredCredentials>) -> Result<(), AuthError> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(AuthError::CredentialStoreError("the server was removed meanwhile".to_owned()));
+        }
         let mut record = self.record();
         record.issuer = granted.as_ref().and_then(|granted| granted.issuer.clone()).or(record.issuer);
         record.granted = granted;
         let secret = Secret::new(raw(&record).get());
-        let row = LoginRow { server: self.server.to_string(), secret, by: self.by.clone(), at_ms: self.at_ms };
+        let row = LoginRow { server: self.server.to_string(), secret, by: self.login.by.clone(), at_ms: self.login.at_ms };
         self.store.put_login(&row).await.map_err(|error| AuthError::CredentialStoreError(error.to_string()))?;
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = record;
         Ok(())

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use crate::net;
 use crate::upstream::Error;
 use crate::upstream::supervisor::SUPERVISE;
 
@@ -86,6 +87,7 @@ impl Launch<'_> {
             .args(self.command.get(1..).unwrap_or_default())
             .env_clear()
             .envs(inherited)
+            .env(net::LOOP_VARIABLE, net::own_name())
             .envs(self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -41,6 +41,8 @@ pub(in crate::upstream) struct Http {
 
 struct Shared {
     destination: Destination,
+    /// What its headers say that an error must not repeat.
+    secrets: Vec<String>,
     /// The gateway's own login, where the server takes one.
     login: Option<Arc<Holder>>,
     /// The headers of a message before anything is agreed on.
@@ -59,6 +61,13 @@ struct Agreed {
     session: Option<HeaderValue>,
     /// Those of a message.
     post: HeaderMap,
+}
+
+/// A header's value, and the last word of it: what says who we are, without what kind of proof it is.
+fn parts(value: &str) -> Vec<String> {
+    let last = value.rsplit(' ').next().unwrap_or_default();
+    // Shorter ones are no secrets, and stand in many texts.
+    [value, last].into_iter().filter(|part| part.len() >= 12).map(str::to_owned).collect()
 }
 
 impl Agreed {
@@ -94,13 +103,14 @@ impl Http {
     ) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|error| Error::Net(net::Error::NotAllowed(format!("not a URL: {error}"))))?;
         let destination = net.to(url, reach)?;
-        let mut map = HeaderMap::new();
+        let (mut map, mut secrets) = (HeaderMap::new(), Vec::new());
         for (name, value) in headers {
             let parsed = (HeaderName::try_from(name.as_str()).ok(), HeaderValue::try_from(value.as_str()).ok());
             let (Some(name), Some(mut value)) = parsed else {
                 return Err(Error::Net(net::Error::NotAllowed(format!("`{}` is not a valid header", clip(name, 60)))));
             };
             value.set_sensitive(true);
+            secrets.extend(parts(value.to_str().unwrap_or_default()));
             map.append(name, value);
         }
         let mut first = net::dressed(&map);
@@ -108,6 +118,7 @@ impl Http {
         first.insert(ACCEPT, HeaderValue::from_static(ANSWERS));
         let shared = Shared {
             destination,
+            secrets,
             login,
             agreed: ArcSwap::from_pointee(Agreed::on(&first, Era::Modern, None)),
             first,
@@ -181,6 +192,8 @@ impl Shared {
         body: Bytes,
     ) -> Result<Reply, Error> {
         let token = if let AtHand::Token(token) = at_hand { Some(token) } else { login.header().await? };
+        let here = || if self.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) };
+        here()?;
         let Some(token) = token else { return Ok(self.destination.send(method, headers, body).await?) };
         let with = |token: HeaderValue| {
             let mut headers = headers.clone();
@@ -193,10 +206,32 @@ impl Shared {
         }
         // It may have been taken back before its time. What was refused so was not done.
         let newer = login.renewed(Some(&token)).await?;
+        // The server may have been removed while that was waited for.
+        here()?;
         Ok(self.destination.send(method, &with(newer), body).await?)
     }
 
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        let outcome = self.ask(id, era, call).await;
+        match outcome {
+            Err(Error::Rpc(error)) if self.is_told(&error) => Err(Error::Told),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether an error repeats what we show to be let in.
+    fn is_told(&self, error: &RpcError) -> bool {
+        let text = [error.message.as_str(), error.data.as_deref().map(RawValue::get).unwrap_or_default()];
+        let told = |secret: &str| text.iter().any(|text| text.contains(secret));
+        let token = self.login.as_ref().and_then(|login| match login.at_hand() {
+            AtHand::Token(token) => Some(token),
+            AtHand::Nothing | AtHand::Unknown => None,
+        });
+        let token = token.as_ref().and_then(|token| token.to_str().ok()?.strip_prefix("Bearer "));
+        self.secrets.iter().map(String::as_str).chain(token).any(told)
+    }
+
+    async fn ask(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let body = Outgoing::request(id, call.method, &call.dressed(era, id));
         let agreed = self.agreed.load_full();
         // Nothing is agreed on yet when a session is asked for.
@@ -292,8 +327,10 @@ impl Shared {
         }
         match (parsed, status.as_u16()) {
             (_, 508) => Err(Error::NotMcp("it is this gateway itself, or leads back to it".into())),
+            // What it says of our credential is no concern of the caller's.
+            (_, status @ (401 | 407)) => Err(Error::Credentials(status)),
             (Ok(Incoming::Response { outcome: Err(error), .. }), _) => Err(Error::Rpc(error)),
-            (_, status @ (401 | 403 | 407)) => Err(Error::Credentials(status)),
+            (_, status @ 403) => Err(Error::Credentials(status)),
             (_, 300..=399) => Err(Error::Net(net::Error::Redirect)),
             (_, status) => Err(Error::Status(status)),
         }

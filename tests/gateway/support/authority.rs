@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -46,6 +47,8 @@ struct Known {
     refuses: Option<String>,
     /// The token endpoint answers with this status.
     sick: Option<u16>,
+    /// It takes so long for its answers, once it has made up its mind.
+    slow: Duration,
     codes: BTreeMap<String, Pairs>,
     access: BTreeMap<String, String>,
     refresh: BTreeSet<String>,
@@ -119,6 +122,11 @@ impl Authority {
     /// The token endpoint answers with this status; none makes it well again.
     pub fn is_sick(&self, status: Option<u16>) {
         self.with(|known| known.sick = status);
+    }
+
+    /// The token endpoint takes so long for its answers.
+    pub fn is_slow(&self, pause: Duration) {
+        self.with(|known| known.slow = pause);
     }
 
     /// Takes all access tokens back.
@@ -223,7 +231,8 @@ async fn token(State(this): State<Authority>, headers: HeaderMap, body: Bytes) -
         asked.insert("authorization".to_owned(), basic.to_str().unwrap().to_owned());
     }
     let refused = |word: &str| (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": word }))).into_response();
-    this.with(|known| {
+    let slow = this.with(|known| known.slow);
+    let answer = this.with(|known| {
         let grant = asked.get("grant_type").cloned().unwrap_or_default();
         known.asked.push((grant.clone(), asked.clone()));
         if let Some(status) = known.sick {
@@ -256,7 +265,9 @@ async fn token(State(this): State<Authority>, headers: HeaderMap, body: Bytes) -
             answer["expires_in"] = lasts.into();
         }
         axum::Json(answer).into_response()
-    })
+    });
+    tokio::time::sleep(slow).await;
+    answer
 }
 
 async fn gate(State(this): State<Authority>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
