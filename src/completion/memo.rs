@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::marks::{History, instructions, said_after};
-use crate::context::Outcome;
+use crate::context::{Fetched, Outcome};
 use crate::domain::{Digest, Principal};
 use crate::llm::{self, Dialect, Part, Request};
 
@@ -24,6 +24,8 @@ use crate::llm::{self, Dialect, Part, Request};
 const CAPACITY: u64 = 64 << 20;
 /// How long a conversation that nobody goes on with is kept.
 const IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+/// So many hold a text that nobody shares: caches, and the completion that puts it in.
+const FEW: usize = 16;
 /// How many answers back a turn that is remembered may lie.
 const BACK: usize = 256;
 
@@ -95,8 +97,12 @@ impl Entry {
             What::Turns(items, _) => items.iter().map(|item| item.get().len()).sum(),
             What::Thoughts(parts, _) => parts.iter().map(|part| format!("{part:?}").len()).sum(),
         };
-        // Many conversations hold one text: each counts for its share of it.
-        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| fetched.weight() / Arc::strong_count(fetched));
+        // A text that many conversations hold counts for its share in each of them; the first ones count it whole.
+        let share = |fetched: &Arc<Fetched>| match Arc::strong_count(fetched) {
+            few if few <= FEW => 1,
+            holders => holders,
+        };
+        let text = |outcome: &Outcome| outcome.text.as_ref().map_or(0, |fetched| 64 + fetched.weight() / share(fetched));
         256 + self.inserts.iter().map(insert).sum::<usize>() + self.context.iter().map(text).sum::<usize>()
     }
 }
