@@ -15,12 +15,12 @@ use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use super::agreed::Agreed;
 use super::pending::{Arrival, Pending, cancelled, every_change};
 use crate::domain::clip;
 use crate::net::{self, Destination, Net, Reach, Reply, Splitter};
 use crate::protocol::{
-    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, Incoming, Outgoing, Params, Revision, RpcError, encoded,
-    named_by,
+    Era, HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, Incoming, Outgoing, Params, RpcError, encoded, named_by,
 };
 use crate::trace::Carrier;
 use crate::upstream::connection::Wire;
@@ -55,41 +55,11 @@ struct Shared {
     next_id: AtomicU64,
 }
 
-/// What was agreed on with a server, and the headers that say so, made once.
-struct Agreed {
-    era: Era,
-    session: Option<HeaderValue>,
-    /// Those of a message.
-    post: HeaderMap,
-}
-
 /// A header's value, and the last word of it: what says who we are, without what kind of proof it is.
 fn parts(value: &str) -> Vec<String> {
     let last = value.rsplit(' ').next().unwrap_or_default();
     // Shorter ones are no secrets, and stand in many texts.
     [value, last].into_iter().filter(|part| part.len() >= 12).map(str::to_owned).collect()
-}
-
-impl Agreed {
-    fn on(first: &HeaderMap, era: Era, session: Option<HeaderValue>) -> Self {
-        let mut post = first.clone();
-        // The header came with 2025-06-18; older servers may choke on a value they do not know.
-        if !matches!(era, Era::Legacy(revision) if revision < Revision::V2025_06_18) {
-            post.insert(HEADER_VERSION, HeaderValue::from_static(era.as_str()));
-        }
-        if let Some(session) = &session {
-            post.insert(HEADER_SESSION, session.clone());
-        }
-        Self { era, session, post }
-    }
-
-    /// The headers of what has no body, and takes an answer of this type.
-    fn get(&self, accepted: &'static str) -> HeaderMap {
-        let mut headers = self.post.clone();
-        headers.remove(CONTENT_TYPE);
-        headers.insert(ACCEPT, HeaderValue::from_static(accepted));
-        headers
-    }
 }
 
 impl Http {

@@ -1,5 +1,6 @@
 //! How bytes travel: lines over a child's standard streams, or streamable HTTP.
 
+mod agreed;
 mod child;
 mod http;
 mod lines;
