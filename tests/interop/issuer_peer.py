@@ -1,15 +1,14 @@
 """A real OAuth issuer, npm's oidc-provider, on loopback; see node/issuer.mjs."""
 
 import json
-import subprocess
-import tempfile
 import urllib.parse
 import urllib.request
 
 import peers
+from program import Program
 
 
-class Issuer:
+class Issuer(Program):
     """Serves while it is entered. Access tokens are good for `ttl` seconds, by a clock that is `behind`. With `pages` it asks
     people who they are and whether they agree; else it logs everyone in as `alice`, unasked."""
 
@@ -17,30 +16,13 @@ class Issuer:
         self.settings = {"ttl": ttl, "behind": behind, "pages": pages}
 
     def __enter__(self):
-        self.root = tempfile.TemporaryDirectory(prefix="portolan-issuer-")
-        with open(f"{self.root.name}/log", "w") as log:
-            self.process = subprocess.Popen(
-                [*peers.node("issuer"), json.dumps(self.settings)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=self.root.name,
-                env=peers.environment(self.root.name),
-            )
+        self.start("issuer", [*peers.node("issuer"), json.dumps(self.settings)])
         self.url = self.process.stdout.readline().strip()
         if not self.url:
-            with open(f"{self.root.name}/log") as log:
-                said = log.read()[-2000:]
+            failure = self.failed("did not start")
             self.__exit__()
-            raise AssertionError(f"the issuer did not start\n{said}")
+            raise failure
         return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.root.cleanup()
 
     def token(self, resource, scope):
         """An access token for a service, which has no person behind it: it registers itself, and asks in its own name."""
