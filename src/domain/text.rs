@@ -14,14 +14,13 @@ pub fn clip(text: &str, max: usize) -> String {
 /// `text` with what nobody sees written as escapes, so that neither a terminal nor an eye is deceived.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut from = 0;
     for (at, c) in unseen(text) {
-        let before = text.len() - rest.len();
-        out.push_str(rest.get(..at - before).unwrap_or_default());
-        rest = text.get(at + c.len_utf8()..).unwrap_or_default();
+        out.push_str(text.get(from..at).unwrap_or_default());
         let _ = write!(out, "\\u{{{:x}}}", c as u32);
+        from = at + c.len_utf8();
     }
-    out + rest
+    out + text.get(from..).unwrap_or_default()
 }
 
 /// The characters of a text that nobody sees, with their places in bytes. Line breaks are layout; what joins two signs to one, or

@@ -4,7 +4,7 @@ import { html } from "/console/html.js";
 
 // ANSI escapes; whatever controls, formats, is ignored, private or broken; but no line ends, and not what makes an emoji colourful.
 const HIDDEN =
-  /\x1b\[[0-?]*[ -/]*[@-~]|(?<!\p{Extended_Pictographic})\uFE0F|(?![\n\uFE0F])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u2029]/gu;
+  /\x1b\[[0-?]*[ -/]*[@-~]|(?<!\p{Extended_Pictographic})\uFE0F|(?![\n\uFE0F])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800]/gu;
 
 /** @type {Record<number, string>} */
 const NAMES = {
