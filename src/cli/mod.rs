@@ -19,6 +19,7 @@ mod registry;
 mod server;
 mod status;
 mod stdio;
+mod takeover;
 mod tool;
 
 use std::process::ExitCode;

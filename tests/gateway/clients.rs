@@ -100,6 +100,8 @@ async fn servers_of_every_client_are_taken_over_and_their_secrets_are_not() {
         "off": { "command": "x", "disabled": true },
         "empty": {},
         "own": { "url": gateway.url("/mcp").replace("127.0.0.1", "localhost") },
+        "told": { "command": "npx", "args": ["-y", "@x/told", "--api-key", "CANARY-4", "--header", "Authorization: Bearer CANARY-5"] },
+        "keyed": { "url": "https://keyed.example.com/mcp?key=CANARY-6&page=2" },
         "bridge": { "command": "/usr/local/bin/portolan", "args": ["stdio"] },
     } });
     let codex = "[mcp_servers.docs]\nurl = \"https://docs.example.com/mcp\"\nbearer_token_env_var = \"DOCS_TOKEN\"\n[mcp_servers.time]\ncommand = \"uvx\"\nargs = [\"mcp-server-time\"]\n";
@@ -127,8 +129,11 @@ async fn servers_of_every_client_are_taken_over_and_their_secrets_are_not() {
         let checked = TestGateway::plain_cli(&set, &["check", "--offline", "--config", file.to_str().unwrap()]).await;
         assert_eq!(checked.code, 0, "{client}: {checked:?}\n{written}");
         if client == "cursor" {
-            assert_eq!(said["servers"], json!(["files", "github-server"]));
-            assert_eq!(variables, ["API_KEY", "FILES_HOST", "FILES_TOKEN", "GITHUB_SERVER_AUTHORIZATION"]);
+            assert_eq!(said["servers"], json!(["files", "github-server", "keyed", "told"]));
+            assert_eq!(
+                variables,
+                ["API_KEY", "FILES_HOST", "FILES_TOKEN", "GITHUB_SERVER_AUTHORIZATION", "KEYED_KEY", "TOLD_API_KEY", "TOLD_AUTHORIZATION"]
+            );
             assert!(written.contains("Bearer ${GITHUB_SERVER_AUTHORIZATION}") && written.contains("\"TZ\": \"UTC\""), "{written}");
             let notes = said["notes"].to_string();
             assert!(
