@@ -15,7 +15,8 @@ import peers
 import person
 from cases import case, contains, equal
 from chromium_peer import Chromium
-from conformance_client import ask, log_in, settled
+from conformance_client import ask, log_in, settled, visit
+from console_peer import Browser
 from gateway import Gateway, binary
 from inspector_peer import Inspector
 from issuer_peer import Issuer
@@ -265,6 +266,31 @@ def a_gateway_is_logged_in_at_another_until_it_logs_out_and_restarts_change_noth
         log_in(gateway, "harbour")
         gateway.until_ready("harbour")
         contains(gateway.cli("tool", "call", "harbour__echo", "text=back again"), "back again")
+
+
+@case("node", "browser")
+def a_login_is_begun_on_the_servers_page_of_the_console_and_begun_again(_):
+    agree = "main a[target=_blank]"
+    with before_the_harbour() as gateway, Browser(gateway) as browser:
+        browser.log_in()
+        browser.go("servers/harbour")
+        browser("text", text="login needed", where="main")
+        browser("click", name="Log in")
+        browser("text", text="Agree at", where="main")
+        first = browser("leads", where=agree)
+        browser("click", name="Begin again")
+        browser("gone", text="Asking", where="main")
+        contains(first, "/auth?")
+        visit(browser("leads", where=agree), gateway)
+        browser("text", text="ready", where="main")
+        browser("gone", text="Agree at", where="main")
+        browser("text", text="echo", where="main")
+        # When the login ends, there is a button again, and not the link that was used.
+        gateway.cli("server", "logout", "harbour")
+        browser("text", text="login needed", where="main")
+        equal(browser("leads", where=agree), None)
+        browser("click", name="Log in")
+        browser("text", text="Agree at", where="main")
 
 
 @case("node")

@@ -78,6 +78,8 @@ const STEPS = {
   },
   read: ({ where = "body" }) => page.evaluate((where) => document.querySelector(where)?.innerText ?? null, where),
   html: () => page.evaluate(() => document.documentElement.outerHTML + [...document.querySelectorAll("input")].map((input) => input.value).join()),
+  /** Where a link leads. */
+  leads: ({ where }) => page.evaluate((where) => document.querySelector(where)?.href ?? null, where),
   value: ({ where }) => page.evaluate((where) => document.querySelector(where).value, where),
   count: ({ where }) => page.evaluate((where) => document.querySelectorAll(where).length, where),
   stored: () => page.evaluate(() => ({ ...localStorage })),
