@@ -121,5 +121,13 @@ async fn list(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Erro
 }
 
 async fn revoke(parts: Arc<Parts>, _: Principal, Id { id }: Id) -> Result<Value, Error> {
-    if parts.auth.revoke(&id).await? { Ok(json!({ "id": id, "revoked": true })) } else { Err(Error::Missing("valid key", clip(&id, 40))) }
+    if parts.auth.revoke(&id).await? {
+        return Ok(json!({ "id": id, "revoked": true }));
+    }
+    // Names are for people, and several keys may have the same.
+    let rows = parts.auth.list().await?;
+    let of_name: Vec<&str> = rows.iter().filter(|row| row.revoked_ms.is_none() && row.name == id).map(|row| row.id.as_str()).collect();
+    let hint =
+        if of_name.is_empty() { String::new() } else { format!("; that is the name of `{}`: revoke it by its id", of_name.join("`, `")) };
+    Err(Error::NoKey { id: clip(&id, 40), hint })
 }

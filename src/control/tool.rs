@@ -41,6 +41,8 @@ pub(super) enum Error {
     NotAdded { name: String, why: String },
     #[error("there is no {0} `{1}`")]
     Missing(&'static str, String),
+    #[error("there is no valid key `{id}`{hint}")]
+    NoKey { id: String, hint: String },
     #[error("nothing was done, for it could not be put on record: {0}")]
     Unwritable(store::Error),
     #[error(transparent)]
@@ -65,9 +67,10 @@ impl Error {
             Self::Unwritable(_) => "journal_unavailable",
             Self::Address(_) => "url_not_allowed",
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
-            Self::Missing(..) | Self::Registry(registry::Error::NoServer { .. }) | Self::Context(context::Error::Unknown { .. }) => {
-                "not_found"
-            }
+            Self::Missing(..)
+            | Self::NoKey { .. }
+            | Self::Registry(registry::Error::NoServer { .. })
+            | Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Registry(registry::Error::Exists(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::Disabled(_)) => "disabled",

@@ -249,7 +249,10 @@ async fn a_revoked_key_ends_what_it_had_open() {
     gateway.control("keys_revoke", json!({ "id": id })).await;
     assert_eq!(session.request("tools/list", json!({})).await.status, 401);
     let again = gateway.try_control("keys_revoke", json!({ "id": id })).await.unwrap_err();
-    assert_eq!(again["code"], "not_found");
+    assert_eq!(again, json!({ "code": "not_found", "message": format!("there is no valid key `{id}`") }));
+    let (_, other) = gateway.key(json!({ "grants": ["mcp"], "name": "laptop" })).await;
+    let named = gateway.try_control("keys_revoke", json!({ "id": "laptop" })).await.unwrap_err();
+    assert_eq!(named["message"], format!("there is no valid key `laptop`; that is the name of `{other}`: revoke it by its id"));
 }
 
 #[tokio::test]
