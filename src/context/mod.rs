@@ -215,7 +215,7 @@ impl Context {
         Some(outcomes)
     }
 
-    /// A text that is the same for everyone, without asking the cache, which costs a microsecond.
+    /// A text that is the same for everyone, without asking the cache.
     fn last(&self, known: &Known, now: Instant) -> Option<Arc<Kept>> {
         let last = known.last.load();
         let last = last.as_ref().filter(|last| last.epoch == self.0.texts.epoch())?;

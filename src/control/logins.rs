@@ -46,16 +46,10 @@ struct Login {
 /// What a scope is made of (RFC 6749 §3.3), for the schema.
 pub(super) const SCOPE: &str = r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$";
 
-/// Whether each of these is a scope.
-pub(super) fn check(scopes: &[String]) -> Result<(), Error> {
-    match scopes.iter().find(|scope| !is_scope(scope)) {
-        Some(wrong) => Err(Error::Arguments(format!("`{}` is no scope", clip(wrong, 40)))),
-        None => Ok(()),
-    }
-}
-
 async fn login(parts: Arc<Parts>, principal: Principal, Login { server, scopes }: Login) -> Result<Value, Error> {
-    check(&scopes)?;
+    if let Some(wrong) = scopes.iter().find(|scope| !is_scope(scope)) {
+        return Err(Error::Arguments(format!("`{}` is no scope", clip(wrong, 40))));
+    }
     let catalog = parts.registry.catalog();
     let entry = catalog.server(&server)?;
     unblocked(&parts, &entry.spec.name)?;

@@ -33,7 +33,7 @@ pub enum Passed {
 }
 
 /// What this process is called.
-pub fn own_name() -> &'static str {
+pub fn loop_name() -> &'static str {
     &OWN
 }
 
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_request_that_went_through_here_is_known_among_others() {
-        let own = own_name();
+        let own = loop_name();
         assert_eq!(passed(&HeaderMap::new()), Passed::Nobody);
         assert_eq!(passed(&with(&["cdn.example; v=1", "other"])), Passed::Others(HeaderValue::from_static("cdn.example; v=1,other")));
         for values in [vec![own], vec!["other", own], vec![&*format!("other,{own} ;v=1, third")], vec![&*"x".repeat(LONGEST + 1)]] {

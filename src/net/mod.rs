@@ -27,7 +27,7 @@ use url::{Host, Url};
 
 pub use error::Error;
 pub use guard::Reach;
-pub use loops::{LOOP, LOOP_VARIABLE, Passed, having_passed, own_name, passed};
+pub use loops::{LOOP, LOOP_VARIABLE, Passed, having_passed, loop_name, passed};
 pub use reply::Reply;
 pub use sse::{Event, Splitter};
 

@@ -53,7 +53,7 @@ pub enum Error {
     NotMcp(String),
     /// Its error repeats our own credential.
     #[error("the server answered with an error that repeats the gateway's credential, which is told to nobody")]
-    Told,
+    QuotesUs,
     /// The operator has blocked it.
     #[error("{0}")]
     Blocked(String),
@@ -96,7 +96,7 @@ impl Error {
             Self::Rpc(error) => error.clone(),
             Self::Timeout(after) => RpcError::new(RpcError::UPSTREAM, format!("the server did not answer within {after:?}")),
             Self::Exited { .. } => RpcError::new(RpcError::UPSTREAM, "the server's process ended before it answered"),
-            Self::Told => RpcError::new(RpcError::UPSTREAM, "the server could not serve this request"),
+            Self::QuotesUs => RpcError::new(RpcError::UPSTREAM, "the server could not serve this request"),
             Self::LoginNeeded | Self::MoreScope(_) => {
                 RpcError::new(RpcError::UPSTREAM, "the gateway is not logged in to this server for that; its operator can do so")
             }
@@ -114,7 +114,7 @@ impl Error {
             Self::Exited { .. } => "exited",
             Self::Net(net::Error::Timeout) | Self::Timeout(_) => "timeout",
             Self::Net(_) => "unreachable",
-            Self::NotMcp(_) | Self::Told => "invalid_response",
+            Self::NotMcp(_) | Self::QuotesUs => "invalid_response",
             Self::Blocked(_) => "blocked",
             Self::SessionLost => "session_lost",
             Self::TooLarge => "too_large",

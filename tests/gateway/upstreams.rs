@@ -331,7 +331,7 @@ async fn a_gateway_is_no_server_and_no_provider_of_its_own() {
 }
 
 #[tokio::test]
-async fn gateways_that_are_each_others_providers_ask_each_other_once() {
+async fn gateways_that_are_each_others_providers_do_not_ask_each_other_again_and_again() {
     let (one, other) = (TestGateway::with_config("mcp: {}\n").await, TestGateway::with_config("mcp: {}\n").await);
     let to = |peer: &TestGateway| {
         format!(

@@ -87,7 +87,7 @@ impl Launch<'_> {
             .args(self.command.get(1..).unwrap_or_default())
             .env_clear()
             .envs(inherited)
-            .env(net::LOOP_VARIABLE, net::own_name())
+            .env(net::LOOP_VARIABLE, net::loop_name())
             .envs(self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -184,13 +184,13 @@ impl Shared {
     async fn call(&self, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let outcome = self.ask(id, era, call).await;
         match outcome {
-            Err(Error::Rpc(error)) if self.is_told(&error) => Err(Error::Told),
+            Err(Error::Rpc(error)) if self.quotes_us(&error) => Err(Error::QuotesUs),
             outcome => outcome,
         }
     }
 
     /// Whether an error repeats what we show to be let in.
-    fn is_told(&self, error: &RpcError) -> bool {
+    fn quotes_us(&self, error: &RpcError) -> bool {
         let text = [error.message.as_str(), error.data.as_deref().map(RawValue::get).unwrap_or_default()];
         let told = |secret: &str| text.iter().any(|text| text.contains(secret));
         let token = self.login.as_ref().and_then(|login| match login.at_hand() {
