@@ -11,6 +11,8 @@ mod offered;
 mod page;
 mod prompts;
 mod resources;
+mod rounds;
+mod subscriptions;
 mod tools;
 mod upstreams;
 mod view;
@@ -24,6 +26,7 @@ use tokio::sync::watch;
 
 pub use name::public as public_name;
 pub use offered::OfferedTool;
+pub use subscriptions::Followed;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
 
@@ -32,6 +35,7 @@ use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{Params, RpcError};
 use crate::registry::{Changes, Registry};
+use crate::store::Handles;
 use crate::upstream::Upstreams;
 use ask::Ask;
 use resources::Resources;
@@ -50,9 +54,20 @@ struct Inner {
 
 impl Federation {
     /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
-    pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, journal: Journal, tool_timeout: Adjustable) -> Self {
+    pub fn new(
+        registry: Registry,
+        upstreams: Upstreams,
+        blocks: Blocks,
+        journal: Journal,
+        handles: Handles,
+        tool_timeout: Adjustable,
+    ) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        Self(Arc::new(Inner { road: Road { registry, upstreams, blocks, journal, tool_timeout }, resources: Resources::default(), view }))
+        Self(Arc::new(Inner {
+            road: Road { registry, upstreams, blocks, journal, handles, tool_timeout },
+            resources: Resources::default(),
+            view,
+        }))
     }
 
     /// Counts up whenever callers may see something else than before.
@@ -126,10 +141,14 @@ impl Federation {
             capabilities.insert("prompts".into(), json!({ "listChanged": true }));
         }
         if all || offers("resources") {
-            capabilities.insert("resources".into(), json!({ "listChanged": true }));
+            let subscribe = view.releases(scope).any(|(_, release)| release.manifest.has_in("resources", "subscribe"));
+            let resources = if subscribe { json!({ "subscribe": true, "listChanged": true }) } else { json!({ "listChanged": true }) };
+            capabilities.insert("resources".into(), resources);
         }
-        if all || offers("completions") {
-            capabilities.insert("completions".into(), json!({}));
+        for capability in ["completions", "logging"] {
+            if all || offers(capability) {
+                capabilities.insert(capability.into(), json!({}));
+            }
         }
         serde_json::Value::Object(capabilities)
     }
@@ -178,6 +197,18 @@ impl Federation {
             "ping" => Ok(raw(&json!({}))),
             other => Err(RpcError::method(other)),
         }
+    }
+
+    /// Follows a resource for a client, until what comes back is dropped; `told` hears of the URI of what changed, each time.
+    pub async fn follow(
+        &self,
+        principal: &Principal,
+        session: Option<&str>,
+        scope: Scope<'_>,
+        uri: &str,
+        told: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Followed, RpcError> {
+        self.0.road.follow(principal, session, scope, uri, told).await
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
