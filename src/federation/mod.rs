@@ -13,6 +13,7 @@ mod prompts;
 mod resources;
 mod rounds;
 mod subscriptions;
+mod tasks;
 mod tools;
 mod upstreams;
 mod view;
@@ -23,6 +24,7 @@ use arc_swap::ArcSwap;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use name::public as public_name;
 pub use offered::OfferedTool;
@@ -33,7 +35,7 @@ pub use view::{Scope, Sight};
 use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
-use crate::protocol::{Params, RpcError};
+use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
 use crate::registry::{Changes, Registry};
 use crate::store::Handles;
 use crate::upstream::Upstreams;
@@ -150,6 +152,12 @@ impl Federation {
                 capabilities.insert(capability.into(), json!({}));
             }
         }
+        let extensions = view.releases(scope).flat_map(|(_, release)| release.manifest.extensions());
+        // What only one server knows is its own clients' business.
+        let extensions: serde_json::Map<_, _> = extensions.filter(|(name, _)| !all || KNOWN_EXTENSIONS.contains(&name.as_str())).collect();
+        if !extensions.is_empty() {
+            capabilities.insert("extensions".into(), extensions.into());
+        }
         serde_json::Value::Object(capabilities)
     }
 
@@ -194,8 +202,9 @@ impl Federation {
             "resources/list" => Box::pin(self.0.resources.list(&self.0.road, ask, &params)).await,
             "resources/read" => Box::pin(self.0.road.read(ask, params)).await,
             "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
+            "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,
             "ping" => Ok(raw(&json!({}))),
-            other => Err(RpcError::method(other)),
+            other => Box::pin(self.0.road.unknown(ask, other, params)).await,
         }
     }
 
@@ -209,6 +218,19 @@ impl Federation {
         told: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Followed, RpcError> {
         self.0.road.follow(principal, session, scope, uri, told).await
+    }
+
+    /// Hears of a stateless client's tasks until what comes back is dropped; `told` gets the params of each notification. With it come
+    /// the ids that are followed.
+    pub fn follow_tasks(
+        &self,
+        principal: &Principal,
+        scope: Scope<'_>,
+        capabilities: &Arc<ClientCapabilities>,
+        ids: &[&str],
+        told: impl Fn(Params) + Send + Sync + Clone + 'static,
+    ) -> (Vec<String>, Vec<AbortOnDropHandle<()>>) {
+        self.0.road.follow_tasks(principal, scope, capabilities, ids, told)
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).

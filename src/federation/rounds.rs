@@ -60,7 +60,8 @@ impl Road {
                             wanted
                         }
                         // Only who declared the extension knows what it means.
-                        Some(ResultKind::Task | ResultKind::Other) if caller.in_rounds => return Ok(result),
+                        Some(ResultKind::Task) if caller.in_rounds => return self.begun(entry, caller, &result),
+                        Some(ResultKind::Other) if caller.in_rounds && errand.alone => return Ok(result),
                         Some(_) => return Err(nonsense(entry, "it answers with what no client of ours declared")),
                         None => return Err(RpcError::unreadable()),
                     },

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
+use super::ask::Ask;
 use super::view::Scope;
 use crate::domain::{Adjustable, Principal};
 use crate::journal::Journal;
@@ -155,6 +156,34 @@ impl Road {
         let outcome = connection.call(call).await;
         settle(span, outcome.as_ref().err(), || outcome.as_deref().is_ok_and(is_tool_error));
         Ok(outcome)
+    }
+
+    /// A method that only an extension knows: it is the business of a server's own clients, and of those who may use all of it.
+    pub(super) async fn unknown(&self, ask: Ask<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
+        /// What sessions and streams consist of, and what servers ask.
+        const OURS: [&str; 12] = [
+            "initialize",
+            "server/discover",
+            "subscriptions/listen",
+            "logging/setLevel",
+            "resources/subscribe",
+            "resources/unsubscribe",
+            "tasks/get",
+            "tasks/update",
+            "tasks/cancel",
+            "roots/list",
+            "sampling/createMessage",
+            "elicitation/create",
+        ];
+        let Ask { view, caller, scope } = ask;
+        let absent = || RpcError::method(method);
+        let Scope::One(server) = scope else { return Err(absent()) };
+        let grants = caller.principal.grants();
+        if OURS.contains(&method) || method.starts_with("notifications/") || !grants.server(server) || !grants.tools.is_all() {
+            return Err(absent());
+        }
+        let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).ok_or_else(absent)?;
+        self.send(entry, caller, Errand::new(method, &params, scope)).await
     }
 
     /// The span of one attempt, and the connection to make it on.

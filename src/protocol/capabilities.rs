@@ -14,7 +14,9 @@ const LONGEST: usize = 2 << 10;
 /// The extension whose tools show pages (SEP-1865); it asks nothing of the road between client and server.
 const UI: &str = "io.modelcontextprotocol/ui";
 /// The extension of calls that outlive their request.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
+/// The extensions that mean the same where many servers are one.
+pub const KNOWN_EXTENSIONS: [&str; 2] = [UI, TASKS];
 
 #[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 /// A client's capabilities (`ClientCapabilities` of all revisions), as far as servers may ask it something.
@@ -28,7 +30,7 @@ pub struct ClientCapabilities {
     /// Whether a model that is sampled may be given tools, which the older revisions do not know.
     sampling_tools: bool,
     roots: bool,
-    /// Whether it knows extensions of which we know nothing.
+    /// Whether it knows extensions, perhaps some of which we know nothing.
     extended: bool,
 }
 
@@ -88,7 +90,7 @@ impl ClientCapabilities {
         }
         let Ok(mut object) = RawObject::parse(&self.stamp) else { return Cow::Borrowed("{}") };
         let known = object.read::<serde_json::Map<String, Value>>("extensions").unwrap_or_default();
-        let known: serde_json::Map<_, _> = known.into_iter().filter(|(name, _)| [UI, TASKS].contains(&name.as_str())).collect();
+        let known: serde_json::Map<_, _> = known.into_iter().filter(|(name, _)| KNOWN_EXTENSIONS.contains(&name.as_str())).collect();
         object.set("extensions", raw(&known));
         Cow::Owned(object.to_text())
     }
@@ -103,7 +105,13 @@ impl ClientCapabilities {
         &*self.stamp == "{}"
     }
 
-    /// Whether it knows extensions of which we know nothing.
+    /// Whether it declares an extension.
+    pub fn knows(&self, extension: &str) -> bool {
+        let declared = || RawObject::parse(&self.stamp).ok()?.read::<serde_json::Map<String, Value>>("extensions");
+        self.extended && declared().is_some_and(|all| all.contains_key(extension))
+    }
+
+    /// Whether it knows extensions, perhaps some of which we know nothing.
     pub fn is_extended(&self) -> bool {
         self.extended
     }

@@ -17,7 +17,7 @@ mod params;
 mod question;
 mod rounds;
 
-pub use capabilities::ClientCapabilities;
+pub use capabilities::{ClientCapabilities, KNOWN_EXTENSIONS, TASKS};
 pub use dialect::Dialect;
 pub use envelope::{Id, Incoming, Outgoing, Unreadable, is_tool_error};
 pub use era::{Era, Revision};
@@ -25,7 +25,7 @@ pub use error::RpcError;
 pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, encoded, named_by};
 pub use level::Level;
 pub use modern::{Opening, Refusal, classify};
-pub use params::{Dress, Params};
+pub use params::{Dress, Params, SUBSCRIPTION};
 pub use question::Question;
 pub use rounds::{InputRequired, ResultKind, is_complete, request_digest};
 

@@ -13,6 +13,8 @@ pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersi
 pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// The request to listen that a notification belongs to (2026-07-28 §basic/patterns/subscriptions).
+pub const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const PROGRESS_TOKEN: &str = "progressToken";
 
 /// The params of a request or a notification. Members keep their own bytes; `_meta` is apart.
@@ -107,6 +109,11 @@ impl Params {
     #[must_use]
     pub fn logged(self, level: Level) -> Self {
         self.with_meta(LOG_LEVEL, level.as_str())
+    }
+
+    /// The request to listen that a notification belongs to, where we gave it its number.
+    pub fn subscription(&self) -> Option<u64> {
+        self.meta.read(SUBSCRIPTION)
     }
 
     /// What the caller says of the trace that the request is part of.

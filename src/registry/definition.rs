@@ -127,6 +127,11 @@ impl Manifest {
         declared.is_some_and(|declared| declared.get(part) == Some(&true.into()))
     }
 
+    /// The extensions that the server declared, with their settings.
+    pub fn extensions(&self) -> serde_json::Map<String, serde_json::Value> {
+        RawObject::parse(self.capabilities.get()).ok().and_then(|all| all.read("extensions")).unwrap_or_default()
+    }
+
     /// A member of the server's self-description.
     pub fn info(&self, key: &str) -> Option<String> {
         RawObject::parse(self.info.get()).ok()?.string(key)

@@ -18,7 +18,7 @@ use crate::http::sessions::{Seen, Session};
 use crate::http::sse;
 use crate::http::state::State;
 use crate::policy::Act;
-use crate::protocol::{Id, Outgoing, Params};
+use crate::protocol::{Id, Outgoing, Params, SUBSCRIPTION};
 
 /// What a stream wants to hear of.
 #[derive(Clone, Copy)]
@@ -28,14 +28,10 @@ struct Wanted {
     resources: bool,
 }
 
-/// The stream of a session. `back` says that the client was there before.
-pub(super) fn session(visit: &Visit, session: &Arc<Session>, back: bool) -> Response {
+/// The stream of a session.
+pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let mut changes = changes(visit, session);
     let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
-    if back && lock(&session.seen).is_none() {
-        // Since it was here the gateway was started anew, and does not know what it has seen.
-        *lock(&session.seen) = Some(Seen::default());
-    }
     let events = async_stream::stream! {
         // Something must be sent at once, or some clients take the stream for a failed one.
         yield Bytes::from_static(b": listening\n\n");
@@ -121,7 +117,8 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
     let uris = asked.get("resourceSubscriptions").and_then(serde_json::Value::as_array);
     let uris: Vec<&str> = uris.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
     let (out, mut updates) = mpsc::channel::<String>(UPDATES);
-    let mut followed = Vec::new();
+    let (task_out, mut tasks) = mpsc::channel::<Params>(UPDATES);
+    let (mut followed, mut followed_tasks) = (Vec::new(), Vec::new());
     if let Some(scope) = visit.endpoint.servers().filter(|_| !uris.is_empty()) {
         let follow = async |uri: &str| {
             let out = out.clone();
@@ -136,21 +133,38 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
         }
         followed.extend(all);
     }
+    let ids = asked.get("taskIds").and_then(serde_json::Value::as_array);
+    let ids: Vec<&str> = ids.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
+    if let Some(scope) = visit.endpoint.servers().filter(|_| !ids.is_empty()) {
+        let out = task_out.clone();
+        // What does not fit is told again with the task's next change, or with its state, which can be asked for.
+        let told = move |params| drop(out.try_send(params));
+        let able = Arc::new(params.capabilities());
+        let (accepted_ids, tasks) = visit.state.federation.follow_tasks(&visit.principal, scope, &able, &ids, told);
+        followed_tasks = tasks;
+        if !accepted_ids.is_empty() {
+            accepted.insert("taskIds".to_owned(), accepted_ids.into());
+        }
+    }
     let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
     let acknowledged = named.clone().with("notifications", &accepted);
     let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
     let watch = Watch::new(visit, wanted, named.clone());
+    let subscription = id.as_raw().to_owned();
     let (closing, mut blocked) = (visit.state.closing.clone(), blocked(visit));
     let events = async_stream::stream! {
-        let (mut watch, _followed, _out) = (watch, followed, out);
+        let (mut watch, _followed, _out) = (watch, (followed, followed_tasks), (out, task_out));
         yield first;
         loop {
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = &mut blocked => break,
                 Some(uri) = updates.recv() => yield updated(named.clone(), &uri),
+                Some(params) = tasks.recv() => {
+                    yield sse::message(Outgoing::notification("notifications/tasks", &params.with_meta(SUBSCRIPTION, &subscription)));
+                }
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => break,
@@ -185,8 +199,6 @@ fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
     };
     Box::pin(waiting)
 }
-
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// Changes that come in bursts are told of once.
 const BURST: Duration = Duration::from_millis(100);

@@ -352,11 +352,10 @@ pub(super) fn listen(visit: &Visit) -> Result<Response, ApiError> {
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "`Accept` must list `text/event-stream`"));
     }
     let session = find(visit)?;
-    let last = visit.header(LAST_EVENT);
-    if let Some((outbox, next)) = last.and_then(|last| session.resume(last)) {
+    if let Some((outbox, next)) = visit.header(LAST_EVENT).and_then(|last| session.resume(last)) {
         return Ok(sse::response(outbox.read(next).boxed()));
     }
-    Ok(streams::session(visit, &session, last.is_some()))
+    Ok(streams::session(visit, &session))
 }
 
 /// `DELETE`: the session ends.

@@ -150,6 +150,8 @@ impl Sessions {
         let capabilities = Arc::new(ClientCapabilities::read(carried.capabilities.as_deref(), Era::Legacy(revision)));
         let greeting = Greeting { revision, capabilities };
         let session = Session::new(id.to_owned(), &carried.principal, &carried.endpoint, Some(greeting), None);
+        // Nobody knows what its client has seen; it is told that everything may be another.
+        *session.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen::default());
         // Two requests may come for it at the same time.
         let entry = self.open.entry(id.to_owned()).or_insert(Arc::new(session));
         let (fresh, session) = (entry.is_fresh(), entry.into_value());

@@ -126,6 +126,8 @@ impl Pending {
     }
 
     fn note(&self, method: String, params: Params, stream: Stream) -> Arrival {
+        // Where everything comes on one stream, what a stateless client listens to names the request.
+        let stream = params.subscription().filter(|_| matches!(stream, Stream::All)).map_or(stream, Stream::Of);
         match method.as_str() {
             "notifications/tools/list_changed" | "notifications/prompts/list_changed" => return Arrival::Changed(Change::Definitions),
             "notifications/resources/list_changed" => return Arrival::Changed(Change::Resources),
