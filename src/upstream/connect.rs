@@ -97,10 +97,7 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
             )?);
             let peer = match era {
                 Some(Era::Modern) => discover(&*wire, REMOTE_GREETING).await?,
-                Some(Era::Legacy(revision)) => {
-                    wire.speak(Era::Legacy(revision));
-                    initialize(&*wire, revision, REMOTE_GREETING).await?
-                }
+                Some(Era::Legacy(revision)) => open(means, reach, &wire, revision, changed.clone()).await?,
                 None => match discover(&*wire, REMOTE_GREETING).await {
                     Ok(peer) => peer,
                     Err(
@@ -110,10 +107,7 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
                         | Error::SessionLost
                         | Error::Timeout(_)
                         | Error::Net(crate::net::Error::Failed(_)),
-                    ) => {
-                        wire.speak(Era::Legacy(Revision::LATEST));
-                        initialize(&*wire, Revision::LATEST, REMOTE_GREETING).await?
-                    }
+                    ) => open(means, reach, &wire, Revision::LATEST, changed.clone()).await?,
                     Err(error) => return Err(error),
                 },
             };
@@ -121,6 +115,27 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
             wire.listen(changed);
             Ok(Connection::new(peer, wire, topics))
         }
+    }
+}
+
+/// Opens a session with an HTTP server: by the transport of today, or by that of 2024-11-05 where it knows no other
+/// (2025-11-25 §basic/transports: backwards compatibility).
+async fn open(
+    means: &Means,
+    reach: Reach,
+    wire: &Http,
+    revision: Revision,
+    changed: impl Fn(Change) + Send + Sync + 'static,
+) -> Result<Peer, Error> {
+    wire.speak(Era::Legacy(revision));
+    let error = match initialize(wire, revision, REMOTE_GREETING).await {
+        Err(error @ (Error::Status(400..=499) | Error::NotMcp(_) | Error::Rpc(_))) => error,
+        outcome => return outcome,
+    };
+    match wire.open_line(&means.net, reach, REMOTE_GREETING, changed).await {
+        Ok(()) => initialize(wire, revision.min(Revision::V2025_11_25), REMOTE_GREETING).await,
+        // What was said first says more of a server that knows neither.
+        Err(_) => Err(error),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -45,6 +45,10 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     /// The resources that are followed.
     pub(super) followed: watch::Sender<BTreeSet<String>>,
+    /// Where messages are sent to, where the server named an address for them.
+    pub(super) posting: OnceLock<Destination>,
+    /// The address that it named.
+    pub(super) named: watch::Sender<Option<String>>,
     pub(super) lost: AtomicBool,
     /// Whether it wants a login that there is none for.
     pub(super) refused: AtomicBool,
@@ -100,12 +104,17 @@ impl Shared {
         tokio::time::timeout(within, sent).await.unwrap_or(Err(Error::Net(net::Error::Timeout)))
     }
 
+    /// Where a request goes: messages to an address of their own, where the server named one.
+    fn destination(&self, method: &Method) -> &Destination {
+        self.posting.get().filter(|_| method == Method::POST).unwrap_or(&self.destination)
+    }
+
     /// Sends a request with the gateway's own token, where it has one.
     pub(super) async fn send(&self, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Reply, Error> {
         match &self.login {
-            None => Ok(self.destination.send(method, headers, body).await?),
+            None => Ok(self.destination(&method).send(method, headers, body).await?),
             Some(login) => match login.at_hand() {
-                AtHand::Nothing => Ok(self.destination.send(method, headers, body).await?),
+                AtHand::Nothing => Ok(self.destination(&method).send(method, headers, body).await?),
                 // In a box: most servers take none, and their calls need no room for this.
                 at_hand => Box::pin(self.send_as(login, at_hand, method, headers, body)).await,
             },
@@ -123,13 +132,13 @@ impl Shared {
         let token = if let AtHand::Token(token) = at_hand { Some(token) } else { login.header().await? };
         let here = || if self.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) };
         here()?;
-        let Some(token) = token else { return Ok(self.destination.send(method, headers, body).await?) };
+        let Some(token) = token else { return Ok(self.destination(&method).send(method, headers, body).await?) };
         let with = |token: HeaderValue| {
             let mut headers = headers.clone();
             headers.insert(AUTHORIZATION, token);
             headers
         };
-        let reply = self.destination.send(method.clone(), &with(token.clone()), body.clone()).await?;
+        let reply = self.destination(&method).send(method.clone(), &with(token.clone()), body.clone()).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
             return Ok(reply);
         }
@@ -137,7 +146,7 @@ impl Shared {
         let newer = login.renewed(Some(&token)).await?;
         // The server may have been removed while that was waited for.
         here()?;
-        Ok(self.destination.send(method, &with(newer), body).await?)
+        Ok(self.destination(&method).send(method, &with(newer), body).await?)
     }
 
     pub(super) async fn call(self: &Arc<Self>, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
@@ -183,6 +192,12 @@ impl Shared {
         let _silent = call.listener.is_none().then(|| self.pending.silent());
         let mut waiting =
             call.listener.map(|listener| Waiting { answer: self.pending.add(id, Some(listener)), pending: &self.pending, id });
+        if self.posting.get().is_some() {
+            let waiting = waiting.get_or_insert_with(|| Waiting { answer: self.pending.add(id, None), pending: &self.pending, id });
+            let reply = self.send(Method::POST, &headers, body.into()).await?;
+            Box::pin(self.accepted(reply)).await?;
+            return (&mut waiting.answer).await.unwrap_or(Err(Error::SessionLost));
+        }
         let mut reply = self.send(Method::POST, &headers, body.into()).await?;
         if !reply.status.is_success() {
             reply = Box::pin(self.accepted(reply)).await?;
@@ -265,6 +280,10 @@ impl Shared {
             while let Some(event) = splitter.next_event().or_else(|| if ended { splitter.finish() } else { None }) {
                 place.note(&event);
                 let Some(data) = event.data.filter(|data| !data.trim().is_empty()) else { continue };
+                if matches!(stream, Stream::All) && event.name.as_deref() == Some("endpoint") {
+                    self.named.send_replace(Some(data.to_string()));
+                    continue;
+                }
                 for message in Incoming::parse_all(data.as_bytes()) {
                     match message.map(|message| self.pending.arrive(message, stream)) {
                         Ok(Arrival::Changed(change)) => changed(change),
@@ -321,7 +340,7 @@ impl Shared {
         if status.is_success() {
             return Ok(reply);
         }
-        if status == StatusCode::NOT_FOUND && self.has_session() {
+        if status == StatusCode::NOT_FOUND && (self.has_session() || self.posting.get().is_some()) {
             self.lost.store(true, Ordering::Relaxed);
             return Err(Error::SessionLost);
         }

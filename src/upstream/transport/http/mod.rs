@@ -2,11 +2,12 @@
 
 mod agreed;
 mod exchange;
+mod line;
 mod notices;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -79,6 +80,8 @@ impl Http {
             first,
             pending: Pending::new(own),
             followed: watch::Sender::default(),
+            posting: OnceLock::new(),
+            named: watch::Sender::default(),
             lost: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -89,8 +92,33 @@ impl Http {
 
     /// Listens for changes that the server tells of, as far as it offers that.
     pub(in crate::upstream) fn listen(&self, changed: impl Fn(Change) + Send + Sync + 'static) {
+        if self.shared.posting.get().is_some() {
+            // All that it says is heard already.
+            return;
+        }
         let task = tokio::spawn(self.shared.clone().listen(changed));
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Opens the one stream of the transport of 2024-11-05, on which the server says everything, also where to send messages to.
+    pub(in crate::upstream) async fn open_line(
+        &self,
+        net: &Net,
+        reach: Reach,
+        within: Duration,
+        changed: impl Fn(Change) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let mut named = self.shared.named.subscribe();
+        let reply = tokio::time::timeout(within, self.shared.line()).await.unwrap_or(Err(Error::Timeout(within)))?;
+        let task = tokio::spawn(self.shared.clone().read_line(reply, changed));
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let address = match tokio::time::timeout(within, named.wait_for(Option::is_some)).await {
+            Ok(Ok(address)) => address.clone().unwrap_or_default(),
+            _ => return Err(Error::NotMcp("its stream does not say where to send messages to".into())),
+        };
+        let address = self.shared.address(&address)?;
+        let _ = self.shared.posting.set(net.to(address, reach)?);
+        Ok(())
     }
 }
 
