@@ -26,8 +26,7 @@ class Renaming:
         self.server = server
 
     def __enter__(self):
-        self.listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.listener.daemon_threads = True
+        self.listener = Listener(("127.0.0.1", 0), Handler)
         self.listener.names = self
         self.authority = f"127.0.0.1:{self.listener.server_port}"
         self.url = f"http://{self.authority}{self.target.path}"
@@ -102,6 +101,13 @@ class Renaming:
         if key == "name":
             return value.removeprefix(f"{self.server}__")
         return value.removeprefix(f"{self.server}+") if key in ("uri", "uriTemplate") else value
+
+
+class Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that goes away in the middle of something does no harm."""
 
 
 class Handler(BaseHTTPRequestHandler):
