@@ -29,6 +29,8 @@ from renaming import Renaming
 
 REVISIONS = {"legacy": LEGACY, "modern": MODERN}
 EXPECTED = peers.HERE / "expected"
+# What the suite can try beside what a revision's requirements name.
+BESIDE = {LEGACY: [], MODERN: ["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"]}
 # Short, so that no public name of a tool is too long.
 SERVER = "fix"
 # One scenario may wait this long, in milliseconds; all of a revision together, this long in seconds.
@@ -129,10 +131,14 @@ def target(era, aggregate):
 
 def run(url, revision, scenarios=()):
     """Runs the suite, one scenario after the other, and gives {scenario: Outcome}."""
-    wanted = list(scenarios) or required(revision)
+    wanted = list(scenarios) or [*required(revision), *BESIDE[revision]]
+    # Extensions are of no revision, so the suite must be told that this one is meant.
+    choices = [["--scenario", scenario, "--spec-version", revision, "--force"] for scenario in scenarios or BESIDE[revision]]
+    if not scenarios:
+        choices.insert(0, ["--requirements", revision])
     with tempfile.TemporaryDirectory(prefix="portolan-suite-") as folder:
-        choices = [["--scenario", scenario, "--spec-version", revision] for scenario in scenarios] or [["--requirements", revision]]
-        said = "".join(conformance(folder, ["server", "--url", url, "--timeout", str(SCENARIO_MS), "-o", folder, *choice]) for choice in choices)
+        always = ["server", "--url", url, "--timeout", str(SCENARIO_MS), "-o", folder]
+        said = "".join(conformance(folder, [*always, *choice]) for choice in choices)
         found = {}
         for file in Path(folder).glob("server-*/checks.json"):
             name = re.fullmatch(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z", file.parent.name)[1]
