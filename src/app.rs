@@ -8,6 +8,7 @@ mod live;
 mod names;
 mod options;
 mod reload;
+mod toolsets;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ use crate::completion::Memory;
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
-use crate::federation::Federation;
+use crate::federation::{Federation, Pager};
 use crate::http::{self, State};
 use crate::journal::Journal;
 use crate::net::Net;
@@ -83,7 +84,9 @@ impl Gateway {
         let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
         let traces = config.telemetry.otlp.as_ref().map(|otlp| Traces::open(otlp, &net)).transpose()?;
-        let store = store::open(&config.storage.file(&data_dir)?, Seal::open(&data_dir)?).await?;
+        let seal = Seal::open(&data_dir)?;
+        let pager = Pager::new(&seal.derived("portolan/cursor"));
+        let store = store::open(&config.storage.file(&data_dir)?, seal).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
         let blocks = Blocks::open(store.clone()).await?;
@@ -110,9 +113,9 @@ impl Gateway {
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
         registry.hide(&blocks).await;
-        registry.load(declared(&config)).await?;
+        registry.load(declared(&config), &config.mcp.chosen()).await?;
 
-        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), tool_timeout.clone());
+        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), tool_timeout.clone(), pager);
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
         let refused: Arc<ArcSwapOption<String>> = Arc::default();

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::ask::Ask;
 use super::calls::{Calls, Verdict};
 use super::name::public_uri;
+use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
-use super::view::{Scope, Shown};
 use crate::domain::{RawObject, clip, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Params, RpcError, is_tool_error};
@@ -78,7 +78,7 @@ impl Road {
             Verdict::Error | Verdict::Misfit => Outcome::Failed,
         });
         let result = outcome?;
-        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
+        Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/mcp`, `/mcp/{server}` and `/mcp/portolan`: decode by era, ask federation or control, encode by era.
+//! `/mcp`, `/mcp/{server}`, `/mcp/{toolset}` and `/mcp/portolan`: decode by era, ask federation or control, encode by era.
 
 mod answer;
 mod endpoint;
@@ -38,14 +38,14 @@ pub(super) async fn aggregate(Shared(state): Shared<State>, Caller(principal): C
     handle(state, principal, Endpoint::All, request).await
 }
 
-/// `/mcp/{server}`, and the control server.
+/// `/mcp/{server}`, `/mcp/{toolset}`, and the control server.
 pub(super) async fn target(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
     Name(name): Name,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let endpoint = if name == "portolan" { Endpoint::Control } else { Endpoint::One(name) };
+    let endpoint = Endpoint::named(&state, name);
     handle(state, principal, endpoint, request).await
 }
 
@@ -54,7 +54,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
     let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
         Endpoint::Control if !grants.admin => return Err(door().admin_needed(&principal)),
-        Endpoint::All | Endpoint::One(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
+        Endpoint::All | Endpoint::One(_) | Endpoint::Set(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
         _ => {}
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
