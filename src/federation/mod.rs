@@ -63,7 +63,9 @@ impl Federation {
     pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, journal: Journal, tool_timeout: Adjustable, pager: Pager) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
         let road = Road { registry, upstreams, blocks, journal, tool_timeout };
-        Self(Arc::new(Inner { road, resources: Resources::default(), view, pager, told: Mutex::default() }))
+        let federation = Self(Arc::new(Inner { road, resources: Resources::default(), view, pager, told: Mutex::default() }));
+        federation.tell_of_doubles(&federation.0.view.load());
+        federation
     }
 
     /// Counts up whenever callers may see something else than before.

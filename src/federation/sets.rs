@@ -58,17 +58,17 @@ impl Members {
 }
 
 impl Set {
+    /// A toolset of what a view of a catalog shows.
     pub(super) fn new(toolset: &Arc<Toolset>, catalog: &Catalog, tools: &[Shown], prompts: &[Shown], templates: &[Shown]) -> Self {
         let compat = toolset.form == Form::Compat;
-        let chosen_tools = |shown: &Shown| toolset.takes_tool(&shown.server, &shown.public);
-        let chosen = |shown: &Shown| toolset.takes_server(&shown.server);
-        let tools = members(toolset, catalog, Kind::Tool, tools, compat, &chosen_tools);
-        let prompts = members(toolset, catalog, Kind::Prompt, prompts, false, &chosen);
+        let tools_of = members(toolset, catalog, Kind::Tool, tools, compat);
+        let prompts = members(toolset, catalog, Kind::Prompt, prompts, false);
+        let pages = tools_of.list.iter().filter_map(|member| page_of(&tools.get(member.at)?.public_body)).collect();
         let mut own = Members::default();
-        for (at, shown) in templates.iter().enumerate().filter(|(_, shown)| chosen(shown)) {
+        for (at, shown) in templates.iter().enumerate().filter(|(_, shown)| toolset.takes_server(&shown.server)) {
             own.push(at, shown.public.clone(), None);
         }
-        Self { toolset: toolset.clone(), tools: tools.0, prompts: prompts.0, templates: own, pages: tools.1 }
+        Self { toolset: toolset.clone(), tools: tools_of, prompts, templates: own, pages }
     }
 
     pub(super) fn toolset(&self) -> &Toolset {
@@ -86,15 +86,8 @@ impl Set {
     }
 }
 
-/// The members of one kind, and the pages that they name.
-fn members(
-    toolset: &Toolset,
-    catalog: &Catalog,
-    kind: Kind,
-    list: &[Shown],
-    compat: bool,
-    chosen: &dyn Fn(&Shown) -> bool,
-) -> (Members, HashSet<String>) {
+/// The members of one kind, of those that a view shows.
+fn members(toolset: &Toolset, catalog: &Catalog, kind: Kind, list: &[Shown], compat: bool) -> Members {
     // Names come from all that is registered: a block, or a server that is disabled, must not change those of others.
     let releases = catalog.servers.values().filter_map(|entry| entry.release.as_ref());
     let all = releases.flat_map(|release| release.manifest.of(kind).map(|definition| (release.server.as_str(), definition.name.as_str())));
@@ -106,16 +99,14 @@ fn members(
     let rename = if kind == Kind::Tool { &toolset.rename } else { &none };
     let names = SetNames::of(toolset.naming, rename, ours);
     let mut members = Members::default();
-    let mut pages = HashSet::new();
-    for (at, shown) in list.iter().enumerate().filter(|(_, shown)| chosen(shown)) {
+    for (at, shown) in list.iter().enumerate() {
         let Some(name) = names.names.get(&shown.public) else { continue };
         let body = (compat || *name != shown.public).then(|| body(shown, name, compat)).flatten();
-        pages.extend(page_of(&shown.public_body));
         members.push(at, name.clone(), body);
     }
     members.public = names.names.into_iter().map(|(public, name)| (name, public)).collect();
     members.doubles = names.doubles;
-    (members, pages)
+    members
 }
 
 /// A definition under another name, and in the plainer form where that is wanted.

@@ -215,7 +215,8 @@ impl View {
 
     /// What a caller sees at a scope, in a form that tells whether it is still the same.
     pub(super) fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
-        let marks = |kind| hash(self.seen(kind, principal, scope).map(|seen| (seen.name, seen.shown.mark)).collect::<Vec<_>>());
+        let seen = |kind| self.seen(kind, principal, scope).map(|seen| (seen.name, seen.shown.mark)).collect::<Vec<_>>();
+        let marks = |kind| hash((self.is_compat(scope), seen(kind)));
         Sight { tools: marks(Kind::Tool), prompts: marks(Kind::Prompt), templates: marks(Kind::Template) }
     }
 

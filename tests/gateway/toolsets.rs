@@ -135,7 +135,7 @@ async fn where_two_tools_have_one_name_both_keep_their_servers_and_the_log_and_t
     let (one, two) = (server(&["get", "only"]).await, server(&["get", "x.y"]).await);
     let servers = [("one", &one), ("two", &two)];
     let sets = "    both: { tools: [one, two, demo__echo], names: bare }\n    told: { tools: [one, two], names: bare, rename: { two__get: fetch } }\n";
-    let gateway = gateway(&servers, sets).await;
+    let mut gateway = gateway(&servers, sets).await;
     let both = session(&gateway.url("/mcp/both")).await;
     let tools = both.tools().await;
     let hashed = names(&tools).into_iter().find(|name| name.starts_with("x_y_")).unwrap().to_owned();
@@ -162,6 +162,10 @@ async fn where_two_tools_have_one_name_both_keep_their_servers_and_the_log_and_t
     assert!(said(["toolset", "both", "5 tools"]) && said(["toolset", "told", "4 tools"]), "{checked}");
     assert!(said(["both", "`get`", "`one__get`, `two__get`"]) && !said(["told", "`get`", "warning"]), "{checked}");
     assert!(said(["gone", "warning", "no server is known"]), "{checked}");
+
+    gateway.stop().await;
+    gateway.start_again().await;
+    settles("it is said after a restart, too", async || gateway.log().contains("in the toolset `both` nothing is called `get`")).await;
 }
 
 #[tokio::test]
@@ -216,6 +220,11 @@ async fn a_toolset_that_changes_tells_those_who_listen() {
     gateway.write_config(&config(&[], "    some: { tools: [demo__echo, demo__time], names: bare }\n    same: { tools: [demo__time] }\n"));
     heard.next_of("notifications/tools/list_changed").await;
     assert_eq!(sorted(&some.tools().await), ["echo", "time"]);
+    gateway.write_config(&config(
+        &[],
+        "    some: { tools: [demo__echo, demo__time], names: bare, view: compat }\n    same: { tools: [demo__time] }\n",
+    ));
+    heard.next_of("notifications/tools/list_changed").await;
     gateway.write_config(&config(&[], "    some: { tools: [demo__echo] }\n    same: { tools: [demo__slow] }\n"));
     quiet.next_of("notifications/tools/list_changed").await;
     assert_eq!(names(&same.tools().await), ["demo__slow"], "of the change before nothing was told here, for nothing changed");
