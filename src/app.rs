@@ -8,12 +8,13 @@ mod live;
 mod names;
 mod options;
 mod reload;
+mod toolsets;
 
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -35,7 +36,7 @@ use crate::completion::Memory;
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
-use crate::federation::Federation;
+use crate::federation::{Federation, Pager};
 use crate::http::{self, State};
 use crate::journal::Journal;
 use crate::net::Net;
@@ -43,7 +44,7 @@ use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
 use crate::store::{self, Handles, Seal};
 use crate::telemetry::{self, Traces};
-use crate::upstream::{Credentials, Upstreams};
+use crate::upstream::{Credentials, OnChange, Upstreams};
 
 /// How long the journal has for what it was told last.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -84,6 +85,7 @@ impl Gateway {
         let net = Net::new()?;
         let traces = config.telemetry.otlp.as_ref().map(|otlp| Traces::open(otlp, &net)).transpose()?;
         let seal = Arc::new(Seal::open(&data_dir)?);
+        let pager = Pager::new(&seal.derived("portolan/cursor"));
         let handles = Handles::new(seal.clone());
         let store = store::open(&config.storage.file(&data_dir)?, seal).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
@@ -92,30 +94,28 @@ impl Gateway {
         let rates = Rates::default();
         rates.configure(&config.limits);
         let (journal, written) = Journal::new(store.clone(), &config.journal);
-        let slot: Arc<std::sync::OnceLock<Registry>> = Arc::default();
-        let told = slot.clone();
+        let slot: Arc<OnceLock<Registry>> = Arc::default();
         let listen = options.listen.unwrap_or(config.server.listen);
         let listener = http::listen(listen).with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
         let credentials = Credentials::new(net.clone(), store.clone(), &base(&config, address));
-        let upstreams = Upstreams::new(
-            net.clone(),
-            Some(credentials.clone()),
-            Arc::new(move |server, change| {
-                if let Some(registry) = told.get() {
-                    registry.notice(server, &change);
-                }
-            }),
-        );
+        let upstreams = Upstreams::new(net.clone(), Some(credentials.clone()), telling(slot.clone()));
         let (refresh, tool_timeout) = (Adjustable::new(config.registry.refresh.0), Adjustable::new(config.limits.tool_timeout.0));
         let memory = Memory::new(store.clone(), config.storage.responses.0);
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
         registry.hide(&blocks).await;
-        registry.load(declared(&config)).await?;
+        registry.load(declared(&config), &config.mcp.chosen()).await?;
 
-        let federation =
-            Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), handles.clone(), tool_timeout.clone());
+        let federation = Federation::new(
+            registry.clone(),
+            upstreams.clone(),
+            blocks.clone(),
+            journal.clone(),
+            handles.clone(),
+            tool_timeout.clone(),
+            pager,
+        );
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
         let refused: Arc<ArcSwapOption<String>> = Arc::default();
@@ -207,6 +207,15 @@ impl Gateway {
     pub fn banner(&self) -> String {
         banner::banner(self.address, &self.options, &self.live, self.made_owner_key.as_deref())
     }
+}
+
+/// Tells the registry of changes, once it is there.
+fn telling(registry: Arc<OnceLock<Registry>>) -> OnChange {
+    Arc::new(move |server, change| {
+        if let Some(registry) = registry.get() {
+            registry.notice(server, &change);
+        }
+    })
 }
 
 /// Starts a gateway, says hello, and serves until the process is told to stop.

@@ -32,6 +32,9 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     let catalog = live.registry.catalog();
     let servers: Vec<String> = catalog.servers.keys().map(ToString::to_string).collect();
     line("servers", &if servers.is_empty() { "none yet".to_owned() } else { servers.join(", ") });
+    if !catalog.toolsets.is_empty() {
+        line("toolsets", &catalog.toolsets.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    }
     if !address.ip().is_loopback() {
         line("access", "every caller needs a key: `portolan key create --grant mcp --grant models`");
         if let Some(key) = owner_key {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::checked::{Checked, State};
 use super::live::{declared, providers};
 use super::names;
+use super::toolsets;
 use crate::auth::Auth;
-use crate::config::{Config, Provider, strays};
+use crate::config::{Config, Provider, stray_toolsets, strays};
 use crate::context::Context;
 use crate::domain::{ServerName, printable};
 use crate::llm::Providers;
@@ -31,13 +32,10 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     if !offline {
         checked.extend(online(&config, &found).await?);
     }
-    let unknown = strays(&config.mcp.servers, &config.context.sources, &config.models);
-    checked.extend(unknown.into_iter().map(|stray| Checked {
-        kind: stray.kind,
-        name: stray.name,
-        state: State::Warning,
-        detail: stray.why,
-    }));
+    let toolsets = config.mcp.chosen();
+    let unknown = strays(&config.mcp.servers, &toolsets, &config.context.sources, &config.models);
+    let unknown = unknown.into_iter().chain(stray_toolsets(&config.mcp.servers, &toolsets));
+    checked.extend(unknown.map(|stray| Checked { kind: stray.kind, name: stray.name, state: State::Warning, detail: stray.why }));
     Ok(checked)
 }
 
@@ -73,21 +71,25 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
         if matches!(&opened, Ok(Err(error)) if matches!(**error, upstream::Error::LoginNeeded)) {
             let why = format!("wants a login, which only the running gateway has: portolan server login {}", spec.name);
             let server = Checked::skipped("server", spec.name.to_string(), &why);
-            return std::iter::once(server).chain(unread(config, &spec.name)).collect();
+            return (std::iter::once(server).chain(unread(config, &spec.name)).collect(), None);
         }
-        let (outcome, mut named) = match opened {
+        let (outcome, (mut named, tools)) = match opened {
             Ok(Ok(connection)) => {
                 (Ok(format!("speaks {}", connection.peer().era)), names::compare(config, spec.name.as_str(), &connection).await)
             }
-            Ok(Err(error)) => (Err(printable(&error.to_string())), unread(config, &spec.name)),
-            Err(_) => (Err("does not answer".to_owned()), unread(config, &spec.name)),
+            Ok(Err(error)) => (Err(printable(&error.to_string())), (unread(config, &spec.name), None)),
+            Err(_) => (Err("does not answer".to_owned()), (unread(config, &spec.name), None)),
         };
         named.insert(0, Checked::tried("server", spec.name.to_string(), outcome));
-        named
+        (named, tools)
     }));
     let (providers, servers) = futures::join!(providers, servers);
     upstreams.close_all().await;
-    Ok(providers.into_iter().chain(servers.into_iter().flatten()).chain(addresses).chain(issuers).chain(collector).collect())
+    let (servers, tools): (Vec<Vec<Checked>>, Vec<Option<Vec<String>>>) = servers.into_iter().unzip();
+    let listed = specs.iter().zip(tools).map(|(spec, tools)| (spec.name.clone(), tools)).collect();
+    let toolsets = toolsets::compare(config, &listed);
+    let of_servers = servers.into_iter().flatten().chain(toolsets);
+    Ok(providers.into_iter().chain(of_servers).chain(addresses).chain(issuers).chain(collector).collect())
 }
 
 /// The issuers whose access tokens are accepted, by the keys that their tokens are judged with.

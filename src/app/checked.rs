@@ -2,7 +2,7 @@
 
 /// One thing that was looked at.
 pub struct Checked {
-    /// `storage`, `provider`, `server`, `context` or `model`.
+    /// `storage`, `provider`, `server`, `toolset`, `context`, `model`, `issuer` or `telemetry`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,

@@ -41,13 +41,13 @@ impl Listed {
     }
 }
 
-/// The sources that read from a server, and the tools that models are given of it.
-pub(super) async fn compare(config: &Config, server: &str, connection: &Connection) -> Vec<Checked> {
+/// The sources that read from a server, and the tools that models are given of it; and the names of its tools, where it lists them.
+pub(super) async fn compare(config: &Config, server: &str, connection: &Connection) -> (Vec<Checked>, Option<Vec<String>>) {
     let listed = Listed::read(connection).await;
     let own = config.context.sources.iter().filter(|(_, source)| source.server.as_ref().is_some_and(|name| name.as_str() == server));
     let mut checked: Vec<Checked> = own.map(|(name, source)| look(name, source, server, &listed)).collect();
-    let Ok(tools) = &listed.tools else { return checked };
-    let tools: Vec<String> = tools.iter().map(|tool| public_name(server, tool)).collect();
+    let Ok(own) = listed.tools else { return (checked, None) };
+    let tools: Vec<String> = own.iter().map(|tool| public_name(server, tool)).collect();
     for (name, model) in &config.models {
         let plain = |pattern: &&String| pattern.starts_with(&format!("{server}__")) && !pattern.contains(['*', '?', '[', '{']);
         for pattern in model.tools.patterns().iter().filter(plain).filter(|pattern| !tools.contains(pattern)) {
@@ -55,7 +55,7 @@ pub(super) async fn compare(config: &Config, server: &str, connection: &Connecti
             checked.push(Checked { kind: "model", name: name.clone(), state: State::Warning, detail });
         }
     }
-    checked
+    (checked, Some(own))
 }
 
 fn look(name: &str, source: &Source, server: &str, listed: &Listed) -> Checked {

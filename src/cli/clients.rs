@@ -33,7 +33,7 @@ pub enum AgentClient {
 pub(super) struct Reach<'r> {
     /// The gateway's own address.
     pub(super) gateway: &'r str,
-    /// One server instead of all.
+    /// One server or toolset instead of all.
     pub(super) server: Option<&'r str>,
     /// The variable of the environment that holds a key.
     pub(super) key: Option<&'r str>,

@@ -16,7 +16,7 @@ use super::output::{as_json, print};
 pub struct Connect {
     /// The agent client
     client: AgentClient,
-    /// One server instead of all
+    /// One server or toolset instead of all
     #[arg(long)]
     server: Option<String>,
     /// What the client calls the gateway

@@ -77,7 +77,7 @@ pub enum Command {
     Status,
     /// MCP over standard streams, for clients that know nothing else
     Stdio {
-        /// One server instead of all
+        /// One server or toolset instead of all
         server: Option<String>,
     },
 }

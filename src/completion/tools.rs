@@ -66,8 +66,8 @@ impl Tools {
             may_use(principal)?;
             for wanted in &asked.tools {
                 let found = federation.offered(principal, &globs(wanted)?);
-                // A server that has no tools yet is no mistake.
-                if found.is_empty() && !federation.servers(principal).contains(wanted) {
+                // A server that has no tools yet is no mistake, nor is a toolset without one.
+                if found.is_empty() && !federation.servers(principal).contains(wanted) && !federation.is_toolset(wanted) {
                     return Err(Error::Tool(clip(wanted, 80), federation.tool_names(principal)));
                 }
                 for tool in found {

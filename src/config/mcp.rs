@@ -1,21 +1,48 @@
-//! `mcp:`: upstream MCP servers.
+//! `mcp:`: upstream MCP servers, and the toolsets made of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
+use super::toolset::Toolset;
 use super::value::{SecretText, Text, short_or_long};
-use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Transport};
+use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Toolsets, Transport};
 
-/// Upstream MCP servers. Those declared here cannot be changed at run time.
+/// Upstream MCP servers, and toolsets made of them. What is declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mcp {
     /// Servers by name.
     pub servers: BTreeMap<ServerName, Server>,
+    /// Chosen tools by name, each set at `/mcp/{toolset}`. No server has the name of a toolset.
+    pub toolsets: BTreeMap<ServerName, Toolset>,
+}
+
+impl Mcp {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        for (name, server) in &self.servers {
+            server.check(name.as_str())?;
+        }
+        for (name, toolset) in &self.toolsets {
+            toolset.chosen(name)?;
+            if self.servers.contains_key(name) {
+                let why = format!("is the name of a server, too, and both would stand at `/mcp/{name}`; rename one of them");
+                return Err(Error::wrong(format!("mcp.toolsets.{name}"), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The toolsets, as the floors above know them.
+    pub fn chosen(&self) -> Toolsets {
+        // Each was checked with the file.
+        let chosen = self.toolsets.iter().filter_map(|(name, toolset)| Some((name.clone(), Arc::new(toolset.chosen(name).ok()?))));
+        Arc::new(chosen.collect())
+    }
 }
 
 /// One server: a `command` to start, or a `url` to call.
@@ -119,7 +146,7 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn check(&self, name: &str) -> Result<(), Error> {
+    fn check(&self, name: &str) -> Result<(), Error> {
         let at = format!("mcp.servers.{name}");
         if let Some(auth) = &self.auth {
             if self.url.is_none() {

@@ -21,6 +21,7 @@ mod storage;
 mod strays;
 mod telemetry;
 mod template;
+mod toolset;
 mod value;
 mod watch;
 
@@ -44,7 +45,7 @@ pub use registry::Registry;
 pub use server::{Server, listen_address};
 pub use source::{Method, OnError, Reads, Refresh, Sharing, Source, Trust, has_dots};
 pub use storage::Storage;
-pub use strays::strays;
+pub use strays::{stray_toolsets, strays};
 pub use telemetry::{Format, Telemetry};
 pub use template::{JsonTemplate, Template, Variable};
 pub use watch::watch;
@@ -133,9 +134,7 @@ impl Config {
         for (name, provider) in self.providers.iter().flatten() {
             provider.check(name)?;
         }
-        for (name, server) in &self.mcp.servers {
-            server.check(name.as_str())?;
-        }
+        self.mcp.check()?;
         self.context.check()?;
         for (name, source) in &self.context.sources {
             self.check_source(&format!("context.sources.{name}"), source)?;
@@ -229,6 +228,28 @@ mod tests {
         let text = "providers: {}\nmodels:\n  a: { targets: [{ provider: gone, model: x }] }\n";
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains("models.a.targets[0].provider") && error.contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn a_toolset_that_cannot_be_is_refused_with_its_place_and_a_remedy() {
+        let wrong = |toolsets: &str| {
+            parse(&format!("mcp:\n  servers: {{ time: {{ command: [x] }} }}\n  toolsets: {{ {toolsets} }}\n")).unwrap_err().to_string()
+        };
+        for (toolsets, place, remedy) in [
+            ("time: { tools: [time] }", "mcp.toolsets.time", "rename one of them"),
+            ("a: { tools: [] }", "mcp.toolsets.a.tools", "at least one"),
+            ("a: { tools: ['t['] }", "line 3", "is not a pattern"),
+            ("portolan: { tools: [time] }", "line 3", "is reserved"),
+            ("a__b: { tools: [time] }", "line 3", "lower-case"),
+            ("a: { tools: [time], rename: { other__x: y } }", "mcp.toolsets.a.rename.other__x", "select it"),
+            ("a: { tools: [time], rename: { time__x: 'a b' } }", "mcp.toolsets.a.rename.time__x", "letters, digits"),
+            ("a: { tools: [time], rename: { time__x: a__b } }", "mcp.toolsets.a.rename.time__x", "`__`"),
+            ("a: { tools: [time], rename: { time__x: y, time__z: y } }", "mcp.toolsets.a.rename.time__z", "`time__x`"),
+            ("a: { tools: [time], names: short }", "line 3", "bare"),
+        ] {
+            let error = wrong(toolsets);
+            assert!(error.contains(place) && error.contains(remedy), "{toolsets}: {error}");
+        }
     }
 
     #[test]

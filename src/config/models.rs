@@ -35,7 +35,7 @@ pub struct Model {
     /// Context sources put into every completion.
     #[serde(default)]
     pub context: Vec<Text>,
-    /// Servers (`time`) or tool globs (`github__get_*`) whose tools the gateway offers and runs itself.
+    /// Servers (`time`), toolsets, or tool globs (`github__get_*`) whose tools the gateway offers and runs itself.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub tools: Globs,

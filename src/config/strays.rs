@@ -7,21 +7,26 @@ use std::collections::BTreeMap;
 
 use super::models::{Model, Strategy};
 use super::source::Source;
-use crate::domain::{ServerName, meant};
+use crate::domain::{ServerName, Toolsets, may_reach, meant};
 
 /// Something that has no effect as the file stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
-    /// `context` or `model`.
+    /// `context`, `model` or `toolset`.
     pub kind: &'static str,
-    /// The source or model that names it.
+    /// The source, model or toolset that names it.
     pub name: String,
     /// What is missing, and how to mend it.
     pub why: String,
 }
 
 /// All that is said to no effect in sources and models.
-pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, Source>, models: &BTreeMap<String, Model>) -> Vec<Stray> {
+pub fn strays<S>(
+    servers: &BTreeMap<ServerName, S>,
+    toolsets: &Toolsets,
+    sources: &BTreeMap<String, Source>,
+    models: &BTreeMap<String, Model>,
+) -> Vec<Stray> {
     let mut found = Vec::new();
     for (name, source) in sources {
         if let Some(server) = source.server.as_ref().filter(|server| !servers.contains_key(*server)) {
@@ -35,7 +40,8 @@ pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, S
             found.push(Stray { kind: "model", name: name.clone(), why });
         }
         for pattern in model.tools.patterns() {
-            if !servers.keys().any(|server| may_reach(pattern, server.as_str())) {
+            let mut known = servers.keys().chain(toolsets.keys());
+            if !known.any(|known| may_reach(pattern, known.as_str())) {
                 let server = pattern.split("__").next().unwrap_or_default();
                 let why = format!("`tools`: no server is known whose tools match `{pattern}`{}", mend(server, servers));
                 found.push(Stray { kind: "model", name: name.clone(), why });
@@ -45,21 +51,23 @@ pub fn strays<S>(servers: &BTreeMap<ServerName, S>, sources: &BTreeMap<String, S
     found
 }
 
+/// The patterns of toolsets that no known server can match.
+pub fn stray_toolsets<S>(servers: &BTreeMap<ServerName, S>, toolsets: &Toolsets) -> Vec<Stray> {
+    let mut found = Vec::new();
+    for toolset in toolsets.values() {
+        let stray = |pattern: &&String| !servers.keys().any(|server| may_reach(pattern, server.as_str()));
+        for pattern in toolset.patterns().iter().filter(stray) {
+            let server = pattern.split("__").next().unwrap_or_default();
+            let why = format!("`tools`: no server is known whose tools match `{pattern}`{}", mend(server, servers));
+            found.push(Stray { kind: "toolset", name: toolset.name.to_string(), why });
+        }
+    }
+    found
+}
+
 fn mend<S>(server: &str, servers: &BTreeMap<ServerName, S>) -> String {
     let near = meant(server, servers.keys().map(ServerName::as_str));
     if near.is_empty() { " until one is added".to_owned() } else { near }
-}
-
-/// Whether a pattern is a server's name, or may match the public name of one of its tools.
-fn may_reach(pattern: &str, server: &str) -> bool {
-    let tools = format!("{server}__");
-    match pattern.find(['*', '?', '[', '{']) {
-        None => pattern == server || pattern.starts_with(&tools),
-        Some(end) => {
-            let start = pattern.get(..end).unwrap_or_default();
-            start.starts_with(&tools) || tools.starts_with(start)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -73,7 +81,7 @@ mod tests {
     fn a_weight_that_nobody_weighs_is_told_of_and_loads() {
         let text = "models:\n  m: { strategy: fallback, targets: [{ provider: portolan, model: echo, weight: 4 }] }\n";
         let config = Config::parse(text, Path::new(".")).unwrap();
-        let found = strays(&config.mcp.servers, &config.context.sources, &config.models);
+        let found = strays(&config.mcp.servers, &config.mcp.chosen(), &config.context.sources, &config.models);
         assert!(found.len() == 1 && found[0].why.contains("strategy: weighted"), "{found:?}");
     }
 
@@ -85,7 +93,7 @@ models:
   m: { targets: [{ provider: portolan, model: echo }], tools: [time, 'time__*', 'git*', '*__get', 'gihub__*', 'github__{a,b}', tim] }
 ";
         let config = Config::parse(text, Path::new(".")).unwrap();
-        let found = strays(&config.mcp.servers, &config.context.sources, &config.models);
+        let found = strays(&config.mcp.servers, &config.mcp.chosen(), &config.context.sources, &config.models);
         let said: Vec<String> = found.into_iter().map(|stray| format!("{} {} {}", stray.kind, stray.name, stray.why)).collect();
         assert_eq!(said.len(), 3, "{said:#?}");
         assert!(said[0].contains("context ghost `server`: no server `nope` is declared"), "{said:#?}");

@@ -81,7 +81,8 @@ async fn explain(parts: Arc<Parts>, principal: Principal, explain: Explain) -> R
         told.insert("caller".to_owned(), caller.id().into());
         if let Some(model) = completions.router().named().get(&explain.name) {
             let one = BTreeMap::from([(explain.name.clone(), model.clone())]);
-            let unknown = strays(&parts.registry.catalog().servers, &BTreeMap::new(), &one);
+            let catalog = parts.registry.catalog();
+            let unknown = strays(&catalog.servers, &catalog.toolsets, &BTreeMap::new(), &one);
             told.insert("warnings".to_owned(), unknown.into_iter().map(|stray| Value::from(stray.why)).collect());
         }
     }

@@ -71,7 +71,7 @@ impl Error {
             | Self::NoKey { .. }
             | Self::Registry(registry::Error::NoServer { .. })
             | Self::Context(context::Error::Unknown { .. }) => "not_found",
-            Self::Registry(registry::Error::Exists(_)) => "exists",
+            Self::Registry(registry::Error::Exists(_) | registry::Error::Toolset(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::Disabled(_)) => "disabled",
             Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",

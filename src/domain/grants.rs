@@ -41,6 +41,26 @@ impl Globs {
     }
 }
 
+impl PartialEq for Globs {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns == other.patterns
+    }
+}
+
+impl Eq for Globs {}
+
+/// Whether a pattern is a server's name, or may match the public name of one of its tools.
+pub fn may_reach(pattern: &str, server: &str) -> bool {
+    let tools = format!("{server}__");
+    match pattern.find(['*', '?', '[', '{']) {
+        None => pattern == server || pattern.starts_with(&tools),
+        Some(end) => {
+            let start = pattern.get(..end).unwrap_or_default();
+            start.starts_with(&tools) || tools.starts_with(start)
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Globs {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(Vec::deserialize(deserializer)?).map_err(serde::de::Error::custom)

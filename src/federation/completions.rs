@@ -3,7 +3,6 @@
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
-use super::name::parted_uri;
 use super::upstreams::{Errand, Road};
 use super::view::Scope;
 use crate::domain::{RawObject, raw};
@@ -18,15 +17,15 @@ impl Road {
         let mut reference = RawObject::parse(reference.get()).map_err(|_| bad())?;
         let server = match (scope, reference.string("type").as_deref()) {
             (Scope::One(server), _) => server.to_owned(),
-            (Scope::All, Some("ref/prompt")) => {
+            (_, Some("ref/prompt")) => {
                 let name = reference.string("name").ok_or_else(bad)?;
                 let (release, shown) = view.prompt(scope, &name).ok_or_else(bad)?;
                 reference.set("name", raw(&shown.own));
                 release.server.to_string()
             }
-            (Scope::All, Some("ref/resource")) => {
+            (_, Some("ref/resource")) => {
                 let uri = reference.string("uri").ok_or_else(bad)?;
-                let (server, own) = parted_uri(&uri).ok_or_else(bad)?;
+                let (server, own) = view.placed(scope, &uri).ok_or_else(bad)?;
                 reference.set("uri", raw(&own));
                 server.to_owned()
             }

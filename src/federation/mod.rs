@@ -5,20 +5,26 @@
 
 mod ask;
 mod calls;
+mod compat;
 mod completions;
+mod made;
 mod name;
 mod offered;
+mod outcome;
 mod page;
 mod prompts;
 mod resources;
 mod rounds;
+mod sets;
+mod shown;
 mod subscriptions;
 mod tasks;
 mod tools;
 mod upstreams;
 mod view;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde_json::json;
@@ -26,8 +32,9 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use name::public as public_name;
+pub use name::{SetNames, public as public_name};
 pub use offered::OfferedTool;
+pub use page::Pager;
 pub use subscriptions::Followed;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
@@ -36,10 +43,10 @@ use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
-use crate::registry::{Changes, Registry};
+use crate::registry::{Catalog, Changes, Kind, Registry};
 use crate::store::Handles;
 use crate::upstream::Upstreams;
-use ask::Ask;
+use ask::{Ask, Listing};
 use resources::Resources;
 use upstreams::Road;
 use view::View;
@@ -52,10 +59,13 @@ struct Inner {
     road: Road,
     resources: Resources,
     view: ArcSwap<View>,
+    pager: Pager,
+    /// The names that several wanted in a toolset, as far as the log has said so.
+    told: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Federation {
-    /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
+    /// Serves what `registry` approves, in pages of `pager`; no tool call may take longer than `tool_timeout`.
     pub fn new(
         registry: Registry,
         upstreams: Upstreams,
@@ -63,13 +73,13 @@ impl Federation {
         journal: Journal,
         handles: Handles,
         tool_timeout: Adjustable,
+        pager: Pager,
     ) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        Self(Arc::new(Inner {
-            road: Road { registry, upstreams, blocks, journal, handles, tool_timeout },
-            resources: Resources::default(),
-            view,
-        }))
+        let road = Road { registry, upstreams, blocks, journal, handles, tool_timeout };
+        let federation = Self(Arc::new(Inner { road, resources: Resources::default(), view, pager, told: Mutex::default() }));
+        federation.tell_of_doubles(&federation.0.view.load());
+        federation
     }
 
     /// Counts up whenever callers may see something else than before.
@@ -103,19 +113,46 @@ impl Federation {
 
     /// The view of this moment; built anew only when the catalog changed.
     fn view(&self) -> Arc<View> {
-        let catalog = self.0.road.registry.catalog();
+        self.view_of(&self.0.road.registry.catalog())
+    }
+
+    fn view_of(&self, catalog: &Arc<Catalog>) -> Arc<View> {
         let view = self.0.view.load_full();
-        if view.is_of(&catalog) {
+        if view.is_of(catalog) {
             return view;
         }
-        let view = Arc::new(View::new(catalog));
+        let view = Arc::new(View::new(catalog.clone()));
         self.0.view.store(view.clone());
+        self.tell_of_doubles(&view);
         view
+    }
+
+    /// Says once of each bare name that several tools of a toolset have, so that none has it.
+    fn tell_of_doubles(&self, view: &View) {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for set in view.sets() {
+            for (bare, by) in &set.tools.doubles {
+                let name = &set.toolset().name;
+                if told.insert((name.to_string(), bare.clone())) {
+                    let by = by.iter().map(|public| format!("`{public}`")).collect::<Vec<_>>().join(", ");
+                    tracing::warn!(toolset = %name, "in the toolset `{name}` nothing is called `{bare}`, for it could be another tool's name too: {by}");
+                }
+            }
+        }
+    }
+
+    /// Whether there is a toolset of that name.
+    pub fn is_toolset(&self, name: &str) -> bool {
+        self.0.road.registry.catalog().toolsets.contains_key(name)
     }
 
     /// Whether there is anything at this scope for this caller; an error that says what is wrong otherwise.
     pub fn enter(&self, principal: &Principal, scope: Scope<'_>) -> Result<(), String> {
-        let Scope::One(name) = scope else { return Ok(()) };
+        let name = match scope {
+            Scope::All => return Ok(()),
+            Scope::Set(name) if self.is_toolset(name) => return Ok(()),
+            Scope::One(name) | Scope::Set(name) => name,
+        };
         let catalog = self.0.road.registry.catalog();
         let Some(entry) = catalog.servers.get(name).filter(|_| principal.grants().server(name)) else {
             return Err(format!("there is no server `{}` here", crate::domain::clip(name, 64)));
@@ -134,9 +171,14 @@ impl Federation {
     pub fn capabilities(&self, scope: Scope<'_>) -> serde_json::Value {
         let view = self.view();
         let offers = |capability: &str| view.releases(scope).any(|(_, release)| release.manifest.has(capability));
-        let all = scope == Scope::All;
+        // Servers come and go where several are joined.
+        let all = match scope {
+            Scope::All => true,
+            Scope::One(_) => false,
+            Scope::Set(name) => view.set(name).is_some_and(|set| set.toolset().takes_servers()),
+        };
         let mut capabilities = serde_json::Map::new();
-        if all || offers("tools") {
+        if scope.is_joined() || offers("tools") {
             capabilities.insert("tools".into(), json!({ "listChanged": true }));
         }
         if all || offers("prompts") {
@@ -168,7 +210,7 @@ impl Federation {
         let texts: Vec<String> = visible
             .filter_map(|(entry, release)| {
                 let text = release.manifest.instructions()?;
-                Some(if scope == Scope::All { format!("## {}\n{text}", entry.spec.name) } else { text })
+                Some(if scope.is_joined() { format!("## {}\n{text}", entry.spec.name) } else { text })
             })
             .collect();
         (!texts.is_empty()).then(|| texts.join("\n\n"))
@@ -179,6 +221,7 @@ impl Federation {
         let own = || raw(&json!({ "name": "portolan", "title": "Portolan", "version": env!("CARGO_PKG_VERSION") }));
         match scope {
             Scope::All => own(),
+            Scope::Set(name) => raw(&json!({ "name": name, "title": format!("Portolan: {name}"), "version": env!("CARGO_PKG_VERSION") })),
             Scope::One(_) => {
                 let view = self.view();
                 let info = view.releases(scope).next().map(|(_, release)| release.manifest.info.clone());
@@ -190,16 +233,23 @@ impl Federation {
 
     /// Answers one MCP request, whatever era it came in.
     pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
-        let view = self.view();
+        let catalog = self.0.road.registry.catalog();
+        let view = self.view_of(&catalog);
         let ask = Ask { view: &view, caller, scope };
+        let listing = Listing { ask, catalog: &catalog, pager: &self.0.pager, params: &params };
+        let list = |kind, capability| {
+            let meta = outcome::meta(&self.0.road.absent(&listing, capability));
+            view.list(kind, &listing, meta.as_ref())
+        };
         match method {
-            "tools/list" => view.tools(caller.principal, scope, &params),
-            "prompts/list" => view.prompts(caller.principal, scope, &params),
-            "resources/templates/list" => view.templates(caller.principal, scope, &params),
+            "tools/list" => list(Kind::Tool, "tools"),
+            "prompts/list" => list(Kind::Prompt, "prompts"),
+            "resources/templates/list" => list(Kind::Template, "resources"),
+            "tools/call" if view.is_compat(scope) => compat::result(self.0.road.call(ask, params).await?),
             "tools/call" => self.0.road.call(ask, params).await,
             // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
             "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
-            "resources/list" => Box::pin(self.0.resources.list(&self.0.road, ask, &params)).await,
+            "resources/list" => Box::pin(self.0.resources.list(&self.0.road, listing)).await,
             "resources/read" => Box::pin(self.0.road.read(ask, params)).await,
             "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
             "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,
@@ -217,7 +267,7 @@ impl Federation {
         uri: &str,
         told: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Followed, RpcError> {
-        self.0.road.follow(principal, session, scope, uri, told).await
+        self.0.road.follow(&self.view(), principal, session, (scope, uri), told).await
     }
 
     /// Hears of a stateless client's tasks until what comes back is dropped; `told` gets the params of each notification. With it come
@@ -255,7 +305,7 @@ impl Federation {
     /// Whether this caller may call a tool, by its own name at its server.
     pub fn may_call(&self, principal: &Principal, server: &str, tool: &str) -> bool {
         let view = self.view();
-        let may = |(_, shown): (_, &view::Shown)| principal.grants().tool(server, &shown.public);
+        let may = |(_, shown): (_, &shown::Shown)| principal.grants().tool(server, &shown.public);
         view.tool(Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
     }
 

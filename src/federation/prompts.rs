@@ -5,7 +5,6 @@ use serde_json::value::RawValue;
 use super::ask::Ask;
 use super::tools::rewrite_content;
 use super::upstreams::{Errand, Road};
-use super::view::Scope;
 use crate::domain::{clip, raw};
 use crate::protocol::{Params, RpcError};
 
@@ -19,6 +18,6 @@ impl Road {
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         params.set("name", raw(&shown.own));
         let result = self.send(entry, caller, Errand::new("prompts/get", &params, scope)).await?;
-        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
+        Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }

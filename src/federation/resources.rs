@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, json};
 
-use super::ask::Ask;
-use super::name::{parted_uri, public_uri};
-use super::page::page;
+use super::ask::{Ask, Listing};
+use super::name::public_uri;
+use super::outcome::{self, said};
 use super::tools::rewrite_content;
 use super::upstreams::{Caller, Errand, Road, public};
-use super::view::Scope;
 use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::protocol::{Era, Params, RpcError};
 use crate::registry::Entry;
@@ -50,8 +49,8 @@ impl Resources {
     }
 
     /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
-    pub(super) async fn list(&self, road: &Road, ask: Ask<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
-        let Ask { view, caller, scope } = ask;
+    pub(super) async fn list(&self, road: &Road, listing: Listing<'_>) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = listing.ask;
         let offers = |entry: &Entry| {
             let visible = caller.principal.grants().server(entry.spec.name.as_str());
             visible && entry.release.as_ref().is_some_and(|release| release.manifest.has("resources"))
@@ -59,19 +58,23 @@ impl Resources {
         let servers: Vec<&Entry> = view.releases(scope).map(|(entry, _)| entry).filter(|entry| offers(entry)).collect();
         let lists = futures::future::join_all(servers.iter().map(|entry| self.of(road, caller, entry))).await;
         let mut items: Vec<String> = Vec::new();
-        let mut failed = Map::new();
+        let mut absent = road.absent(&listing, "resources");
         for (entry, list) in servers.iter().zip(lists) {
+            let name = entry.spec.name.as_str();
             match list {
-                Ok(list) if scope == Scope::All => items.extend(list.iter().filter_map(|item| renamed(entry.spec.name.as_str(), item))),
+                Ok(list) if scope.is_joined() => {
+                    // It answered just now, whatever it did before.
+                    absent.shift_remove(name);
+                    items.extend(list.iter().filter_map(|item| renamed(name, item)));
+                }
                 Ok(list) => items.extend(list.iter().map(|item| item.get().to_owned())),
-                Err(error) if scope == Scope::All => {
-                    failed.insert(entry.spec.name.to_string(), json!({ "error": error.message }));
+                Err(error) if scope.is_joined() => {
+                    absent.insert(name.to_owned(), said("failed", &error.message));
                 }
                 Err(error) => return Err(error),
             }
         }
-        let meta = (!failed.is_empty()).then(|| json!({ "dev.portolan/servers": failed }));
-        page("resources", &items, params, meta)
+        listing.page("resources", &items, outcome::meta(&absent).as_ref())
     }
 
     async fn of(&self, road: &Road, caller: &Caller<'_>, entry: &Entry) -> Result<List, RpcError> {
@@ -102,10 +105,7 @@ impl Road {
         let uri = params.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
         let unknown =
             || RpcError::new(RpcError::RESOURCE_NOT_FOUND, "there is no such resource").with_data(&json!({ "uri": clip(&uri, 500) }));
-        let (server, own) = match scope {
-            Scope::One(server) => (server, uri.clone()),
-            Scope::All => parted_uri(&uri).ok_or_else(unknown)?,
-        };
+        let (server, own) = view.placed(scope, &uri).ok_or_else(unknown)?;
         let may = |_: &&Entry| caller.principal.grants().server(server);
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
         params.set("uri", raw(&own));
@@ -115,6 +115,6 @@ impl Road {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },
             _ => error,
         })?;
-        Ok(if scope == Scope::All { rewrite_content(server, result)? } else { result })
+        Ok(if scope.is_joined() { rewrite_content(server, result)? } else { result })
     }
 }

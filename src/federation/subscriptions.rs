@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::name::{parted_uri, public_uri};
+use super::name::public_uri;
 use super::upstreams::{Road, public};
-use super::view::Scope;
+use super::view::{Scope, View};
 use crate::domain::{Principal, clip};
 use crate::policy::Act;
 use crate::protocol::RpcError;
@@ -40,18 +40,15 @@ impl Road {
     /// Follows a resource for a client; `told` hears of the URI of what changed, each time.
     pub(super) async fn follow(
         &self,
+        view: &View,
         principal: &Principal,
         session: Option<&str>,
-        scope: Scope<'_>,
-        uri: &str,
+        (scope, uri): (Scope<'_>, &str),
         told: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Followed, RpcError> {
         let unknown = || RpcError::new(RpcError::RESOURCE_NOT_FOUND, format!("there is no resource `{}`", clip(uri, 200)));
-        let (server, own) = match scope {
-            Scope::One(server) => (server.to_owned(), uri.to_owned()),
-            Scope::All => parted_uri(uri).map(|(server, own)| (server.to_owned(), own)).ok_or_else(unknown)?,
-        };
-        let joined = scope == Scope::All;
+        let (server, own) = view.placed(scope, uri).map(|(server, own)| (server.to_owned(), own)).ok_or_else(unknown)?;
+        let joined = scope.is_joined();
         let (road, principal, session) = (self.clone(), principal.clone(), session.map(str::to_owned));
         let follower = Follower { road, principal, session, server, own, joined };
         let following = follower.begin().await.ok_or_else(unknown)??;

@@ -49,7 +49,7 @@ impl Road {
         let task: Task = self.handles.take(HANDLE, handle)?;
         let here = match scope {
             Scope::One(server) => server == task.server,
-            Scope::All => true,
+            Scope::All | Scope::Set(_) => true,
         };
         (here && task.principal == principal.id() && principal.grants().server(&task.server)).then_some(task)
     }
@@ -73,7 +73,7 @@ impl Road {
         if named {
             object.set("taskId", raw(&handle));
         }
-        let inner = object.get("result").filter(|_| scope == Scope::All).map(ToOwned::to_owned);
+        let inner = object.get("result").filter(|_| scope.is_joined()).map(ToOwned::to_owned);
         let rewritten = inner.is_some();
         if let Some(inner) = inner {
             object.set("result", rewrite_content(&task.server, inner)?);

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::ask::Ask;
 use super::calls::{Calls, Verdict};
 use super::name::public_uri;
+use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
-use super::view::{Scope, Shown};
 use crate::domain::{RawObject, clip, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Params, RpcError, is_tool_error};
@@ -82,7 +82,7 @@ impl Road {
             Err(error) if error.code == RpcError::MISSING_CAPABILITY && !caller.in_rounds => incapable(&error),
             outcome => outcome?,
         };
-        Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
+        Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }
 

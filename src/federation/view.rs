@@ -1,19 +1,22 @@
 //! The catalog as callers see it: public names, and bodies with the name put in. Made once per catalog.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::{Arc, OnceLock};
+use std::fmt;
+use std::sync::Arc;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::calls::Calls;
-use super::name::{public, public_uri};
+use super::ask::Listing;
+use super::made::Made;
+use super::name::{parted_uri, public};
 use super::offered::OfferedTool;
-use super::page::page;
-use crate::domain::{Globs, Principal, RawObject, raw};
+use super::sets::{Member, Set};
+use super::shown::{Shown, hash};
+use crate::domain::{Globs, Principal};
 use crate::policy::Blocked;
-use crate::protocol::{Params, RpcError};
-use crate::registry::{Catalog, Definition, Entry, Kind, Release};
+use crate::protocol::RpcError;
+use crate::registry::{Catalog, Entry, Kind, Release};
 
 /// Which endpoint is looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,26 @@ pub enum Scope<'a> {
     All,
     /// `/mcp/{server}`: one server, nothing renamed.
     One(&'a str),
+    /// `/mcp/{toolset}`: what was chosen of several servers, under the set's names.
+    Set(&'a str),
+}
+
+impl Scope<'_> {
+    /// Whether several servers are joined, so that each URI says whose it is.
+    pub(super) fn is_joined(self) -> bool {
+        !matches!(self, Self::One(_))
+    }
+}
+
+/// As cursors and lists that are kept know it.
+impl fmt::Display for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::One(server) => write!(f, "server:{server}"),
+            Self::Set(toolset) => write!(f, "toolset:{toolset}"),
+        }
+    }
 }
 
 /// What a caller sees of each kind; two of the same catalog state are equal.
@@ -35,24 +58,6 @@ pub struct Sight {
     pub templates: u64,
 }
 
-/// One definition under its public name.
-pub(super) struct Shown {
-    server: String,
-    pub(super) own: String,
-    pub(super) public: String,
-    body: Box<str>,
-    public_body: Box<str>,
-    /// Tells two bodies apart.
-    mark: u64,
-    /// What is counted of its calls.
-    pub(super) calls: OnceLock<Calls>,
-    /// What it is called in the journal: with its release, and the beginning of its digest.
-    pub(super) record: Arc<str>,
-}
-
-/// A list of tools as a result, once it was asked for.
-type Listed = OnceLock<Result<Box<RawValue>, RpcError>>;
-
 /// A catalog made ready for callers.
 pub(super) struct View {
     catalog: Arc<Catalog>,
@@ -61,9 +66,16 @@ pub(super) struct View {
     templates: Vec<Shown>,
     tool_names: Names,
     prompt_names: Names,
-    /// The whole tool lists for callers who see everything: of all servers, and of each.
-    all_tools: Listed,
-    tools_of: HashMap<String, Listed>,
+    sets: HashMap<String, Set>,
+    /// The lists that were made of it.
+    made: Made,
+}
+
+/// A definition as it is seen at an endpoint: what it is called there, and its text.
+struct Seen<'v> {
+    shown: &'v Shown,
+    name: &'v str,
+    body: &'v str,
 }
 
 /// Where a definition stands in its list, by its public name, and by its own at its server.
@@ -86,6 +98,7 @@ impl Names {
         match scope {
             Scope::All => self.public.get(name).copied(),
             Scope::One(server) => self.own.get(server)?.get(name).copied(),
+            Scope::Set(_) => None,
         }
     }
 }
@@ -102,8 +115,9 @@ impl View {
         };
         let (tools, prompts, templates) = (shown(Kind::Tool), shown(Kind::Prompt), shown(Kind::Template));
         let (tool_names, prompt_names) = (Names::of(&tools), Names::of(&prompts));
-        let tools_of = tool_names.own.keys().map(|server| (server.clone(), Listed::new())).collect();
-        Self { catalog, tools, prompts, templates, tool_names, prompt_names, all_tools: Listed::new(), tools_of }
+        let set = |toolset| Set::new(toolset, &catalog, &tools, &prompts, &templates);
+        let sets = catalog.toolsets.iter().map(|(name, toolset)| (name.to_string(), set(toolset))).collect();
+        Self { catalog, tools, prompts, templates, tool_names, prompt_names, sets, made: Made::default() }
     }
 
     /// Whether it shows what a catalog has to show.
@@ -120,52 +134,99 @@ impl View {
         self.catalog.serving().filter(move |(entry, _)| match scope {
             Scope::All => true,
             Scope::One(name) => entry.spec.name.as_str() == name,
+            Scope::Set(name) => self.set(name).is_some_and(|set| set.toolset().takes_server(entry.spec.name.as_str())),
         })
     }
 
-    pub(super) fn tools(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
-        let grants = principal.grants();
-        let may = |shown: &&Shown| grants.tool(&shown.server, &shown.public);
-        let kept = match scope {
-            Scope::All => Some(&self.all_tools),
-            Scope::One(server) => self.tools_of.get(server),
-        };
-        if let Some(kept) = kept.filter(|_| params.get("cursor").is_none() && grants.sees_everything()) {
-            return kept.get_or_init(|| page("tools", &bodies(self.tools.iter(), scope), params, None)).clone();
+    /// A toolset by its name.
+    pub(super) fn set(&self, name: &str) -> Option<&Set> {
+        self.sets.get(name)
+    }
+
+    /// All toolsets.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Set> {
+        self.sets.values()
+    }
+
+    /// Whether results are shown in the plainer form at a scope.
+    pub(super) fn is_compat(&self, scope: Scope<'_>) -> bool {
+        matches!(scope, Scope::Set(name) if self.set(name).is_some_and(Set::is_compat))
+    }
+
+    /// The server and its own URI of what a URI names at a scope; none where nothing of it can be read.
+    pub(super) fn placed<'u>(&self, scope: Scope<'u>, uri: &'u str) -> Option<(&'u str, String)> {
+        match scope {
+            Scope::One(server) => Some((server, uri.to_owned())),
+            Scope::All => parted_uri(uri),
+            Scope::Set(name) => parted_uri(uri).filter(|(server, _)| self.set(name).is_some_and(|set| set.reads(server, uri))),
         }
-        page("tools", &bodies(self.tools.iter().filter(may), scope), params, None)
     }
 
-    pub(super) fn prompts(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
-        page("prompts", &bodies(self.prompts.iter().filter(|shown| principal.grants().server(&shown.server)), scope), params, None)
+    /// One page of what is defined of a kind. A list is written once for all who see the same.
+    pub(super) fn list(&self, kind: Kind, listing: &Listing<'_>, meta: Option<&Value>) -> Result<Box<RawValue>, RpcError> {
+        let member = match kind {
+            Kind::Prompt => "prompts",
+            Kind::Template => "resourceTemplates",
+            Kind::Tool | Kind::Instructions => "tools",
+        };
+        let write = || {
+            let seen = self.seen(kind, listing.ask.caller.principal, listing.ask.scope);
+            let bodies: Vec<&str> = seen.map(|seen| seen.body).collect();
+            (listing.page(member, &bodies, meta), bodies.len())
+        };
+        if listing.params.get("cursor").is_some() { write().0 } else { self.made.or_make(member, listing, meta, write) }
     }
 
-    pub(super) fn templates(&self, principal: &Principal, scope: Scope<'_>, params: &Params) -> Result<Box<RawValue>, RpcError> {
-        let visible = self.templates.iter().filter(|shown| principal.grants().server(&shown.server));
-        page("resourceTemplates", &bodies(visible, scope), params, None)
+    /// What a caller sees of a kind at a scope.
+    fn seen<'v>(&'v self, kind: Kind, principal: &'v Principal, scope: Scope<'v>) -> Box<dyn Iterator<Item = Seen<'v>> + 'v> {
+        let all = match kind {
+            Kind::Prompt => &self.prompts,
+            Kind::Template => &self.templates,
+            Kind::Tool | Kind::Instructions => &self.tools,
+        };
+        let grants = principal.grants();
+        let may = move |shown: &Shown| match kind {
+            Kind::Tool => grants.tool(&shown.server, &shown.public),
+            _ => grants.server(&shown.server),
+        };
+        match scope {
+            Scope::All => {
+                let seen = |shown: &'v Shown| Seen { name: &shown.public, body: &shown.public_body, shown };
+                Box::new(all.iter().filter(move |shown| may(shown)).map(seen))
+            }
+            Scope::One(server) => {
+                let seen = |shown: &'v Shown| Seen { name: &shown.own, body: &shown.body, shown };
+                Box::new(all.iter().filter(move |shown| shown.server == server && may(shown)).map(seen))
+            }
+            Scope::Set(name) => {
+                let members = self.set(name).map(|set| match kind {
+                    Kind::Prompt => &set.prompts,
+                    Kind::Template => &set.templates,
+                    Kind::Tool | Kind::Instructions => &set.tools,
+                });
+                let seen = move |member: &'v Member| {
+                    let shown = all.get(member.at).filter(|shown| may(shown))?;
+                    Some(Seen { shown, name: &member.name, body: member.body.as_deref().unwrap_or(&shown.public_body) })
+                };
+                Box::new(members.into_iter().flat_map(|members| &members.list).filter_map(seen))
+            }
+        }
     }
 
     /// What a caller sees at a scope, in a form that tells whether it is still the same.
     pub(super) fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
-        let grants = principal.grants();
-        let within = |shown: &&Shown| match scope {
-            Scope::All => true,
-            Scope::One(server) => shown.server == server,
-        };
-        let marks = |list: &[Shown], may: &dyn Fn(&Shown) -> bool| {
-            hash(list.iter().filter(within).filter(|shown| may(shown)).map(|shown| (&shown.public, shown.mark)).collect::<Vec<_>>())
-        };
-        let server = |shown: &Shown| grants.server(&shown.server);
-        Sight {
-            tools: marks(&self.tools, &|shown| grants.tool(&shown.server, &shown.public)),
-            prompts: marks(&self.prompts, &server),
-            templates: marks(&self.templates, &server),
-        }
+        let seen = |kind| self.seen(kind, principal, scope).map(|seen| (seen.name, seen.shown.mark)).collect::<Vec<_>>();
+        let marks = |kind| hash((self.is_compat(scope), seen(kind)));
+        Sight { tools: marks(Kind::Tool), prompts: marks(Kind::Prompt), templates: marks(Kind::Template) }
     }
 
     /// A tool and its release, by its name at a scope.
     pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
-        self.released(self.tools.get(self.tool_names.at(scope, name)?)?)
+        let at = match scope {
+            Scope::Set(set) => self.set(set)?.tools.at(name)?,
+            _ => self.tool_names.at(scope, name)?,
+        };
+        self.released(self.tools.get(at)?)
     }
 
     /// Why a tool of that name is shown to nobody, where it is blocked; those who may not use it are not told.
@@ -174,6 +235,7 @@ impl View {
         let public = match scope {
             Scope::All => name.to_owned(),
             Scope::One(server) => public(server, name),
+            Scope::Set(set) => self.set(set)?.tools.public(name)?.to_owned(),
         };
         let (server, _) = public.split_once("__")?;
         if !principal.grants().tool(server, &public) {
@@ -189,7 +251,11 @@ impl View {
 
     /// A prompt and its release, by its name at a scope.
     pub(super) fn prompt(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
-        self.released(self.prompts.get(self.prompt_names.at(scope, name)?)?)
+        let at = match scope {
+            Scope::Set(set) => self.set(set)?.prompts.at(name)?,
+            _ => self.prompt_names.at(scope, name)?,
+        };
+        self.released(self.prompts.get(at)?)
     }
 
     fn released<'v>(&'v self, shown: &'v Shown) -> Option<(&'v Arc<Release>, &'v Shown)> {
@@ -203,9 +269,10 @@ impl View {
 
     pub(super) fn offered(&self, principal: &Principal, selected: &Globs) -> Vec<OfferedTool> {
         let grants = principal.grants();
-        let chosen = |shown: &&Shown| {
-            (selected.matches(&shown.server) || selected.matches(&shown.public)) && grants.tool(&shown.server, &shown.public)
-        };
+        let sets: Vec<&Set> = self.sets().filter(|set| selected.matches(set.toolset().name.as_str())).collect();
+        let in_set = |shown: &Shown| sets.iter().any(|set| set.toolset().takes_tool(&shown.server, &shown.public));
+        let wanted = |shown: &Shown| selected.matches(&shown.server) || selected.matches(&shown.public) || in_set(shown);
+        let chosen = |shown: &&Shown| wanted(shown) && grants.tool(&shown.server, &shown.public);
         self.tools
             .iter()
             .filter(chosen)
@@ -214,53 +281,84 @@ impl View {
     }
 }
 
-impl Shown {
-    fn new(server: &str, release: &Release, definition: &Definition) -> Self {
-        let own = definition.name.clone();
-        let (key, public) = match definition.kind {
-            Kind::Template => ("uriTemplate", public_uri(server, &own)),
-            _ => ("name", public(server, &own)),
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use semver::Version;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::{Form, Isolation, Naming, Pin, ServerName, ServerSpec, Toolset, Transport, raw};
+    use crate::registry::{Definition, Manifest};
+
+    type Servers = BTreeMap<String, BTreeSet<String>>;
+
+    fn entry(name: &ServerName, tools: &BTreeSet<String>) -> Entry {
+        let body = |tool: &String| raw(&json!({ "name": tool, "inputSchema": { "type": "object" } }));
+        let definitions = tools.iter().map(|tool| Definition::new(Kind::Tool, tool.clone(), body(tool)).unwrap()).collect();
+        let empty = || raw(&json!({}));
+        let manifest = Manifest { definitions, dropped: Vec::new(), info: empty(), capabilities: empty() };
+        let spec = ServerSpec {
+            name: name.clone(),
+            transport: Transport::Stdio { command: Vec::new(), env: BTreeMap::new() },
+            isolation: Isolation::Shared,
+            protocol: Pin::Auto,
+            allow_private: false,
+            declared: true,
+            starts_held: false,
         };
-        let body: Box<str> = definition.body.get().into();
-        let public_body = match RawObject::parse(&body) {
-            Ok(mut object) => {
-                object.set(key, raw(&public));
-                rewrite_ui(server, &mut object);
-                object.to_raw().get().into()
+        let release = Some(Arc::new(Release::new(name.clone(), Version::new(1, 0, 0), manifest)));
+        Entry { spec: Arc::new(spec), enabled: true, release, held: None, era: None, problem: None }
+    }
+
+    /// The names of all tools at `/mcp`, and in a set that takes all of them.
+    fn names(servers: &Servers, naming: Naming, disabled: Option<&str>) -> BTreeMap<(String, String), (String, String)> {
+        let everything = Globs::new(vec!["*".to_owned()]).unwrap();
+        let toolset = Toolset::new("set".parse().unwrap(), everything, naming, BTreeMap::new(), Form::Full).unwrap();
+        let mut catalog = Catalog { toolsets: Arc::new([(toolset.name.clone(), Arc::new(toolset))].into()), ..Catalog::default() };
+        for (name, tools) in servers {
+            let name: ServerName = name.parse().unwrap();
+            let entry = Entry { enabled: disabled != Some(name.as_str()), ..entry(&name, tools) };
+            catalog.servers.insert(name, entry);
+        }
+        let view = View::new(Arc::new(catalog));
+        let members = &view.set("set").unwrap().tools.list;
+        let named = members.iter().map(|member| {
+            let shown = &view.tools[member.at];
+            ((shown.server.clone(), shown.own.clone()), (shown.public.clone(), member.name.clone()))
+        });
+        named.collect()
+    }
+
+    /// Few servers and names, so that many are the same; some are too long or not plain.
+    fn servers() -> impl Strategy<Value = Servers> {
+        let tool = "(get|set|b__get|x[.]y|x/y|[a-z]{60})";
+        proptest::collection::btree_map("[a-d]", proptest::collection::btree_set(tool, 0..5), 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn a_server_that_comes_or_goes_changes_no_public_name(before in servers(), more in servers()) {
+            let mut after = before.clone();
+            for (server, tools) in more {
+                after.entry(server).or_default().extend(tools);
             }
-            Err(_) => body.clone(),
-        };
-        let mark = hash(&*body);
-        let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
-        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), record }
-    }
+            let (then, now) = (names(&before, Naming::Prefixed, None), names(&after, Naming::Prefixed, None));
+            for (thing, name) in &then {
+                prop_assert_eq!(now.get(thing), Some(name));
+            }
+            let all: BTreeSet<&String> = now.values().map(|(public, _)| public).collect();
+            prop_assert_eq!(all.len(), now.len(), "no two have one");
+        }
 
-    /// Whether its definition says that it only reads.
-    pub(super) fn reads_only(&self) -> bool {
-        let annotations = RawObject::parse(&self.body).ok().and_then(|body| body.read::<serde_json::Value>("annotations"));
-        annotations.is_some_and(|annotations| annotations.get("readOnlyHint") == Some(&true.into()))
-    }
-}
-
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A tool's page must be found where its resource is: both are renamed together.
-fn rewrite_ui(server: &str, object: &mut RawObject<'_>) {
-    let Some(mut meta) = object.read::<serde_json::Value>("_meta") else { return };
-    let Some(uri) = meta.pointer_mut("/ui/resourceUri") else { return };
-    if let Some(own) = uri.as_str() {
-        *uri = public_uri(server, own).into();
-        object.set("_meta", raw(&meta));
-    }
-}
-
-fn bodies<'v>(shown: impl Iterator<Item = &'v Shown>, scope: Scope<'v>) -> Vec<&'v str> {
-    match scope {
-        Scope::All => shown.map(|shown| &*shown.public_body).collect(),
-        Scope::One(server) => shown.filter(|shown| shown.server == server).map(|shown| &*shown.body).collect(),
+        #[test]
+        fn a_server_that_is_disabled_gives_its_bare_names_to_nobody(servers in servers(), disabled in "[a-d]") {
+            let (then, now) = (names(&servers, Naming::Bare, None), names(&servers, Naming::Bare, Some(&disabled)));
+            for (thing, name) in &now {
+                prop_assert_eq!(then.get(thing), Some(name));
+            }
+        }
     }
 }

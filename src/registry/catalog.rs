@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::release::{Held, Release};
-use crate::domain::{ServerName, ServerSpec, clip, meant};
+use crate::domain::{ServerName, ServerSpec, Toolsets, clip, meant};
 use crate::policy::List;
 
 /// One server in the snapshot.
@@ -30,6 +30,8 @@ pub struct Entry {
 pub struct Catalog {
     /// By name.
     pub servers: BTreeMap<ServerName, Entry>,
+    /// The toolsets of the configuration.
+    pub toolsets: Toolsets,
     /// What is blocked, and so is shown to nobody.
     pub blocks: Arc<List>,
     /// Counts up whenever callers may see other definitions than before.

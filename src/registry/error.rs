@@ -19,6 +19,9 @@ pub enum Error {
     /// The name is taken.
     #[error("there is a server `{0}` already; remove it first, or choose another name")]
     Exists(ServerName),
+    /// A toolset has the name.
+    #[error("there is a toolset `{0}` in the configuration, and both would stand at `/mcp/{0}`; choose another name")]
+    Toolset(ServerName),
     /// The operator's file declares it.
     #[error("`{0}` is declared in the configuration file; change it there")]
     Declared(ServerName),

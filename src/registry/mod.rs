@@ -29,7 +29,7 @@ pub use error::Error;
 pub use look::Look;
 pub use release::{Refused, Release};
 
-use crate::domain::{Adjustable, ServerName, ServerSpec};
+use crate::domain::{Adjustable, ServerName, ServerSpec, Toolsets};
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
@@ -79,9 +79,11 @@ impl Registry {
 
     /// Takes up the servers of the store and of the operator's file. Their approved releases are
     /// served at once; the servers themselves are looked at in the background.
-    pub async fn load(&self, declared: Vec<ServerSpec>) -> Result<(), Error> {
+    pub async fn load(&self, declared: Vec<ServerSpec>, toolsets: &Toolsets) -> Result<(), Error> {
+        self.0.records.group(toolsets);
         for row in self.0.store.servers().await? {
             match serde_json::from_str::<ServerSpec>(&row.spec) {
+                Ok(spec) if toolsets.contains_key(&spec.name) => covered(&spec.name),
                 Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled, None).await?,
                 Ok(spec) => {
                     tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name);
@@ -96,8 +98,15 @@ impl Registry {
     }
 
     /// Brings the declared servers in line with a configuration that was read again.
-    pub async fn redeclare(&self, declared: Vec<ServerSpec>) -> Result<(), Error> {
+    pub async fn redeclare(&self, declared: Vec<ServerSpec>, toolsets: &Toolsets) -> Result<(), Error> {
+        self.0.records.group(toolsets);
         let catalog = self.catalog();
+        for name in catalog.servers.keys().filter(|name| toolsets.contains_key(*name)) {
+            if catalog.servers.get(name).is_some_and(|entry| !entry.spec.declared) {
+                covered(name);
+                self.detach(name).await;
+            }
+        }
         for entry in catalog.servers.values().filter(|entry| entry.spec.declared) {
             if !declared.iter().any(|spec| *spec == *entry.spec) {
                 self.detach(&entry.spec.name).await;
@@ -107,7 +116,8 @@ impl Registry {
         for row in self.0.store.servers().await? {
             let spec = serde_json::from_str::<ServerSpec>(&row.spec).ok();
             let free = |spec: &ServerSpec| {
-                !declared.iter().any(|known| known.name == spec.name) && !self.catalog().servers.contains_key(&spec.name)
+                let taken = declared.iter().any(|known| known.name == spec.name) || toolsets.contains_key(&spec.name);
+                !taken && !self.catalog().servers.contains_key(&spec.name)
             };
             if let Some(spec) = spec.filter(free) {
                 self.attach(spec, row.enabled, None).await?;
@@ -131,7 +141,11 @@ impl Registry {
 
     async fn add_and_look(&self, spec: ServerSpec) -> Result<Look, Error> {
         let name = spec.name.clone();
-        if self.catalog().servers.contains_key(&name) {
+        let catalog = self.catalog();
+        if catalog.toolsets.contains_key(&name) {
+            return Err(Error::Toolset(name));
+        }
+        if catalog.servers.contains_key(&name) {
             return Err(Error::Exists(name));
         }
         let row = ServerRow { name: name.to_string(), spec: crate::domain::raw(&spec).get().to_owned(), enabled: true };
@@ -291,4 +305,9 @@ impl Registry {
             stop.cancel();
         }
     }
+}
+
+/// Tells that a server which was added at run time stands behind a toolset.
+fn covered(name: &ServerName) {
+    tracing::warn!(server.name = %name, "the configuration has a toolset `{name}`; the server of that name, which was added at run time, is not used. Rename the toolset, or remove the server and add it under another name");
 }

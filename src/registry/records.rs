@@ -13,7 +13,7 @@ use super::error::Error;
 use super::look::Look;
 use super::release::{Held, Release};
 use super::scan;
-use crate::domain::{Digest, ServerName, ServerSpec, now_ms, raw};
+use crate::domain::{Digest, ServerName, ServerSpec, Toolsets, now_ms, raw};
 use crate::policy::{Blocked, Blocks};
 use crate::protocol::Era;
 use crate::store::{ReleaseRow, ReleaseState, Store};
@@ -239,6 +239,13 @@ impl Records {
     pub(super) fn hide(&self, blocks: &Blocks) {
         // The list as it is then: of two changes at a time the later one must not be hidden by the earlier one.
         self.show(|catalog| catalog.blocks = blocks.list());
+    }
+
+    /// Puts toolsets in the place of those that there were.
+    pub(super) fn group(&self, toolsets: &Toolsets) {
+        if self.catalog.load().toolsets != *toolsets {
+            self.show(|catalog| catalog.toolsets = toolsets.clone());
+        }
     }
 
     /// Why a server is not to be looked at now.

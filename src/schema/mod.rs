@@ -2,10 +2,12 @@
 
 mod check;
 mod digest;
+mod lift;
 mod strict;
 mod validate;
 
 pub use check::{Bounds, check};
 pub use digest::canonical;
+pub use lift::lifted;
 pub use strict::Strict;
 pub use validate::{Misfit, Validators};

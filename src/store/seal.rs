@@ -7,7 +7,9 @@ use std::path::Path;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
+use sha2::Sha256;
 
 use super::contract::Error;
 use super::secret_file::secret_file;
@@ -18,8 +20,11 @@ const FILE: &str = "seal.key";
 const MARK: &str = "sealed:1:";
 const NONCE: usize = 12;
 
-/// A key that texts are sealed with.
-pub struct Seal(RandomizedNonceKey);
+/// A key that texts are sealed with, and the root of keys for other ends.
+pub struct Seal {
+    key: RandomizedNonceKey,
+    root: Hmac<Sha256>,
+}
 
 impl Seal {
     /// Reads the key of a data directory, or makes it when there is none.
@@ -33,7 +38,15 @@ impl Seal {
     }
 
     fn new(key: &[u8]) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        RandomizedNonceKey::new(&AES_256_GCM, key).map(Self)
+        let root = Hmac::new_from_slice(key).map_err(|_| aws_lc_rs::error::Unspecified)?;
+        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, key)?, root })
+    }
+
+    /// A key for one end, of which nothing leads back to this one. It is the same after a restart.
+    pub fn derived(&self, end: &str) -> [u8; 32] {
+        let mut mac = self.root.clone();
+        mac.update(end.as_bytes());
+        mac.finalize().into_bytes().into()
     }
 
     /// A key for tests, which nobody else has.
@@ -45,7 +58,7 @@ impl Seal {
     /// Seals a text for a place.
     pub(super) fn seal(&self, place: &str, text: &str) -> Result<String, Error> {
         let mut sealed = text.as_bytes().to_vec();
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(place), &mut sealed);
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(place), &mut sealed);
         let nonce = nonce.map_err(|_| Error::Unavailable("a secret could not be sealed".to_owned()))?;
         Ok(format!("{MARK}{}", STANDARD_NO_PAD.encode([nonce.as_ref().as_slice(), &sealed].concat())))
     }
@@ -58,14 +71,14 @@ impl Seal {
         let (nonce, sealed) = bytes.split_at_checked(NONCE).ok_or_else(wrong)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut sealed = sealed.to_vec();
-        let text = self.0.open_in_place(nonce, Aad::from(place), &mut sealed).map_err(|_| wrong())?;
+        let text = self.key.open_in_place(nonce, Aad::from(place), &mut sealed).map_err(|_| wrong())?;
         String::from_utf8(text.to_vec()).map_err(|_| wrong())
     }
 
     /// Seals bytes for a place, for somebody else to keep.
     pub(super) fn seal_short(&self, place: &str, bytes: &[u8]) -> Option<String> {
         let mut sealed = bytes.to_vec();
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(place), &mut sealed).ok()?;
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(place), &mut sealed).ok()?;
         Some(URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &sealed].concat()))
     }
 
@@ -75,7 +88,7 @@ impl Seal {
         let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
         let mut sealed = sealed.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        self.0.open_in_place(nonce, Aad::from(place), &mut sealed).ok().map(|bytes| bytes.to_vec())
+        self.key.open_in_place(nonce, Aad::from(place), &mut sealed).ok().map(|bytes| bytes.to_vec())
     }
 
     /// Whether a text was sealed.

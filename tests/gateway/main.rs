@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value)] // What a test writes down with `json!` it hands over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod aggregates;
 mod api;
 mod architecture;
 mod blocks;
@@ -45,6 +46,7 @@ mod support;
 mod threats;
 mod tokens;
 mod tool_loop;
+mod toolsets;
 mod traces;
 mod upstreams;
 mod wire;

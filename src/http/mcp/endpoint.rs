@@ -1,4 +1,4 @@
-//! What stands behind a path: all servers, one server, or the control server.
+//! What stands behind a path: all servers, one server, a toolset, or the control server.
 
 use std::time::Instant;
 
@@ -31,17 +31,20 @@ pub(super) enum Endpoint {
     All,
     /// `/mcp/{server}`
     One(String),
+    /// `/mcp/{toolset}`
+    Set(String),
     /// `/mcp/portolan`
     Control,
 }
 
 impl Endpoint {
-    /// The one of a name in a path.
-    pub(super) fn named(name: String) -> Self {
+    /// What stands at `/mcp/{name}`. No server has the name of a toolset.
+    pub(super) fn named(state: &State, name: String) -> Self {
         match name.as_str() {
             "portolan" => Self::Control,
-            // `/mcp/sse` is the aggregate's: no server can be called so.
+            // `/mcp/sse` is the aggregate's: nothing can be called so.
             "sse" => Self::All,
+            _ if state.federation.is_toolset(&name) => Self::Set(name),
             _ => Self::One(name),
         }
     }
@@ -50,7 +53,7 @@ impl Endpoint {
     pub(super) fn path(&self) -> &str {
         match self {
             Self::All => "",
-            Self::One(name) => name,
+            Self::One(name) | Self::Set(name) => name,
             Self::Control => "portolan",
         }
     }
@@ -63,6 +66,7 @@ impl Endpoint {
     fn scope(&self) -> Scope<'_> {
         match self {
             Self::One(name) => Scope::One(name),
+            Self::Set(name) => Scope::Set(name),
             Self::All | Self::Control => Scope::All,
         }
     }
@@ -73,7 +77,7 @@ impl Endpoint {
             Self::Control => Ok(()),
             // What is asked of a blocked server is refused by itself, with the request's own id.
             Self::One(name) if principal.grants().server(name) && state.blocks.list().of_server(name).is_some() => Ok(()),
-            Self::All | Self::One(_) => state.federation.enter(principal, self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.enter(principal, self.scope()),
         }
     }
 
@@ -81,7 +85,7 @@ impl Endpoint {
     pub(super) fn resource_changes(&self, state: &State, principal: &Principal) -> u64 {
         match self {
             Self::Control => 0,
-            Self::All | Self::One(_) => state.federation.resource_changes(principal, self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.resource_changes(principal, self.scope()),
         }
     }
 
@@ -89,21 +93,21 @@ impl Endpoint {
     pub(super) fn sight(&self, state: &State, principal: &Principal) -> Sight {
         match self {
             Self::Control => Sight::default(),
-            Self::All | Self::One(_) => state.federation.sight(principal, self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.sight(principal, self.scope()),
         }
     }
 
     pub(super) fn capabilities(&self, state: &State) -> serde_json::Value {
         match self {
             Self::Control => Control::capabilities(),
-            Self::All | Self::One(_) => state.federation.capabilities(self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.capabilities(self.scope()),
         }
     }
 
     pub(super) fn server_info(&self, state: &State) -> Box<RawValue> {
         match self {
             Self::Control => state.federation.server_info(Scope::All),
-            Self::All | Self::One(_) => state.federation.server_info(self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.server_info(self.scope()),
         }
     }
 
@@ -112,7 +116,7 @@ impl Endpoint {
             Self::Control => {
                 Some("Administers this Portolan gateway: servers, releases of their definitions, API keys, context.".to_owned())
             }
-            Self::All | Self::One(_) => state.federation.instructions(principal, self.scope()),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.instructions(principal, self.scope()),
         }
     }
 
@@ -127,7 +131,7 @@ impl Endpoint {
         let start = Instant::now();
         let outcome = match self {
             Self::Control => state.control.request(caller.principal, method, &params).await,
-            Self::All | Self::One(_) => state.federation.request(caller, self.scope(), method, params).await,
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.request(caller, self.scope(), method, params).await,
         };
         // What is not a method of ours is counted together: callers must not be able to make up labels.
         let known = METHODS.iter().find(|known| **known == method).copied().unwrap_or("other");
@@ -144,7 +148,7 @@ impl Endpoint {
     ) -> Option<String> {
         match self {
             Self::Control => None,
-            Self::All | Self::One(_) => state.federation.header_contradiction(self.scope(), params, header),
+            Self::All | Self::One(_) | Self::Set(_) => state.federation.header_contradiction(self.scope(), params, header),
         }
     }
 }

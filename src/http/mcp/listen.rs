@@ -183,7 +183,7 @@ fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
         let server = match &endpoint {
             Endpoint::Control => return std::future::pending().await,
             Endpoint::One(name) => Some(name.as_str()),
-            Endpoint::All => None,
+            Endpoint::All | Endpoint::Set(_) => None,
         };
         let ends = async {
             match principal.ends() {

@@ -1,5 +1,5 @@
-//! `/mcp`, `/mcp/{server}` and `/mcp/portolan`, each with `/sse` for the oldest clients: decode by era, ask federation or control,
-//! encode by era.
+//! `/mcp`, `/mcp/{server}`, `/mcp/{toolset}` and `/mcp/portolan`, each with `/sse` for the oldest clients: decode by era, ask federation
+//! or control, encode by era.
 
 mod answer;
 mod batch;
@@ -39,7 +39,7 @@ pub(super) async fn aggregate(Shared(state): Shared<State>, Caller(principal): C
     handle(state, principal, Endpoint::All, Way::Streamable, request).await
 }
 
-/// `/mcp/{server}`, and the control server.
+/// `/mcp/{server}`, `/mcp/{toolset}`, and the control server.
 pub(super) async fn target(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
@@ -47,7 +47,8 @@ pub(super) async fn target(
     request: Request,
 ) -> Result<Response, ApiError> {
     let way = if name == "sse" { Way::Line } else { Way::Streamable };
-    handle(state, principal, Endpoint::named(name), way, request).await
+    let endpoint = Endpoint::named(&state, name);
+    handle(state, principal, endpoint, way, request).await
 }
 
 /// `/mcp/{server}/sse`: the same by the transport of 2024-11-05.
@@ -57,7 +58,8 @@ pub(super) async fn line(
     Name(name): Name,
     request: Request,
 ) -> Result<Response, ApiError> {
-    handle(state, principal, Endpoint::named(name), Way::Line, request).await
+    let endpoint = Endpoint::named(&state, name);
+    handle(state, principal, endpoint, Way::Line, request).await
 }
 
 /// By which transport a client speaks.
@@ -74,7 +76,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, way: Way
     let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
         Endpoint::Control if !grants.admin => return Err(door().admin_needed(&principal)),
-        Endpoint::All | Endpoint::One(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
+        Endpoint::All | Endpoint::One(_) | Endpoint::Set(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
         _ => {}
     }
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;

@@ -1,0 +1,61 @@
+//! Lists that were written already: who sees the same is given the same bytes.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::ask::Listing;
+use super::page::PAGE;
+use crate::protocol::RpcError;
+
+/// Most bytes of the lists that are kept of one view.
+const CAPACITY: u64 = 32 << 20;
+
+/// The first pages of lists, by what they depend on.
+pub(super) struct Made(Cache<String, Arc<RawValue>>);
+
+impl Default for Made {
+    fn default() -> Self {
+        let weigh = |key: &String, list: &Arc<RawValue>| u32::try_from(key.len() + list.get().len() + 128).unwrap_or(u32::MAX);
+        Self(Cache::builder().weigher(weigh).max_capacity(CAPACITY).build())
+    }
+}
+
+impl Made {
+    /// A list as it was written before, else as it is written now; that says how many items there are.
+    pub(super) fn or_make(
+        &self,
+        member: &str,
+        listing: &Listing<'_>,
+        meta: Option<&Value>,
+        write: impl FnOnce() -> (Result<Box<RawValue>, RpcError>, usize),
+    ) -> Result<Box<RawValue>, RpcError> {
+        let key = key(member, listing, meta);
+        // A first page of several holds a cursor, which is for one caller.
+        let own = || format!("{key} {}", listing.ask.caller.principal.id());
+        if let Some(list) = self.0.get(&key).or_else(|| self.0.get(&own())) {
+            return Ok((*list).to_owned());
+        }
+        let (list, items) = write();
+        if let Ok(list) = &list {
+            let key = if items > PAGE { own() } else { key };
+            self.0.insert(key, list.clone().into());
+        }
+        list
+    }
+}
+
+/// What a list depends on beside the catalog: the endpoint, what the caller may see, and what is said of servers.
+fn key(member: &str, listing: &Listing<'_>, meta: Option<&Value>) -> String {
+    let grants = listing.ask.caller.principal.grants();
+    let sees = if grants.sees_everything() {
+        String::new()
+    } else {
+        // Quoted, so that no pattern can look like two.
+        format!("{} {:?} {:?}", grants.mcp, grants.servers.patterns(), grants.tools.patterns())
+    };
+    let meta = meta.map(ToString::to_string).unwrap_or_default();
+    format!("{member} {} [{sees}] {meta}", listing.ask.scope)
+}

@@ -1,0 +1,71 @@
+//! What an aggregate says of the servers that are not served now, so that a list which lacks something does not look whole.
+
+use serde_json::{Map, Value, json};
+
+use super::ask::Listing;
+use super::upstreams::Road;
+use super::view::Scope;
+use crate::registry::{Catalog, Entry};
+use crate::upstream::State;
+
+/// The member of a list's `_meta` that says so, by server.
+const KEY: &str = "dev.portolan/servers";
+
+impl Road {
+    /// The servers of an aggregate that are not served now and may offer a capability, and why in words for everybody. Only those
+    /// that the caller may see; none at all where one server is asked by itself, for that answers with its error.
+    pub(super) fn absent(&self, listing: &Listing<'_>, capability: &str) -> Map<String, Value> {
+        let Listing { ask, catalog, .. } = listing;
+        let grants = ask.caller.principal.grants();
+        let within = |name: &str| match ask.scope {
+            Scope::All => true,
+            Scope::One(_) => false,
+            Scope::Set(set) => ask.view.set(set).is_some_and(|set| match capability {
+                "tools" => set.toolset().may_take_of(name),
+                _ => set.toolset().takes_server(name),
+            }),
+        };
+        let mut absent = Map::new();
+        for entry in catalog.servers.values() {
+            let name = entry.spec.name.as_str();
+            let may_offer = || entry.release.as_ref().is_none_or(|release| release.manifest.has(capability));
+            if let Some((state, why)) = self.wrong(catalog, entry).filter(|_| grants.server(name) && within(name) && may_offer()) {
+                absent.insert(name.to_owned(), said(state, &why));
+            }
+        }
+        absent
+    }
+
+    /// What is wrong with a server, as a word and in words.
+    fn wrong(&self, catalog: &Catalog, entry: &Entry) -> Option<(&'static str, String)> {
+        let name = &entry.spec.name;
+        if let Some(blocked) = catalog.blocks.of_server(name.as_str()) {
+            return Some(("blocked", blocked.to_string()));
+        }
+        match (entry.enabled, &entry.release, &entry.held, &entry.problem) {
+            (false, ..) => Some(("disabled", "its operator has disabled it".to_owned())),
+            (true, None, Some(_), _) => Some(("held", "what it offers waits for its operator's approval".to_owned())),
+            (true, _, _, Some(_)) => Some(("failed", self.failure(entry))),
+            (true, None, None, None) => Some(("connecting", "it has not answered yet".to_owned())),
+            (true, Some(_), _, None) => None,
+        }
+    }
+
+    /// Why a server cannot be used, with nothing of what lies behind it.
+    fn failure(&self, entry: &Entry) -> String {
+        match self.upstreams.state(&entry.spec.name) {
+            State::Failed(error) => error.public().message,
+            _ => "it could not be used when it was last looked at".to_owned(),
+        }
+    }
+}
+
+/// What is said of one server.
+pub(super) fn said(state: &str, why: &str) -> Value {
+    json!({ "state": state, "error": why })
+}
+
+/// The `_meta` of a list; none where all is well.
+pub(super) fn meta(absent: &Map<String, Value>) -> Option<Value> {
+    (!absent.is_empty()).then(|| json!({ KEY: absent }))
+}

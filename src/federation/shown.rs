@@ -1,0 +1,69 @@
+//! One definition as callers see it.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::{Arc, OnceLock};
+
+use super::calls::Calls;
+use super::name::{public, public_uri};
+use crate::domain::{RawObject, raw};
+use crate::registry::{Definition, Kind, Release};
+
+/// One definition under its public name.
+pub(super) struct Shown {
+    pub(super) server: String,
+    pub(super) own: String,
+    pub(super) public: String,
+    pub(super) body: Box<str>,
+    pub(super) public_body: Box<str>,
+    /// Tells two bodies apart.
+    pub(super) mark: u64,
+    /// What is counted of its calls.
+    pub(super) calls: OnceLock<Calls>,
+    /// What it is called in the journal: with its release, and the beginning of its digest.
+    pub(super) record: Arc<str>,
+}
+
+impl Shown {
+    pub(super) fn new(server: &str, release: &Release, definition: &Definition) -> Self {
+        let own = definition.name.clone();
+        let (key, public) = match definition.kind {
+            Kind::Template => ("uriTemplate", public_uri(server, &own)),
+            _ => ("name", public(server, &own)),
+        };
+        let body: Box<str> = definition.body.get().into();
+        let public_body = match RawObject::parse(&body) {
+            Ok(mut object) => {
+                object.set(key, raw(&public));
+                rewrite_ui(server, &mut object);
+                object.to_raw().get().into()
+            }
+            Err(_) => body.clone(),
+        };
+        let mark = hash(&*body);
+        let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
+        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), record }
+    }
+
+    /// Whether its definition says that it only reads.
+    pub(super) fn reads_only(&self) -> bool {
+        let annotations = RawObject::parse(&self.body).ok().and_then(|body| body.read::<serde_json::Value>("annotations"));
+        annotations.is_some_and(|annotations| annotations.get("readOnlyHint") == Some(&true.into()))
+    }
+}
+
+/// Tells two values apart.
+pub(super) fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A tool's page must be found where its resource is: both are renamed together.
+fn rewrite_ui(server: &str, object: &mut RawObject<'_>) {
+    let Some(mut meta) = object.read::<serde_json::Value>("_meta") else { return };
+    let Some(uri) = meta.pointer_mut("/ui/resourceUri") else { return };
+    if let Some(own) = uri.as_str() {
+        *uri = public_uri(server, own).into();
+        object.set("_meta", raw(&meta));
+    }
+}
