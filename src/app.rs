@@ -32,7 +32,7 @@ pub use options::Options;
 use live::{Live, base, completions, declared, providers, settings};
 
 use crate::auth::Auth;
-use crate::completion::Memory;
+use crate::completion::{Memory, Sampler};
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
@@ -118,6 +118,7 @@ impl Gateway {
         );
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
+        federation.sample_with(Arc::new(Sampler::new(completions.clone(), journal.clone())));
         let refused: Arc<ArcSwapOption<String>> = Arc::default();
         let parts = Parts {
             registry: registry.clone(),

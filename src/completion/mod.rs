@@ -14,6 +14,7 @@ mod memo;
 mod memory;
 mod report;
 mod request;
+mod sampling;
 mod stream;
 mod targets;
 mod tool_loop;
@@ -27,6 +28,7 @@ use std::time::Instant;
 pub use answer::{Answer, Meta};
 pub use error::Error;
 pub use request::{Asked, split_names, split_tags};
+pub use sampling::Sampler;
 
 use crate::config::Limits;
 use crate::context::{Context, Outcome};
@@ -108,6 +110,17 @@ impl Completions {
         let (targets, federation) = (self.targets(principal, asked.trace), self.0.federation.clone());
         let after = After { turn: joint.turn, keeping, memory: self.0.memory.clone() };
         Box::new(Loop { targets, federation, tools: Arc::new(joint.tools), report, deadline, writer, after }).run(route, request).await
+    }
+
+    /// A completion into which nothing is joined, whatever its model's route would join.
+    async fn plain(&self, principal: &Principal, request: Request, asked: Asked) -> Result<Answer, Error> {
+        let deadline = Instant::now() + self.0.limits.completion.0;
+        let writer = request.writer();
+        let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
+        let report = Report::new(false, Vec::new(), None);
+        let (targets, federation) = (self.targets(principal, asked.trace), self.0.federation.clone());
+        let after = After { turn: None, keeping: None, memory: self.0.memory.clone() };
+        Box::new(Loop { targets, federation, tools: Arc::default(), report, deadline, writer, after }).run(route, request).await
     }
 
     /// Joins tools, context, and what is remembered of the conversation into a request.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::error::Error;
 use super::toolset::Toolset;
 use super::value::{SecretText, Text, short_or_long};
-use crate::domain::{Isolation, OAuth, Pin, ServerName, ServerSpec, Toolsets, Transport};
+use crate::domain::{Isolation, OAuth, Pin, Sampling, ServerName, ServerSpec, Toolsets, Transport};
 
 /// Upstream MCP servers, and toolsets made of them. What is declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -68,6 +68,13 @@ pub struct Server {
     /// The protocol revision to speak; `auto` asks the server.
     #[serde(default)]
     pub protocol: Pin,
+    /// Which model answers what the server asks of one (`sampling/createMessage`), where the client that calls it has none to
+    /// offer. Nobody answers where this is not set.
+    pub sampling: Option<SamplingPolicy>,
+    /// Whether resources that the server calls public are kept once for all callers, for as long as it says that they hold.
+    /// Only for a server whose answers do not depend on who asks.
+    #[serde(default)]
+    pub share_public: bool,
 }
 
 /// How the gateway logs in to a server: `oauth`, or what is known of the gateway as a client beforehand.
@@ -117,6 +124,34 @@ pub struct Registered {
     /// The scopes to ask for; those that the server names where none are given.
     #[serde(default)]
     pub scopes: Vec<Text>,
+}
+
+/// How the gateway answers what a server asks of a model.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SamplingPolicy {
+    /// The model that answers, by a name that callers of models could use.
+    pub model: Text,
+    /// Most tokens of one answer.
+    #[serde(default = "max_tokens")]
+    pub max_tokens: u32,
+    /// Most tokens that the server may take in a day, in questions and answers together.
+    #[serde(default = "tokens_per_day")]
+    pub tokens_per_day: u64,
+}
+
+fn max_tokens() -> u32 {
+    1_024
+}
+
+fn tokens_per_day() -> u64 {
+    100_000
+}
+
+impl SamplingPolicy {
+    fn policy(&self) -> Sampling {
+        Sampling { model: self.model.to_string(), max_tokens: self.max_tokens.max(1), tokens_per_day: self.tokens_per_day }
+    }
 }
 
 impl Auth {
@@ -188,6 +223,8 @@ impl Server {
             allow_private: true,
             declared: true,
             starts_held: false,
+            share_public: self.share_public,
+            sampling: self.sampling.as_ref().map(SamplingPolicy::policy),
         }
     }
 }

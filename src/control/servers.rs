@@ -119,6 +119,8 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         allow_private: add.allow_private,
         declared: false,
         starts_held: !principal.is_owner(),
+        share_public: false,
+        sampling: None,
     };
     match parts.registry.add(spec).await {
         Ok(look) => {

@@ -19,7 +19,7 @@ pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
 pub use principal::Principal;
 pub use raw::{RawObject, is_deep, push_member, raw, raw_string};
 pub use secret::Secret;
-pub use server::{Isolation, OAuth, Pin, ServerSpec, Transport, is_scope};
+pub use server::{Isolation, OAuth, Pin, Sampling, ServerSpec, Transport, is_scope};
 pub use text::{clip, is_hidden, meant, nearest, one_line, printable, unseen};
 pub use time::{Adjustable, now_ms};
 pub use toolset::{Form, Naming, Toolset, Toolsets};

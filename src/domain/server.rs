@@ -8,6 +8,7 @@ use super::name::ServerName;
 use super::secret::Secret;
 use super::text::clip;
 
+#[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 /// An upstream server as the operator described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerSpec {
@@ -30,6 +31,12 @@ pub struct ServerSpec {
     /// Whether the first release needs approval before anything of it is served.
     #[serde(default)]
     pub starts_held: bool,
+    /// Whether results that the server calls public are kept once for all callers.
+    #[serde(default)]
+    pub share_public: bool,
+    /// Which model answers what the server asks of one, where the client has none to offer; nobody where it is not said.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
 }
 
 /// How bytes reach a server.
@@ -96,6 +103,17 @@ fn revealed<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::
 
 fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}
+
+/// How the gateway answers what a server asks of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// The model that answers.
+    pub model: String,
+    /// Most tokens of one answer.
+    pub max_tokens: u32,
+    /// Most tokens of all questions and answers in a day.
+    pub tokens_per_day: u64,
 }
 
 /// Who shares one upstream connection.

@@ -7,6 +7,7 @@ mod ask;
 mod calls;
 mod compat;
 mod completions;
+mod kept;
 mod made;
 mod name;
 mod offered;
@@ -15,6 +16,7 @@ mod page;
 mod prompts;
 mod resources;
 mod rounds;
+mod sampling;
 mod sets;
 mod shown;
 mod subscriptions;
@@ -35,6 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use name::{SetNames, public as public_name};
 pub use offered::OfferedTool;
 pub use page::Pager;
+pub use sampling::Samples;
 pub use subscriptions::Followed;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
@@ -47,6 +50,7 @@ use crate::registry::{Catalog, Changes, Kind, Registry};
 use crate::store::Handles;
 use crate::upstream::Upstreams;
 use ask::{Ask, Listing};
+use kept::Kept;
 use resources::Resources;
 use upstreams::Road;
 use view::View;
@@ -58,6 +62,7 @@ pub struct Federation(Arc<Inner>);
 struct Inner {
     road: Road,
     resources: Resources,
+    kept: Kept,
     view: ArcSwap<View>,
     pager: Pager,
     /// The names that several wanted in a toolset, as far as the log has said so.
@@ -76,10 +81,16 @@ impl Federation {
         pager: Pager,
     ) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        let road = Road { registry, upstreams, blocks, journal, handles, tool_timeout };
-        let federation = Self(Arc::new(Inner { road, resources: Resources::default(), view, pager, told: Mutex::default() }));
+        let road = Road { registry, upstreams, blocks, journal, handles, tool_timeout, sampler: Arc::default() };
+        let federation =
+            Self(Arc::new(Inner { road, resources: Resources::default(), kept: Kept::default(), view, pager, told: Mutex::default() }));
         federation.tell_of_doubles(&federation.0.view.load());
         federation
+    }
+
+    /// Has somebody answer what servers ask of models, where their policy and no client does.
+    pub fn sample_with(&self, sampler: Arc<dyn Samples>) {
+        let _ = self.0.road.sampler.set(sampler);
     }
 
     /// Counts up whenever callers may see something else than before.
@@ -101,9 +112,10 @@ impl Federation {
         self.view().sight(principal, scope)
     }
 
-    /// Forgets the lists that were read lately.
+    /// Forgets the lists and resources that were read lately.
     pub fn forget(&self) {
         self.0.resources.forget();
+        self.0.kept.forget();
     }
 
     /// Closes what was open for a client's session alone.
@@ -250,7 +262,7 @@ impl Federation {
             // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
             "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
             "resources/list" => Box::pin(self.0.resources.list(&self.0.road, listing)).await,
-            "resources/read" => Box::pin(self.0.road.read(ask, params)).await,
+            "resources/read" => Box::pin(self.0.road.read(&self.0.kept, ask, params)).await,
             "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
             "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,
             "ping" => Ok(raw(&json!({}))),

@@ -8,11 +8,13 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::ask::{Ask, Listing};
+use super::kept::Kept;
 use super::name::public_uri;
 use super::outcome::{self, said};
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Errand, Road, public};
+use super::upstreams::{Caller, Errand, Road, public, refusal};
 use crate::domain::{Isolation, RawObject, clip, raw};
+use crate::policy::Act;
 use crate::protocol::{Era, Params, RpcError};
 use crate::registry::Entry;
 use crate::upstream::Error;
@@ -100,7 +102,7 @@ fn renamed(server: &str, item: &RawValue) -> Option<String> {
 
 impl Road {
     /// `resources/read`.
-    pub(super) async fn read(&self, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn read(&self, kept: &Kept, ask: Ask<'_>, mut params: Params) -> Result<Box<RawValue>, RpcError> {
         let Ask { view, caller, scope } = ask;
         let uri = params.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
         let unknown =
@@ -109,7 +111,10 @@ impl Road {
         let may = |_: &&Entry| caller.principal.grants().server(server);
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
         params.set("uri", raw(&own));
-        let result = self.send(entry, caller, Errand::new("resources/read", &params, scope)).await;
+        let act = Act { server: Some(server), ..Act::of(caller.principal) };
+        self.blocks.check(&act).map_err(|blocked| refusal(&blocked))?;
+        let ask = self.send(entry, caller, Errand::new("resources/read", &params, scope));
+        let result = kept.read(entry, caller, &params, self.registry.resource_changes(&entry.spec.name), ask).await;
         // A stateless server has no code of its own for this; the dialects give it the one each client knows.
         let result = result.map_err(|error| match error.code {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },

@@ -71,7 +71,9 @@ impl Road {
                     },
                     Err(error) => return Err(public(entry, &error)),
                 };
-                if caller.in_rounds {
+                // Where somebody answers for the client what that cannot, nobody else needs to be asked.
+                let answered = caller.stood_in && wanted.questions.iter().all(|(_, question)| question.of_sampling().is_some());
+                if caller.in_rounds && !answered {
                     return self.handed_on(entry, caller, errand, wanted, written.filter(|_| errand.alone));
                 }
                 continued = Some(self.asked(entry, caller, errand, wanted).await?);
@@ -126,7 +128,8 @@ impl Road {
         written: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, RpcError> {
         let InputRequired { questions, state } = wanted;
-        let cannot = |question: &Question| !caller.capabilities.as_ref().is_some_and(|able| able.allow(question));
+        let able = caller.listener.as_ref().map(Listener::capabilities).or(caller.capabilities.as_ref());
+        let cannot = |question: &Question| !able.is_some_and(|able| able.allow(question));
         if let Some((_, question)) = questions.iter().find(|(_, question)| cannot(question)) {
             return Err(missing(question));
         }

@@ -1,13 +1,14 @@
 //! The road to the servers: a caller, the right connection, one retry where nothing was done yet.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
+use super::sampling::Samples;
 use super::view::Scope;
 use crate::domain::{Adjustable, Principal};
 use crate::journal::Journal;
@@ -31,6 +32,8 @@ pub struct Caller<'a> {
     pub capabilities: Option<Arc<ClientCapabilities>>,
     /// Whether the client is asked in round trips, and not on a stream.
     pub in_rounds: bool,
+    /// Whether somebody answers for the client what that cannot.
+    pub stood_in: bool,
     /// The id of the request that it is asked for, for the journal.
     pub request: Option<Arc<str>>,
     /// Adds up how long servers took.
@@ -58,7 +61,7 @@ impl<'a> Caller<'a> {
     /// A caller who hears of nothing meanwhile.
     pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
         let (waited, trace) = (Waited::default(), Trace::default());
-        Self { principal, session, listener: None, capabilities: None, in_rounds: false, request: None, waited, trace }
+        Self { principal, session, listener: None, capabilities: None, in_rounds: false, stood_in: false, request: None, waited, trace }
     }
 }
 
@@ -108,11 +111,14 @@ pub(super) struct Road {
     pub(super) journal: Journal,
     pub(super) handles: Handles,
     pub(super) tool_timeout: Adjustable,
+    pub(super) sampler: Arc<OnceLock<Arc<dyn Samples>>>,
 }
 
 impl Road {
     /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
     pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
+        let stood_in = entry.spec.sampling.as_ref().and_then(|_| self.stood_in(entry, caller));
+        let caller = stood_in.as_ref().unwrap_or(caller);
         let sent = pin!(async {
             if caller.capabilities.is_some() {
                 return self.rounds(entry, caller, &errand).await;

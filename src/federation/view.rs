@@ -308,6 +308,8 @@ mod tests {
             allow_private: false,
             declared: true,
             starts_held: false,
+            share_public: false,
+            sampling: None,
         };
         let release = Some(Arc::new(Release::new(name.clone(), Version::new(1, 0, 0), manifest)));
         Entry { spec: Arc::new(spec), enabled: true, release, held: None, era: None, problem: None }

@@ -42,7 +42,7 @@ impl Outcome {
 pub struct Entry {
     /// When it began, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// What kind of thing: `chat`, `messages`, `responses`, `embeddings`, `count_tokens`, `tool`, or `control`.
+    /// What kind of thing: `chat`, `messages`, `responses`, `embeddings`, `count_tokens`, `tool`, `sampling`, or `control`.
     pub kind: &'static str,
     /// Who asked.
     pub principal: String,

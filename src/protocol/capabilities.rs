@@ -95,6 +95,29 @@ impl ClientCapabilities {
         Cow::Owned(object.to_text())
     }
 
+    /// Whether a model can be asked through it.
+    pub fn can_sample(&self) -> bool {
+        self.sampling
+    }
+
+    /// The same of a client for which somebody else asks a model.
+    #[must_use]
+    pub fn sampling(self) -> Self {
+        let stamp = match RawObject::parse(&self.stamp) {
+            Ok(mut object) => {
+                object.set("sampling", raw(&json!({})));
+                object.to_text().into()
+            }
+            Err(_) => self.stamp.clone(),
+        };
+        Self { stamp, sampling: true, sampling_tools: false, ..self }
+    }
+
+    /// All of it, as a stateless server is told.
+    pub fn declared(&self) -> &str {
+        &self.stamp
+    }
+
     /// Whether there is anything that a server may ask.
     pub fn can_be_asked(&self) -> bool {
         self.form || self.url || self.sampling || self.roots

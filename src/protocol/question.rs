@@ -73,6 +73,11 @@ impl Question {
         }
     }
 
+    /// The params of what is asked of a model; none of any other question.
+    pub fn of_sampling(&self) -> Option<&Params> {
+        (self.kind == Kind::Sampling).then_some(&self.params)
+    }
+
     /// Whether the model that is to answer is given tools, or content in parts, which came with 2025-11-25.
     pub(super) fn wants_tools(&self) -> bool {
         let parts = |text: &str| {

@@ -50,6 +50,8 @@ struct Inner {
     catalog: Arc<ArcSwap<Catalog>>,
     changed: watch::Sender<Changes>,
     keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
+    /// How often each server told that one of its resources says something else now.
+    updates: Mutex<HashMap<ServerName, u64>>,
 }
 
 impl Registry {
@@ -58,8 +60,8 @@ impl Registry {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
-        let (validators, keepers) = (Validators::default(), Mutex::default());
-        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers }))
+        let (validators, keepers, updates) = (Validators::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers, updates }))
     }
 
     /// The servers and releases of this moment.
@@ -214,13 +216,23 @@ impl Registry {
             Change::Resources => {
                 return self.0.changed.send_modify(|changes| *changes.resources.entry(server.clone()).or_default() += 1);
             }
-            // What a resource says is the business of those who follow it.
-            Change::Updated(_) => return,
+            // What a resource says is the business of those who follow it, and of what is kept of it.
+            Change::Updated(_) => {
+                let mut updates = self.0.updates.lock().unwrap_or_else(PoisonError::into_inner);
+                *updates.entry(server.clone()).or_default() += 1;
+                return;
+            }
         }
         let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((asks, _)) = keepers.get(server) {
             let _ = asks.try_send(Ask::Soon);
         }
+    }
+
+    /// How often a server told that its resources are others now, and that one of them says something else.
+    pub fn resource_changes(&self, server: &ServerName) -> (u64, u64) {
+        let lists = self.0.changed.borrow().resources.get(server).copied().unwrap_or_default();
+        (lists, self.0.updates.lock().unwrap_or_else(PoisonError::into_inner).get(server).copied().unwrap_or_default())
     }
 
     /// Hides what is blocked from callers, who hear of it as of any change, and closes the connections to servers that are.

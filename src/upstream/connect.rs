@@ -58,9 +58,11 @@ pub(super) async fn connect(means: &Means, spec: &ServerSpec, known: Option<Era>
 async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
     let (name, topics) = (spec.name.clone(), Arc::<Topics>::default());
     let told = topics.clone();
-    let changed = move |change: Change| match change {
-        Change::Updated(uri) => told.tell(&uri),
-        change => on_change(&name, change),
+    let changed = move |change: Change| {
+        if let Change::Updated(uri) = &change {
+            told.tell(uri);
+        }
+        on_change(&name, change);
     };
     let own = spec.isolation != Isolation::Shared;
     match &spec.transport {

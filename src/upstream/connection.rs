@@ -94,8 +94,8 @@ pub(super) trait Wire: Send + Sync {
     async fn notify(&self, method: &str) -> Result<(), Error>;
     /// Raises the level of log messages that a session is asked for; true where the server must be told.
     fn raise(&self, level: Level) -> bool;
-    /// Hears of these resources from now on, where that takes no request of its own.
-    fn follow(&self, _uris: BTreeSet<String>) {}
+    /// Has a stateless server tell of these resources from now on; returns when it does.
+    async fn follow(&self, uris: BTreeSet<String>);
     /// Whether it broke.
     fn broken(&self) -> Option<Error>;
     /// Returns when it broke.
@@ -177,7 +177,7 @@ impl Connection {
 
     async fn subscribe(&self, method: &str, uri: &str, timeout: Duration) -> Result<(), Error> {
         if self.peer.era == Era::Modern {
-            self.wire.follow(self.topics.all());
+            self.wire.follow(self.topics.all()).await;
             return Ok(());
         }
         let params = Params::default().with("uri", uri);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
@@ -77,11 +78,16 @@ impl Logs {
     }
 }
 
-/// Who hears of a request while it is under way.
-#[derive(Clone, Debug)]
-pub struct Listener(Arc<Inner>);
+/// Answers a question that the caller cannot be asked; none where it is no question for it.
+pub type StandIn = Arc<dyn Fn(&Question) -> Option<BoxFuture<'static, Result<Box<RawValue>, RpcError>>> + Send + Sync>;
 
-#[derive(Debug)]
+/// Who hears of a request while it is under way.
+#[derive(Clone)]
+pub struct Listener {
+    inner: Arc<Inner>,
+    stand_in: Option<StandIn>,
+}
+
 struct Inner {
     progress: bool,
     logs: Logs,
@@ -92,55 +98,76 @@ struct Inner {
     asked: AtomicU32,
 }
 
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("whose", &self.inner.whose).finish_non_exhaustive()
+    }
+}
+
 impl Listener {
     /// Somebody who hears on `out`. Two listeners of the same `whose` are the same caller's.
     pub fn new(whose: &str, progress: bool, logs: Logs, capabilities: Arc<ClientCapabilities>, out: mpsc::Sender<Heard>) -> Self {
         let (whose, pauses, asked) = (whose.into(), Pauses::default(), AtomicU32::new(0));
-        Self(Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked }))
+        Self { inner: Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked }), stand_in: None }
+    }
+
+    /// Nobody who hears of anything; a caller for whom somebody stands in.
+    pub fn deaf(whose: &str, capabilities: Arc<ClientCapabilities>) -> Self {
+        Self::new(whose, false, Logs::None, capabilities, mpsc::channel(1).0)
+    }
+
+    /// The same, where somebody answers what the caller cannot be asked.
+    #[must_use]
+    pub fn with_stand_in(self, stand_in: StandIn) -> Self {
+        Self { stand_in: Some(stand_in), ..self }
     }
 
     /// Whether progress is wanted.
     pub(super) fn wants_progress(&self) -> bool {
-        self.0.progress
+        self.inner.progress
     }
 
     /// Which log messages are wanted.
     pub(super) fn logs(&self) -> Logs {
-        self.0.logs
+        self.inner.logs
     }
 
     /// What can be asked.
     pub fn capabilities(&self) -> &Arc<ClientCapabilities> {
-        &self.0.capabilities
+        &self.inner.capabilities
     }
 
     /// When a server's time stands still.
     pub(super) fn pauses(&self) -> &Pauses {
-        &self.0.pauses
+        &self.inner.pauses
     }
 
     pub(super) fn is_of(&self, other: &Self) -> bool {
-        self.0.whose == other.0.whose
+        self.inner.whose == other.inner.whose
     }
 
     /// Says something. A full queue drops it: what is only told must never hold up a result.
     pub(super) fn tell(&self, note: Note) {
-        let _ = self.0.out.try_send(Heard::Note(note));
+        let _ = self.inner.out.try_send(Heard::Note(note));
     }
 
     /// Asks, and waits for the answer. What the caller cannot be asked is refused at once.
     pub async fn ask(&self, question: Question) -> Result<Box<RawValue>, RpcError> {
-        if !self.0.capabilities.allow(&question) {
+        if !self.inner.capabilities.allow(&question) {
+            if let Some(answer) = self.stand_in.as_ref().and_then(|stand_in| stand_in(&question)) {
+                let _pause = self.inner.pauses.begin();
+                return answer.await;
+            }
             let needed = serde_json::json!({ "requiredCapabilities": ClientCapabilities::required(&question) });
             return Err(RpcError::new(RpcError::MISSING_CAPABILITY, "the client cannot be asked this").with_data(&needed));
         }
-        if self.0.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
+        if self.inner.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
             return Err(RpcError::new(RpcError::INVALID_REQUEST, "the client was asked too often for one request"));
         }
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { question, answer, _pause: self.0.pauses.begin() };
+        let asked = Asked { question, answer, _pause: self.inner.pauses.begin() };
         let left = || RpcError::new(RpcError::INTERNAL, "the client left without an answer");
-        self.0.out.send(Heard::Asked(asked)).await.map_err(|_| left())?;
+        self.inner.out.send(Heard::Asked(asked)).await.map_err(|_| left())?;
         match tokio::time::timeout(ANSWER, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(left()),

@@ -27,7 +27,7 @@ pub use change::{Change, OnChange};
 pub use connection::{Call, Connection, Following};
 pub use credentials::{CALLBACK, Credentials, DOCUMENT, LoginError, Returned};
 pub use error::Error;
-pub use listener::{Asked, Heard, Listener, Logs, Note};
+pub use listener::{Asked, Heard, Listener, Logs, Note, StandIn};
 pub use supervisor::{SUPERVISE, supervise};
 
 use connect::Means;

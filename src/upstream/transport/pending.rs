@@ -1,12 +1,13 @@
 //! Requests that wait for their answer, and what arrives meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::inquiry::{Inquiry, nobody};
@@ -49,6 +50,9 @@ pub(super) struct Pending {
     own: bool,
     /// The level of log messages that the server was asked for, and one more; none at 0.
     level: AtomicU8,
+    /// The resources that a stateless server was asked to tell of last, and those of which it said that it will.
+    wanted: Mutex<BTreeSet<String>>,
+    standing: watch::Sender<BTreeSet<String>>,
 }
 
 /// Where each answer goes, and who hears of what comes before it.
@@ -57,7 +61,22 @@ type Waiting = HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>;
 impl Pending {
     /// Nothing waits yet; `own` says that all requests are of one caller.
     pub(super) fn new(own: bool) -> Self {
-        Self { waiting: Mutex::default(), silent: AtomicUsize::new(0), asked: Mutex::default(), own, level: AtomicU8::new(0) }
+        let (silent, level) = (AtomicUsize::new(0), AtomicU8::new(0));
+        let (wanted, standing) = (Mutex::default(), watch::Sender::default());
+        Self { waiting: Mutex::default(), silent, asked: Mutex::default(), own, level, wanted, standing }
+    }
+
+    /// Notes what a stateless server is asked to tell of from now on.
+    pub(super) fn wants(&self, uris: BTreeSet<String>) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = uris;
+    }
+
+    /// Waits until the server has said that it tells of all these, or until it is clear that it does not say so.
+    pub(super) async fn stands(&self, uris: &BTreeSet<String>) {
+        /// How long a server may take to acknowledge.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let mut standing = self.standing.subscribe();
+        let _ = tokio::time::timeout(PATIENCE, standing.wait_for(|standing| standing.is_superset(uris))).await;
     }
 
     /// Waits for the answer to `id`.
@@ -133,6 +152,10 @@ impl Pending {
             "notifications/resources/list_changed" => return Arrival::Changed(Change::Resources),
             "notifications/resources/updated" => {
                 return params.string("uri").map_or(Arrival::Done, |uri| Arrival::Changed(Change::Updated(uri.into())));
+            }
+            "notifications/subscriptions/acknowledged" => {
+                let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                self.standing.send_replace(wanted);
             }
             "notifications/progress" => {
                 let token: Option<u64> = params.read_member("progressToken");

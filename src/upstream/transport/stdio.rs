@@ -75,7 +75,9 @@ impl Stdio {
         let mut followed = self.followed.subscribe();
         let mut listening: Option<AbortOnDropHandle<()>> = None;
         loop {
-            let params = every_change(followed.borrow_and_update().iter().map(String::as_str));
+            let wanted = followed.borrow_and_update().clone();
+            let params = every_change(wanted.iter().map(String::as_str));
+            self.pending.wants(wanted);
             let this = Arc::downgrade(&self);
             // What listened so far ends when this one has begun, so that nothing is missed between them.
             let newer = tokio::spawn(async move {
@@ -132,8 +134,9 @@ impl Wire for Stdio {
         self.pending.raise(level)
     }
 
-    fn follow(&self, uris: BTreeSet<String>) {
-        self.followed.send_replace(uris);
+    async fn follow(&self, uris: BTreeSet<String>) {
+        self.followed.send_replace(uris.clone());
+        self.pending.stands(&uris).await;
     }
 
     fn broken(&self) -> Option<Error> {

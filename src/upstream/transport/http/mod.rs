@@ -156,8 +156,9 @@ impl Wire for Http {
         self.shared.pending.raise(level)
     }
 
-    fn follow(&self, uris: BTreeSet<String>) {
-        self.shared.followed.send_replace(uris);
+    async fn follow(&self, uris: BTreeSet<String>) {
+        self.shared.followed.send_replace(uris.clone());
+        self.shared.pending.stands(&uris).await;
     }
 
     fn broken(&self) -> Option<Error> {

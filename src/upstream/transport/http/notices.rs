@@ -66,7 +66,9 @@ impl Shared {
         let agreed = self.agreed.load_full();
         let reply = if agreed.era == Era::Modern {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let wanted = every_change(self.followed.borrow().iter().map(String::as_str)).dressed(Era::Modern, &Dress::default());
+            let followed = self.followed.borrow().clone();
+            let wanted = every_change(followed.iter().map(String::as_str)).dressed(Era::Modern, &Dress::default());
+            self.pending.wants(followed);
             let body = Outgoing::request(id, "subscriptions/listen", &wanted);
             let mut headers = agreed.post.clone();
             put(&mut headers, HEADER_METHOD, "subscriptions/listen");
