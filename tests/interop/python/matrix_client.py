@@ -140,7 +140,7 @@ class Operations:
 
     async def cancel(self, step):
         running = asyncio.create_task(self.sdk.call(step))
-        await asyncio.sleep(step["after"])
+        await asyncio.sleep(step["wait"])
         if running.done():
             raise AssertionError(f"the call ended before it was cancelled: {running.exception() or text_of(running.result().content)}")
         running.cancel()

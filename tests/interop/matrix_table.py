@@ -1,0 +1,147 @@
+"""Writes docs/COMPATIBILITY.md from a run of the matrix, and says where the document is not what a run found."""
+
+import json
+import re
+from pathlib import Path
+
+from matrix_clients import CLIENTS
+from matrix_run import ABSENT, FAILS, GAINED, LOST, WORKS
+from matrix_servers import OPERATIONS
+from peers import HERE
+
+REPOSITORY = HERE.parent.parent
+DOCUMENT = REPOSITORY / "docs/COMPATIBILITY.md"
+SIGNS = {WORKS: "yes", GAINED: "gained", LOST: "**lost**", FAILS: "no", ABSENT: "n/a"}
+
+OPENING = """\
+# Compatibility
+
+Which MCP clients get on with which MCP servers through Portolan. Nothing here is from memory: `python3 tests/interop/matrix.py
+--write` installs no more than the interop tests do, tries every client with every server, and writes this file; the same run
+in CI fails when it finds something else.
+
+Each client does ten things with each server: first directly, then through one gateway that has all the servers in its
+configuration, at `/mcp/{server}`.
+
+| | what is tried |
+|---|---|
+| list | all tools, page by page; through the gateway none may be missing |
+| call | a tool is called, and its text comes back |
+| progress | a call reports progress while it runs |
+| cancel | a call is cancelled while it runs: it ends at once, and the server stops too, where it can tell |
+| elicitation | a tool asks the person at the client to fill in a form, and gets what was filled in |
+| sampling | a tool asks the client's model, and gets its answer |
+| subscribe | the client subscribes to a resource, and hears when it changes |
+| read | a resource is read |
+| prompts | prompts are listed, and one is taken with its arguments |
+| completion | what an argument of a prompt may be is asked for |
+
+A cell says:
+
+- **yes**: it works, with the gateway as without.
+- **gained**: it works through the gateway only, since the two do not speak the same transport or revision.
+- **lost**: it works directly, and not through the gateway. This is a fault of Portolan's.
+- **no**: it does not work directly either.
+- **n/a**: the client cannot do it with any server; see [below](#what-a-client-cannot-do).
+
+The columns *direct*, *client* and *server* are the protocol revisions that were spoken: between the client and the server without a
+gateway, between the client and the gateway, and between the gateway and the server. `–` means that they did not get that far.
+"""
+
+
+def table(rows):
+    head = ["server", "direct", "client", "server", *OPERATIONS]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        legs = [revision or "–" for revision in (row.direct, row.near, row.far)]
+        lines.append([row.server.title, *legs, *(SIGNS[row.cells[name].state] for name in OPERATIONS)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def reasons(rows):
+    """Why cells are what they are, where it is not how things are meant to be."""
+    told = (LOST, FAILS)
+    found = [(row.server.title, name, cell) for row in rows for name, cell in row.cells.items() if cell.state in told]
+    return [f"- {server}, {name} ({SIGNS[cell.state].strip('*')}): {cell.why}" for server, name, cell in found]
+
+
+def document(found):
+    parts = [OPENING, "## What was tried\n", versions(), "\n## The tables\n"]
+    for client in CLIENTS:
+        parts.append(f"### {client.title}\n\n{table(found[client.name])}\n")
+    parts += ["## What a client cannot do\n", cannot(), "\n## Scenarios that cannot pass across revisions\n", expected()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def versions():
+    node = json.loads((HERE / "node/package.json").read_text())["dependencies"]
+    python = dict(re.findall(r"^([a-z-]+)==([\w.]+)", (HERE / "python/requirements.txt").read_text(), re.MULTILINE))
+    rmcp = re.search(r'^name = "rmcp"\nversion = "([^"]+)"', (REPOSITORY / "Cargo.lock").read_text(), re.MULTILINE)[1]
+    rows = [
+        ("Python SDK (`mcp`), client and server", python["mcp"]),
+        ("fastmcp, client", python["fastmcp"]),
+        ("TypeScript SDK 1 (`@modelcontextprotocol/sdk`), client", node["@modelcontextprotocol/sdk"]),
+        ("TypeScript SDK 2 (`@modelcontextprotocol/client`), client", node["@modelcontextprotocol/client"]),
+        ("rmcp, client (`tests/fixture/client.rs`) and server (`tests/fixture/main.rs`)", rmcp),
+        ("Inspector (`@modelcontextprotocol/inspector`), command line", node["@modelcontextprotocol/inspector"]),
+        ("`@modelcontextprotocol/server-everything`", node["@modelcontextprotocol/server-everything"]),
+    ]
+    told = "\n".join(f"| {name} | {version} |" for name, version in rows)
+    return f"| | version |\n|---|---|\n{told}\n\n{HOW}"
+
+
+HOW = """\
+The clients find the newest revision that both sides know, as far as their SDK does that: the first TypeScript SDK knows sessions
+only, and the Inspector's command line asks for nothing newer unless it is told to. The server on the Python SDK
+(`tests/interop/servers/python_server.py`) speaks all revisions and lists its tools in pages of three; server-everything speaks those
+before 2026-07-28; the rmcp fixture is started once with those alone, and once with 2026-07-28 alone. HTTP+SSE is the transport
+of revision 2024-11-05, at two addresses."""
+
+
+def cannot():
+    lines = []
+    for client in CLIENTS:
+        lines += [f"- {client.title}: {name}, since {why}." for name, why in client.lacks.items()]
+        lines += [f"- {client.title}: any server over {name.upper()} directly, since {why}." for name, why in client.transports.items()]
+    return "\n".join(lines) + "\n"
+
+
+def expected():
+    """What the expected-failures files of the conformance runs say, with the reasons from their comments."""
+    files = sorted((HERE / "expected").glob("*.yml"))
+    entries = [(file.stem.replace("-", " "), *entry) for file in files for entry in commented(file.read_text())]
+    if not entries:
+        return "None are known: no scenario of the conformance suite is expected to fail through the gateway.\n"
+    intro = (
+        "Some scenarios of the conformance suite ask for what one of the two revisions does not have. They are expected to fail "
+        "through the gateway, each for a reason; one that does not fail any more fails the run.\n"
+    )
+    rows = "\n".join(f"| {where} | `{entry}` | {why} |" for where, entry, why in entries)
+    return f"{intro}\n| from, to | scenario or check | why |\n|---|---|---|\n{rows}\n"
+
+
+def commented(text):
+    """The entries of a list in YAML, each with the comment beside it, or above it and those that follow it."""
+    above, fresh = [], False
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("#"):
+            above, fresh = ([*above, line[1:].strip()] if fresh else [line[1:].strip()]), True
+        elif entry := re.fullmatch(r"-\s+[\"']?([^\"'#\s]+)[\"']?\s*(?:#\s*(.*))?", line):
+            yield entry[1], entry[2] or " ".join(above)
+            fresh = False
+        else:
+            above, fresh = [], False
+
+
+def write(found):
+    DOCUMENT.write_text(document(found))
+
+
+def compare(found):
+    """Fails where the document's lines are not those that this run would write."""
+    there, here = DOCUMENT.read_text().splitlines(), document(found).splitlines()
+    if there != here:
+        other = [f"- {line}" for line in there if line not in here] + [f"+ {line}" for line in here if line not in there]
+        words = "docs/COMPATIBILITY.md is not what was found; `python3 tests/interop/matrix.py --write` writes it anew"
+        raise AssertionError("\n   ".join([words, *other]))
