@@ -30,7 +30,7 @@ test-full: test
 
 # Real servers, clients, SDKs and agents. Missing Debian packages are installed only by root or with a password-free sudo.
 interop: peers
-	cargo build --locked
+	cargo build --locked --bins --examples
 	python3 tests/interop/run.py
 
 peers:

@@ -69,6 +69,6 @@ CLIENTS = (
     Client("fastmcp", "fastmcp", "python", python, sdk="fastmcp"),
     Client("typescript-1", "TypeScript SDK 1", "node", lambda: node("matrix_client"), sdk="typescript-1"),
     Client("typescript-2", "TypeScript SDK 2", "node", lambda: node("matrix_client"), sdk="typescript-2"),
-    Client("rmcp", "rmcp", "python", rust, transports={"sse": "it does not speak HTTP+SSE"}),
+    Client("rmcp", "rmcp", "python", rust, transports={"sse": "the server speaks HTTP+SSE alone, which it does not"}),
     Client("inspector", "Inspector, command line", "node", lambda: [sys.executable, HERE / "inspector_client.py"], lacks=ONE_BY_ONE),
 )

@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from gateway import Gateway
 from matrix_servers import OPERATIONS, config, servers
 
-# What may be said of an operation. `GAINED` works through the gateway only: it speaks what the client does not.
-WORKS, GAINED, LOST, FAILS, ABSENT = "works", "gained", "lost", "fails", "n/a"
+# What may be said of an operation. `GAINED` works through the gateway only: it speaks what client or server do not. `OWED` would
+# be gained, if it worked.
+WORKS, GAINED, LOST, OWED, FAILS, ABSENT = "works", "gained", "lost", "owed", "fails", "n/a"
+FAULTS = (LOST, OWED)
 
 # How long the gateway may take to meet all servers, in seconds.
 MEETING = 20
@@ -30,8 +32,17 @@ class Row:
     def __init__(self, server, direct, near, far, cells):
         self.server, self.direct, self.near, self.far, self.cells = server, direct, near, far, cells
 
-    def lost(self):
-        return [f"{name}: {cell.why}" for name, cell in self.cells.items() if cell.state == LOST]
+    def reasons(self, states):
+        """Why operations are in these states: {(state, why): [operation]}."""
+        found = {}
+        for name, cell in self.cells.items():
+            if cell.state in states:
+                found.setdefault((cell.state, cell.why), []).append(name)
+        return found
+
+    def faults(self):
+        """What the gateway does not do, and should."""
+        return [f"{', '.join(names)}: {why}" for (_, why), names in self.reasons(FAULTS).items()]
 
 
 class House:
@@ -143,4 +154,6 @@ def cell(name, direct, through):
         return Cell(WORKS) if before["state"] == "ok" else Cell(GAINED, f"directly: {before['why']}")
     if before["state"] == "ok":
         return Cell(LOST, after["why"])
+    if "error" in direct:
+        return Cell(OWED, f"directly: {before['why']}; through the gateway: {after['why']}")
     return Cell(FAILS, f"directly: {before['why']}; through the gateway: {after['why']}")

@@ -38,6 +38,7 @@ def example(name, variable):
     return Path(os.environ.get(variable) or Path(target) / "debug/examples" / name).resolve()
 
 
+# The one server that can be of either era alone.
 FIXTURE = example("mcp_fixture", "PORTOLAN_FIXTURE")
 
 
@@ -189,10 +190,10 @@ def servers():
     if not FIXTURE.exists():
         print(f"matrix: without the fixture, which is not at {FIXTURE}", file=sys.stderr)
         return found
-    for era, words in (("legacy", "to 2025-11-25"), ("modern", "2026-07-28 only")):
+    for era, words in (("legacy", "up to 2025-11-25"), ("modern", "only 2026-07-28")):
         for transport, how in (("stdio", "stdio"), ("http", "Streamable HTTP")):
             command = [FIXTURE, "--era", era, "--transport", transport]
-            found.append(Server(f"fixture-{era}-{transport}", f"rmcp fixture {words}, {how}", transport, fixture, command))
+            found.append(Server(f"fixture-{era}-{transport}", f"rmcp fixture, {words}, {how}", transport, fixture, command))
     return found
 
 

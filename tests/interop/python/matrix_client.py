@@ -182,7 +182,7 @@ class Operations:
             return
         async with listen(self.sdk.client.session, resource_subscriptions=[uri]) as stream:
             if uri not in (stream.honored.resource_subscriptions or []):
-                raise AssertionError(f"the server does not accept a subscription to {uri}: {stream.honored}")
+                raise AssertionError(f"the server does not accept a subscription to {uri}")
 
             async def event():
                 return str((await anext(aiter(stream))).uri)
