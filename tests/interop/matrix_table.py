@@ -77,7 +77,7 @@ def document(found):
     parts = [OPENING, "## What was tried\n", versions(), "\n## The tables\n"]
     for client in CLIENTS:
         parts.append(f"### {client.title}\n\n{table(found[client.name])}\n")
-    parts += ["## What does not work, and why\n", wrong(found), "## What a client cannot do\n", cannot(), "## Scenarios that cannot pass across revisions\n", expected()]
+    parts += ["## What does not work, and why\n", wrong(found), "## What a client cannot do\n", cannot(), "## Scenarios of the conformance suite that cannot pass\n", expected()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -120,17 +120,18 @@ def cannot():
 
 
 def expected():
-    """What the expected-failures files of the conformance runs say, with the reasons from their comments."""
-    files = sorted((HERE / "expected").glob("*.yml"))
-    entries = [(file.stem.replace("-", " "), *entry) for file in files for entry in commented(file.read_text())]
-    if not entries:
+    """What the files of expected failures say of the conformance suite through the gateway, with the reasons from their comments."""
+    files = [file.read_text() for file in sorted((HERE / "expected").glob("*.yml"))]
+    if not files:
         return "None is known.\n"
-    intro = (
-        "Some scenarios of the conformance suite ask for what one of the two revisions does not have. They are expected to fail "
-        "through the gateway, each for a reason; one that does not fail any more fails the run.\n"
-    )
-    rows = "\n".join(f"| {where} | `{entry}` | {why} |" for where, entry, why in entries)
-    return f"{intro}\n| from, to | scenario or check | why |\n|---|---|---|\n{rows}\n"
+    parts = ["One that does not fail any more fails the run of the suite.\n"]
+    for text in files:
+        by_reason = {}
+        for entry, why in commented(text):
+            by_reason.setdefault(why, []).append(f"`{entry}`")
+        rows = "\n".join(f"| {' '.join(entries)} | {why} |" for why, entries in by_reason.items())
+        parts.append(f"{text.splitlines()[0].lstrip('# ')}\n\n| scenario, or its check | why |\n|---|---|\n{rows}\n")
+    return "\n".join(parts)
 
 
 def commented(text):
