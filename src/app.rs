@@ -41,7 +41,7 @@ use crate::journal::Journal;
 use crate::net::Net;
 use crate::policy::{Blocks, Rates};
 use crate::registry::Registry;
-use crate::store::{self, Seal};
+use crate::store::{self, Handles, Seal};
 use crate::telemetry::{self, Traces};
 use crate::upstream::{Credentials, Upstreams};
 
@@ -83,7 +83,9 @@ impl Gateway {
         let lock = data_dir::take(&data_dir)?;
         let net = Net::new()?;
         let traces = config.telemetry.otlp.as_ref().map(|otlp| Traces::open(otlp, &net)).transpose()?;
-        let store = store::open(&config.storage.file(&data_dir)?, Seal::open(&data_dir)?).await?;
+        let seal = Arc::new(Seal::open(&data_dir)?);
+        let handles = Handles::new(seal.clone());
+        let store = store::open(&config.storage.file(&data_dir)?, seal).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 
         let blocks = Blocks::open(store.clone()).await?;
@@ -101,7 +103,7 @@ impl Gateway {
             Some(credentials.clone()),
             Arc::new(move |server, change| {
                 if let Some(registry) = told.get() {
-                    registry.notice(server, change);
+                    registry.notice(server, &change);
                 }
             }),
         );
@@ -112,7 +114,8 @@ impl Gateway {
         registry.hide(&blocks).await;
         registry.load(declared(&config)).await?;
 
-        let federation = Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), tool_timeout.clone());
+        let federation =
+            Federation::new(registry.clone(), upstreams.clone(), blocks.clone(), journal.clone(), handles.clone(), tool_timeout.clone());
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
         let refused: Arc<ArcSwapOption<String>> = Arc::default();
@@ -135,6 +138,7 @@ impl Gateway {
             blocks.clone(),
             rates.clone(),
             journal.clone(),
+            handles,
             federation.clone(),
             control,
             completions.clone(),

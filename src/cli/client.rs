@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::config::data_dir;
 use crate::domain::Secret;
 use crate::net::{self, Net, Reach};
-use crate::protocol::{Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, Params, RpcError, encoded, named_by};
+use crate::protocol::{Dress, Era, HEADER_METHOD, HEADER_NAME, HEADER_VERSION, Incoming, Outgoing, Params, RpcError, encoded, named_by};
 
 /// Registering may fetch a package first.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -113,7 +113,7 @@ impl Client {
     /// One MCP request at a path.
     pub(super) async fn mcp(&self, path: &str, method: &str, params: &Params) -> Result<Value> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = Outgoing::request(id, method, &params.dressed(Era::Modern, None, None));
+        let body = Outgoing::request(id, method, &params.dressed(Era::Modern, &Dress::default()));
         let mut request = self
             .request(reqwest::Method::POST, path)?
             .timeout(PATIENCE)

@@ -38,6 +38,6 @@ impl Road {
             return Ok(nothing());
         }
         params.set("ref", reference.to_raw());
-        self.send(entry, caller, Errand::new("completion/complete", &params)).await
+        self.send(entry, caller, Errand::new("completion/complete", &params, scope)).await
     }
 }

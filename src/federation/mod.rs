@@ -11,6 +11,9 @@ mod offered;
 mod page;
 mod prompts;
 mod resources;
+mod rounds;
+mod subscriptions;
+mod tasks;
 mod tools;
 mod upstreams;
 mod view;
@@ -21,17 +24,20 @@ use arc_swap::ArcSwap;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use name::public as public_name;
 pub use offered::OfferedTool;
+pub use subscriptions::Followed;
 pub use upstreams::{Caller, Waited};
 pub use view::{Scope, Sight};
 
 use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
-use crate::protocol::{Params, RpcError};
+use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
 use crate::registry::{Changes, Registry};
+use crate::store::Handles;
 use crate::upstream::Upstreams;
 use ask::Ask;
 use resources::Resources;
@@ -50,9 +56,20 @@ struct Inner {
 
 impl Federation {
     /// Serves what `registry` approves; no tool call may take longer than `tool_timeout`.
-    pub fn new(registry: Registry, upstreams: Upstreams, blocks: Blocks, journal: Journal, tool_timeout: Adjustable) -> Self {
+    pub fn new(
+        registry: Registry,
+        upstreams: Upstreams,
+        blocks: Blocks,
+        journal: Journal,
+        handles: Handles,
+        tool_timeout: Adjustable,
+    ) -> Self {
         let view = ArcSwap::from_pointee(View::new(registry.catalog()));
-        Self(Arc::new(Inner { road: Road { registry, upstreams, blocks, journal, tool_timeout }, resources: Resources::default(), view }))
+        Self(Arc::new(Inner {
+            road: Road { registry, upstreams, blocks, journal, handles, tool_timeout },
+            resources: Resources::default(),
+            view,
+        }))
     }
 
     /// Counts up whenever callers may see something else than before.
@@ -126,10 +143,20 @@ impl Federation {
             capabilities.insert("prompts".into(), json!({ "listChanged": true }));
         }
         if all || offers("resources") {
-            capabilities.insert("resources".into(), json!({ "listChanged": true }));
+            let subscribe = view.releases(scope).any(|(_, release)| release.manifest.has_in("resources", "subscribe"));
+            let resources = if subscribe { json!({ "subscribe": true, "listChanged": true }) } else { json!({ "listChanged": true }) };
+            capabilities.insert("resources".into(), resources);
         }
-        if all || offers("completions") {
-            capabilities.insert("completions".into(), json!({}));
+        for capability in ["completions", "logging"] {
+            if all || offers(capability) {
+                capabilities.insert(capability.into(), json!({}));
+            }
+        }
+        let extensions = view.releases(scope).flat_map(|(_, release)| release.manifest.extensions());
+        // What only one server knows is its own clients' business.
+        let extensions: serde_json::Map<_, _> = extensions.filter(|(name, _)| !all || KNOWN_EXTENSIONS.contains(&name.as_str())).collect();
+        if !extensions.is_empty() {
+            capabilities.insert("extensions".into(), extensions.into());
         }
         serde_json::Value::Object(capabilities)
     }
@@ -175,9 +202,35 @@ impl Federation {
             "resources/list" => Box::pin(self.0.resources.list(&self.0.road, ask, &params)).await,
             "resources/read" => Box::pin(self.0.road.read(ask, params)).await,
             "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
+            "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,
             "ping" => Ok(raw(&json!({}))),
-            other => Err(RpcError::method(other)),
+            other => Box::pin(self.0.road.unknown(ask, other, params)).await,
         }
+    }
+
+    /// Follows a resource for a client, until what comes back is dropped; `told` hears of the URI of what changed, each time.
+    pub async fn follow(
+        &self,
+        principal: &Principal,
+        session: Option<&str>,
+        scope: Scope<'_>,
+        uri: &str,
+        told: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Followed, RpcError> {
+        self.0.road.follow(principal, session, scope, uri, told).await
+    }
+
+    /// Hears of a stateless client's tasks until what comes back is dropped; `told` gets the params of each notification. With it come
+    /// the ids that are followed.
+    pub fn follow_tasks(
+        &self,
+        principal: &Principal,
+        scope: Scope<'_>,
+        capabilities: &Arc<ClientCapabilities>,
+        ids: &[&str],
+        told: impl Fn(Params) + Send + Sync + Clone + 'static,
+    ) -> (Vec<String>, Vec<AbortOnDropHandle<()>>) {
+        self.0.road.follow_tasks(principal, scope, capabilities, ids, told)
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).

@@ -18,7 +18,7 @@ impl Road {
         let (release, shown) = view.prompt(scope, &name).ok_or_else(unknown)?;
         let entry = view.entry(caller.principal, release).ok_or_else(unknown)?;
         params.set("name", raw(&shown.own));
-        let result = self.send(entry, caller, Errand::new("prompts/get", &params)).await?;
+        let result = self.send(entry, caller, Errand::new("prompts/get", &params, scope)).await?;
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }

@@ -109,7 +109,7 @@ impl Road {
         let may = |_: &&Entry| caller.principal.grants().server(server);
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).filter(may).ok_or_else(unknown)?;
         params.set("uri", raw(&own));
-        let result = self.send(entry, caller, Errand::new("resources/read", &params)).await;
+        let result = self.send(entry, caller, Errand::new("resources/read", &params, scope)).await;
         // A stateless server has no code of its own for this; the dialects give it the one each client knows.
         let result = result.map_err(|error| match error.code {
             RpcError::INVALID_PARAMS if entry.era == Some(Era::Modern) => RpcError { code: RpcError::RESOURCE_NOT_FOUND, ..error },

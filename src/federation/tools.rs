@@ -60,7 +60,7 @@ impl Road {
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         params.set("name", raw(&shown.own));
         let headers = headers.unwrap_or_default();
-        let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params) };
+        let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params, scope) };
         let outcome = self.send(entry, caller, errand).await;
         let verdict = match &outcome {
             Ok(result) if is_tool_error(result) => Verdict::ToolError,
@@ -77,7 +77,11 @@ impl Road {
             Verdict::Error if outcome.as_ref().is_err_and(|error| word(error).is_some()) => Outcome::Cancelled,
             Verdict::Error | Verdict::Misfit => Outcome::Failed,
         });
-        let result = outcome?;
+        let result = match outcome {
+            // To whom the code says nothing, a model can.
+            Err(error) if error.code == RpcError::MISSING_CAPABILITY && !caller.in_rounds => incapable(&error),
+            outcome => outcome?,
+        };
         Ok(if scope == Scope::All { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }
@@ -99,6 +103,14 @@ fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
         Refused::NoSuchTool => String::new(),
     };
     let text = format!("The arguments do not fit the input schema of `{tool}` ({}):\n{lines}", release.label());
+    raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
+}
+
+/// The result that says what the client would have to be able to do.
+fn incapable(error: &RpcError) -> Box<RawValue> {
+    let needed = error.data.as_deref().and_then(|data| RawObject::parse(data.get()).ok()?.remove("requiredCapabilities"));
+    let needed = needed.map_or_else(String::new, |needed| format!(" It would need: {}", clip(needed.get(), 200)));
+    let text = format!("The tool asks its client something that this client cannot be asked.{needed}");
     raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
 }
 

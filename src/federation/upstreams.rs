@@ -7,23 +7,30 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
+use super::ask::Ask;
+use super::view::Scope;
 use crate::domain::{Adjustable, Principal};
 use crate::journal::Journal;
 use crate::policy::{Act, Blocked, Blocks};
-use crate::protocol::{Params, RpcError, is_tool_error};
+use crate::protocol::{ClientCapabilities, Params, RpcError, is_tool_error};
 use crate::registry::{Entry, Registry};
+use crate::store::Handles;
 use crate::trace::{McpCall, Span, Trace, attribute};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
 
-/// Who asks, and who hears of progress.
+/// Who asks, and who hears of it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Caller<'a> {
     /// Who asks.
     pub principal: &'a Principal,
     /// The client's session, if it has one.
     pub session: Option<&'a str>,
-    /// Who hears of progress.
+    /// Who hears of it while it is under way.
     pub listener: Option<Listener>,
+    /// What can be asked of the client while it is under way.
+    pub capabilities: Option<Arc<ClientCapabilities>>,
+    /// Whether the client is asked in round trips, and not on a stream.
+    pub in_rounds: bool,
     /// The id of the request that it is asked for, for the journal.
     pub request: Option<Arc<str>>,
     /// Adds up how long servers took.
@@ -48,25 +55,37 @@ impl Waited {
 }
 
 impl<'a> Caller<'a> {
-    /// A caller who wants no progress.
+    /// A caller who hears of nothing meanwhile.
     pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
-        Self { principal, session, listener: None, request: None, waited: Waited::default(), trace: Trace::default() }
+        let (waited, trace) = (Waited::default(), Trace::default());
+        Self { principal, session, listener: None, capabilities: None, in_rounds: false, request: None, waited, trace }
+    }
+}
+
+impl Caller<'_> {
+    /// The same caller, who is asked in round trips what it can be asked.
+    #[must_use]
+    pub fn in_rounds(self, capabilities: Option<Arc<ClientCapabilities>>) -> Self {
+        Self { capabilities, in_rounds: true, ..self }
     }
 }
 
 /// What is asked of a server.
+#[derive(Clone)]
 pub(super) struct Errand<'a> {
     pub(super) method: &'a str,
     pub(super) params: &'a Params,
     /// The tool, by its public name, where one is called.
     pub(super) tool: Option<&'a str>,
     pub(super) headers: Vec<(String, String)>,
+    /// Whether the endpoint is the server's own, where nothing is renamed.
+    pub(super) alone: bool,
 }
 
 impl<'a> Errand<'a> {
     /// A request of which the server needs to know nothing beside it.
-    pub(super) fn new(method: &'a str, params: &'a Params) -> Self {
-        Self { method, params, tool: None, headers: Vec::new() }
+    pub(super) fn new(method: &'a str, params: &'a Params, scope: Scope<'_>) -> Self {
+        Self { method, params, tool: None, headers: Vec::new(), alone: matches!(scope, Scope::One(_)) }
     }
 
     /// The span of one attempt at it.
@@ -87,35 +106,84 @@ pub(super) struct Road {
     pub(super) upstreams: Upstreams,
     pub(super) blocks: Blocks,
     pub(super) journal: Journal,
+    pub(super) handles: Handles,
     pub(super) tool_timeout: Adjustable,
 }
 
 impl Road {
     /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
     pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
-        let start = Instant::now();
         let sent = pin!(async {
-            let outcome = match self.once(entry, caller, &errand).await? {
-                Err(error) if error.is_unprocessed() => Box::pin(self.once(entry, caller, &errand)).await?,
-                outcome => outcome,
-            };
-            outcome.map_err(|error| public(entry, &error))
+            if caller.capabilities.is_some() {
+                return self.rounds(entry, caller, &errand).await;
+            }
+            self.attempts(entry, caller, &errand).await?.map_err(|error| public(entry, &error))
         });
         let act = Act { server: Some(entry.spec.name.as_str()), tool: errand.tool, ..Act::of(caller.principal) };
-        let outcome = self.blocks.guard(&act, sent).await;
+        self.blocks.guard(&act, sent).await.unwrap_or_else(|blocked| Err(refusal(&blocked)))
+    }
+
+    /// One attempt, and one more where that certainly did nothing: what came of it, or why there is no connection.
+    pub(super) async fn attempts(
+        &self,
+        entry: &Entry,
+        caller: &Caller<'_>,
+        errand: &Errand<'_>,
+    ) -> Result<Result<Box<RawValue>, Error>, RpcError> {
+        let start = Instant::now();
+        let outcome = match self.once(entry, caller, errand).await {
+            Ok(Err(error)) if error.is_unprocessed() => Box::pin(self.once(entry, caller, errand)).await,
+            outcome => outcome,
+        };
         caller.waited.add(start);
-        outcome.unwrap_or_else(|blocked| Err(refusal(&blocked)))
+        outcome
     }
 
     /// One attempt: what came of it, or why there is no connection.
     async fn once(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>) -> Result<Result<Box<RawValue>, Error>, RpcError> {
         let (span, connection) = self.begin(entry, caller, errand).await?;
-        let Errand { method, params, headers, .. } = errand;
-        let (headers, timeout) = (headers.clone(), self.tool_timeout.get());
-        let call = Call { method, params, listener: caller.listener.clone(), headers, timeout, carrier: span.carrier() };
+        let Errand { method, params, headers, alone, .. } = errand;
+        let call = Call {
+            method,
+            params,
+            listener: caller.listener.clone(),
+            capabilities: caller.capabilities.clone(),
+            whole: *alone,
+            headers: headers.clone(),
+            timeout: self.tool_timeout.get(),
+            carrier: span.carrier(),
+        };
         let outcome = connection.call(call).await;
         settle(span, outcome.as_ref().err(), || outcome.as_deref().is_ok_and(is_tool_error));
         Ok(outcome)
+    }
+
+    /// A method that only an extension knows: it is the business of a server's own clients, and of those who may use all of it.
+    pub(super) async fn unknown(&self, ask: Ask<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
+        /// What sessions and streams consist of, and what servers ask.
+        const OURS: [&str; 12] = [
+            "initialize",
+            "server/discover",
+            "subscriptions/listen",
+            "logging/setLevel",
+            "resources/subscribe",
+            "resources/unsubscribe",
+            "tasks/get",
+            "tasks/update",
+            "tasks/cancel",
+            "roots/list",
+            "sampling/createMessage",
+            "elicitation/create",
+        ];
+        let Ask { view, caller, scope } = ask;
+        let absent = || RpcError::method(method);
+        let Scope::One(server) = scope else { return Err(absent()) };
+        let grants = caller.principal.grants();
+        if OURS.contains(&method) || method.starts_with("notifications/") || !grants.server(server) || !grants.tools.is_all() {
+            return Err(absent());
+        }
+        let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).ok_or_else(absent)?;
+        self.send(entry, caller, Errand::new(method, &params, scope)).await
     }
 
     /// The span of one attempt, and the connection to make it on.
@@ -144,7 +212,7 @@ impl Road {
     ) -> Result<Vec<Box<RawValue>>, RpcError> {
         let params = &Params::default();
         let listed = pin!(async {
-            let errand = Errand::new(method, params);
+            let errand = Errand::new(method, params, Scope::One(entry.spec.name.as_str()));
             let once = async || {
                 let (span, connection) = self.begin(entry, caller, &errand).await?;
                 let outcome = connection.list(method, member, patience, span.carrier()).await;

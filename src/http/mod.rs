@@ -43,6 +43,7 @@ pub fn router(state: State) -> Router {
         // MCP: every server as one; one server by itself; the control server as `portolan`.
         .route(paths::AGGREGATE, any(mcp::aggregate))
         .route(paths::TARGET, any(mcp::target))
+        .route(paths::TARGET_LINE, any(mcp::line))
         // OpenAI-compatible.
         .route(paths::CHAT, post(completions::chat))
         .route(paths::RESPONSES, post(completions::responses))

@@ -7,6 +7,7 @@ pub(super) use crate::upstream::{CALLBACK, DOCUMENT};
 pub(super) const AGGREGATE: &str = "/mcp";
 pub(super) const BELOW_AGGREGATE: &str = "/mcp/";
 pub(super) const TARGET: &str = "/mcp/{target}";
+pub(super) const TARGET_LINE: &str = "/mcp/{target}/sse";
 pub(super) const CHAT: &str = "/v1/chat/completions";
 pub(super) const RESPONSES: &str = "/v1/responses";
 pub(super) const RESPONSE: &str = "/v1/responses/{id}";
@@ -58,6 +59,9 @@ pub(super) fn route(path: &str) -> &'static str {
         (PROTECTED, PROTECTED_BELOW),
         ("/console/", FILE),
     ];
+    if path.starts_with(BELOW_AGGREGATE) && path.ends_with("/sse") {
+        return TARGET_LINE;
+    }
     let whole = WHOLE.into_iter().find(|whole| *whole == path);
     whole.or_else(|| BELOW.into_iter().find(|(start, _)| path.starts_with(start)).map(|(_, route)| route)).unwrap_or("none")
 }

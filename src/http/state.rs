@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::mcp::Parks;
 use super::resources::Resources;
 use super::sessions::Sessions;
 use crate::auth::Auth;
@@ -18,6 +19,7 @@ use crate::control::Control;
 use crate::federation::Federation;
 use crate::journal::Journal;
 use crate::policy::{Blocks, Rates};
+use crate::store::Handles;
 use crate::trace::Tracer;
 
 /// What a configuration says of the wire.
@@ -76,6 +78,8 @@ pub struct Parts {
     /// Cancelled when long streams shall end.
     pub closing: CancellationToken,
     pub(super) sessions: Sessions,
+    /// Requests that wait for an answer of their client's.
+    pub(super) parks: Parks,
 }
 
 impl State {
@@ -86,6 +90,7 @@ impl State {
         blocks: Blocks,
         rates: Rates,
         journal: Journal,
+        handles: Handles,
         federation: Federation,
         control: Control,
         completions: Arc<ArcSwap<Completions>>,
@@ -107,7 +112,8 @@ impl State {
             tracer,
             ready: Arc::default(),
             closing: CancellationToken::new(),
-            sessions: Sessions::new(move |id| upstream.end_session(id)),
+            sessions: Sessions::new(handles.clone(), move |id| upstream.end_session(id)),
+            parks: Parks::new(handles),
         }))
     }
 

@@ -22,6 +22,8 @@ pub struct Event {
     pub data: Option<Field>,
     /// The `id:` field.
     pub id: Option<Field>,
+    /// The `retry:` field: how many milliseconds to wait before coming back.
+    pub retry: Option<u64>,
 }
 
 /// A field's text; where it stands in one line, the event's own bytes.
@@ -135,6 +137,7 @@ impl Splitter {
                 },
                 "event" => event.name = Some(field(value)),
                 "id" if !value.contains('\0') => event.id = Some(field(value)),
+                "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => event.retry = value.parse().ok(),
                 _ => {}
             }
         }

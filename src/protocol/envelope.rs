@@ -20,6 +20,11 @@ impl Id {
         &self.0
     }
 
+    /// Whether it is this number.
+    pub fn is(&self, number: u64) -> bool {
+        self.0.get().parse() == Ok(number)
+    }
+
     fn read(raw: &RawValue) -> Option<Self> {
         let text = raw.get();
         let integer = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
@@ -38,6 +43,9 @@ impl fmt::Display for Id {
         f.write_str(self.0.get())
     }
 }
+
+/// Most messages of one batch.
+const MOST_OF_A_BATCH: usize = 100;
 
 /// A message from a peer.
 #[derive(Debug)]
@@ -82,6 +90,28 @@ impl Incoming {
             Some(raw) => Some(Id::read(raw).ok_or_else(|| invalid("`id` must be a string or an integer"))?),
         };
         Self::read(&object, id.clone()).map_err(|error| Unreadable { id, error })
+    }
+
+    /// Reads a message, or a batch of them, which was allowed in 2025-03-26 and before.
+    pub fn parse_all(bytes: &[u8]) -> Vec<Result<Self, Unreadable>> {
+        if bytes.trim_ascii_start().first() != Some(&b'[') {
+            return vec![Self::parse(bytes)];
+        }
+        Self::parse_batch(bytes).unwrap_or_else(|error| vec![Err(error.into())])
+    }
+
+    /// Reads the messages of a client's batch (2025-03-26 §basic).
+    pub fn parse_batch(bytes: &[u8]) -> Result<Vec<Result<Self, Unreadable>>, RpcError> {
+        if is_deep(bytes) {
+            return Err(invalid("it is nested too deeply"));
+        }
+        let batch: Vec<&RawValue> =
+            serde_json::from_slice(bytes).map_err(|error| RpcError::new(RpcError::PARSE, format!("the batch is not JSON: {error}")))?;
+        match batch.len() {
+            0 => Err(invalid("a batch holds at least one message")),
+            1..=MOST_OF_A_BATCH => Ok(batch.into_iter().map(|message| Self::parse(message.get().as_bytes())).collect()),
+            _ => Err(invalid(&format!("a batch holds at most {MOST_OF_A_BATCH} messages"))),
+        }
     }
 
     fn open(bytes: &[u8]) -> Result<RawObject<'_>, RpcError> {

@@ -3,7 +3,9 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use super::capabilities::ClientCapabilities;
 use super::era::Era;
+use super::level::Level;
 use crate::domain::{RawObject, push_member, raw};
 use crate::trace::{Carrier, Told};
 
@@ -11,6 +13,8 @@ pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersi
 pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// The request to listen that a notification belongs to (2026-07-28 §basic/patterns/subscriptions).
+pub const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const PROGRESS_TOKEN: &str = "progressToken";
 
 /// The params of a request or a notification. Members keep their own bytes; `_meta` is apart.
@@ -54,6 +58,18 @@ impl Params {
         self.members.set(key, value);
     }
 
+    /// Takes a member out.
+    pub fn remove(&mut self, key: &str) -> Option<Box<RawValue>> {
+        self.members.remove(key)
+    }
+
+    /// The same params without the progress token of whoever sent them.
+    #[must_use]
+    pub(super) fn without_progress(mut self) -> Self {
+        self.meta.remove(PROGRESS_TOKEN);
+        self
+    }
+
     /// The text of a member's value.
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.members.get(key)
@@ -79,6 +95,27 @@ impl Params {
         self.meta.get(CLIENT_CAPABILITIES).is_some_and(|raw| raw.get().starts_with('{'))
     }
 
+    /// What the client of a stateless request says that it can do.
+    pub fn capabilities(&self) -> ClientCapabilities {
+        ClientCapabilities::read(self.meta.get(CLIENT_CAPABILITIES), Era::Modern)
+    }
+
+    /// From which level on a stateless client wants to hear what the server logs.
+    pub fn log_level(&self) -> Option<Level> {
+        self.meta.string(LOG_LEVEL)?.parse().ok()
+    }
+
+    /// The same params for a stateless server, which is to log from a level on.
+    #[must_use]
+    pub fn logged(self, level: Level) -> Self {
+        self.with_meta(LOG_LEVEL, level.as_str())
+    }
+
+    /// The request to listen that a notification belongs to, where we gave it its number.
+    pub fn subscription(&self) -> Option<u64> {
+        self.meta.read(SUBSCRIPTION)
+    }
+
     /// What the caller says of the trace that the request is part of.
     pub fn told(&self) -> Told<'static> {
         let text = |key: &str| self.meta.string(key).map(Into::into);
@@ -92,7 +129,8 @@ impl Params {
 
     /// As a server of an era is to get them: with our own stamp or without one, and with our own
     /// progress token, and place in a trace that is ours, instead of the caller's.
-    pub fn dressed(&self, era: Era, token: Option<u64>, carrier: Option<&Carrier>) -> String {
+    pub fn dressed(&self, era: Era, dress: &Dress<'_>) -> String {
+        let Dress { token, carrier, capabilities, whole } = *dress;
         let mut text = String::with_capacity(512);
         for (key, value) in self.members.iter() {
             push_member(&mut text, key, value.get());
@@ -107,6 +145,7 @@ impl Params {
         if era == Era::Modern {
             meta.push(if meta.is_empty() { '{' } else { ',' });
             meta.push_str(STAMP);
+            push_member(&mut meta, CLIENT_CAPABILITIES, &capabilities.map_or("{}".into(), |capabilities| capabilities.stamp(whole)));
         }
         if let Some(token) = token {
             push_member(&mut meta, PROGRESS_TOKEN, &token.to_string());
@@ -114,6 +153,19 @@ impl Params {
         if !meta.is_empty() {
             meta.push('}');
             push_member(&mut text, "_meta", &meta);
+        }
+        if text.is_empty() {
+            text.push('{');
+        }
+        text.push('}');
+        text
+    }
+
+    /// The text of the members but for these, and without `_meta`.
+    pub fn text_without(&self, left_out: &[&str]) -> String {
+        let mut text = String::new();
+        for (key, value) in self.members.iter().filter(|(key, _)| !left_out.contains(key)) {
+            push_member(&mut text, key, value.get());
         }
         if text.is_empty() {
             text.push('{');
@@ -133,9 +185,22 @@ impl Params {
     }
 }
 
+/// What a server is told beside what the caller said.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dress<'a> {
+    /// Our own progress token, where progress is wanted.
+    pub token: Option<u64>,
+    /// The place in a trace that is ours.
+    pub carrier: Option<&'a Carrier>,
+    /// What can be asked meanwhile; nothing where they are none.
+    pub capabilities: Option<&'a ClientCapabilities>,
+    /// Whether extensions that we do not know are declared as well.
+    pub whole: bool,
+}
+
 /// What we say of ourselves to stateless servers.
 const STAMP: &str = concat!(
-    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"#,
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
     r#""io.modelcontextprotocol/clientInfo":{"name":"portolan","version":""#,
     env!("CARGO_PKG_VERSION"),
     r#""}"#,
@@ -162,7 +227,7 @@ mod tests {
     use crate::protocol::Revision;
 
     fn dressed(params: &Value, era: Era, token: Option<u64>) -> String {
-        Params::read(&raw(params)).unwrap().dressed(era, token, None)
+        Params::read(&raw(params)).unwrap().dressed(era, &Dress { token, ..Dress::default() })
     }
 
     #[test]

@@ -121,6 +121,17 @@ impl Manifest {
         RawObject::parse(self.capabilities.get()).is_ok_and(|all| all.has(capability))
     }
 
+    /// Whether a capability that the server declared has a part.
+    pub fn has_in(&self, capability: &str, part: &str) -> bool {
+        let declared = RawObject::parse(self.capabilities.get()).ok().and_then(|all| all.read::<serde_json::Value>(capability));
+        declared.is_some_and(|declared| declared.get(part) == Some(&true.into()))
+    }
+
+    /// The extensions that the server declared, with their settings.
+    pub fn extensions(&self) -> serde_json::Map<String, serde_json::Value> {
+        RawObject::parse(self.capabilities.get()).ok().and_then(|all| all.read("extensions")).unwrap_or_default()
+    }
+
     /// A member of the server's self-description.
     pub fn info(&self, key: &str) -> Option<String> {
         RawObject::parse(self.info.get()).ok()?.string(key)

@@ -194,10 +194,14 @@ impl Registry {
     }
 
     /// Takes note that a server told of a change.
-    pub fn notice(&self, server: &ServerName, change: Change) {
-        if change == Change::Resources {
-            self.0.changed.send_modify(|changes| *changes.resources.entry(server.clone()).or_default() += 1);
-            return;
+    pub fn notice(&self, server: &ServerName, change: &Change) {
+        match change {
+            Change::Definitions => {}
+            Change::Resources => {
+                return self.0.changed.send_modify(|changes| *changes.resources.entry(server.clone()).or_default() += 1);
+            }
+            // What a resource says is the business of those who follow it.
+            Change::Updated(_) => return,
         }
         let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((asks, _)) = keepers.get(server) {

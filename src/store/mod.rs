@@ -3,6 +3,7 @@
 
 mod apart;
 mod contract;
+mod handles;
 mod journal;
 mod responses;
 mod seal;
@@ -17,7 +18,7 @@ pub use contract::{
     BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseRow, ReleaseState,
     ResponseRow, ServerRow, Spent, SpentBy, SpentWish,
 };
-
+pub use handles::Handles;
 pub use seal::Seal;
 pub use secret_file::secret_file;
 
@@ -25,6 +26,6 @@ pub use secret_file::secret_file;
 pub type Store = Arc<dyn Contract>;
 
 /// Opens the SQLite database at `path`, making or migrating it as needed. What must not be read in it is sealed.
-pub async fn open(path: &Path, seal: Seal) -> Result<Store, Error> {
+pub async fn open(path: &Path, seal: Arc<Seal>) -> Result<Store, Error> {
     Ok(Arc::new(sqlite::Sqlite::open(path, seal).await?))
 }

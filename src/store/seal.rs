@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rand::RngExt as _;
 
 use super::contract::Error;
@@ -60,6 +60,22 @@ impl Seal {
         let mut sealed = sealed.to_vec();
         let text = self.0.open_in_place(nonce, Aad::from(place), &mut sealed).map_err(|_| wrong())?;
         String::from_utf8(text.to_vec()).map_err(|_| wrong())
+    }
+
+    /// Seals bytes for a place, for somebody else to keep.
+    pub(super) fn seal_short(&self, place: &str, bytes: &[u8]) -> Option<String> {
+        let mut sealed = bytes.to_vec();
+        let nonce = self.0.seal_in_place_append_tag(Aad::from(place), &mut sealed).ok()?;
+        Some(URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &sealed].concat()))
+    }
+
+    /// What was sealed so.
+    pub(super) fn unseal_short(&self, place: &str, text: &str) -> Option<Vec<u8>> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
+        let mut sealed = sealed.to_vec();
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        self.0.open_in_place(nonce, Aad::from(place), &mut sealed).ok().map(|bytes| bytes.to_vec())
     }
 
     /// Whether a text was sealed.

@@ -1,6 +1,7 @@
 //! SQLite: write-ahead log, synchronous FULL, one writer and a few readers.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,12 +20,12 @@ use crate::domain::Secret;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
-    seal: Seal,
+    seal: Arc<Seal>,
 }
 
 impl Sqlite {
     /// Opens or makes the file, and brings it to this version in one transaction.
-    pub async fn open(path: &Path, seal: Seal) -> Result<Self, Error> {
+    pub async fn open(path: &Path, seal: impl Into<Arc<Seal>>) -> Result<Self, Error> {
         private(path).map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -38,7 +39,7 @@ impl Sqlite {
         let migrations = sqlx::migrate!("src/store/migrations").run(&writer).await;
         migrations.map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
         let readers = pool(2).connect_lazy_with(options);
-        let store = Self { writer, readers, seal };
+        let store = Self { writer, readers, seal: seal.into() };
         store.seal_servers().await?;
         Ok(store)
     }

@@ -1,16 +1,18 @@
-//! Servers tell when their lists changed.
+//! Servers tell when something of theirs changed.
 
 use std::sync::Arc;
 
 use crate::domain::ServerName;
 
-/// What a server said happened to its lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a server said happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Tools, prompts or templates may be others now.
     Definitions,
     /// The resources may be others now.
     Resources,
+    /// The resource of that URI may say something else now.
+    Updated(Box<str>),
 }
 
 /// Told of every change, with the server it happened to.

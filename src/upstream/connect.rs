@@ -16,10 +16,11 @@ use super::change::{Change, OnChange};
 use super::connection::{Call, Connection, Peer, Wire};
 use super::credentials::Credentials;
 use super::error::Error;
-use super::transport::{Http, Launch, Stdio, every_change};
-use crate::domain::{RawObject, ServerSpec, Transport};
+use super::topics::Topics;
+use super::transport::{Http, Launch, Stdio};
+use crate::domain::{Isolation, RawObject, ServerSpec, Transport};
 use crate::net::{Net, Reach};
-use crate::protocol::{Era, Params, Revision};
+use crate::protocol::{ClientCapabilities, Era, Params, Revision};
 
 /// The longest a server may take to greet. Runners such as `npx` and `uvx` fetch packages at their first start.
 const GREETING: Duration = Duration::from_secs(120);
@@ -55,12 +56,17 @@ pub(super) async fn connect(means: &Means, spec: &ServerSpec, known: Option<Era>
 }
 
 async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: OnChange) -> Result<Connection, Error> {
-    let name = spec.name.clone();
-    let changed = move |change: Change| on_change(&name, change);
+    let (name, topics) = (spec.name.clone(), Arc::<Topics>::default());
+    let told = topics.clone();
+    let changed = move |change: Change| match change {
+        Change::Updated(uri) => told.tell(&uri),
+        change => on_change(&name, change),
+    };
+    let own = spec.isolation != Isolation::Shared;
     match &spec.transport {
         Transport::Stdio { command, env } => {
             let launch = Launch { command, env };
-            let start = || Stdio::start(&launch, changed.clone()).map(Arc::new);
+            let start = || Stdio::start(&launch, own, changed.clone()).map(Arc::new);
             let wire = start()?;
             let (wire, peer) = match era {
                 Some(Era::Modern) => (wire.clone(), discover(&*wire, GREETING).await?),
@@ -75,20 +81,23 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
                 },
             };
             if peer.era == Era::Modern {
-                tokio::spawn(listen(wire.clone()));
+                tokio::spawn(wire.clone().listen());
             }
-            Ok(Connection::new(peer, wire))
+            Ok(Connection::new(peer, wire, topics))
         }
         Transport::Http { url, headers, .. } => {
             let reach = if spec.allow_private { trusted(spec) } else { Reach::Public };
-            let wire =
-                Arc::new(Http::new(&means.net, url, headers.iter(), reach, means.credentials.as_ref().and_then(|all| all.holder(spec)))?);
+            let wire = Arc::new(Http::new(
+                &means.net,
+                url,
+                headers.iter(),
+                reach,
+                means.credentials.as_ref().and_then(|all| all.holder(spec)),
+                own,
+            )?);
             let peer = match era {
                 Some(Era::Modern) => discover(&*wire, REMOTE_GREETING).await?,
-                Some(Era::Legacy(revision)) => {
-                    wire.speak(Era::Legacy(revision));
-                    initialize(&*wire, revision, REMOTE_GREETING).await?
-                }
+                Some(Era::Legacy(revision)) => open(means, reach, &wire, revision, changed.clone()).await?,
                 None => match discover(&*wire, REMOTE_GREETING).await {
                     Ok(peer) => peer,
                     Err(
@@ -98,17 +107,35 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
                         | Error::SessionLost
                         | Error::Timeout(_)
                         | Error::Net(crate::net::Error::Failed(_)),
-                    ) => {
-                        wire.speak(Era::Legacy(Revision::LATEST));
-                        initialize(&*wire, Revision::LATEST, REMOTE_GREETING).await?
-                    }
+                    ) => open(means, reach, &wire, Revision::LATEST, changed.clone()).await?,
                     Err(error) => return Err(error),
                 },
             };
             wire.speak(peer.era);
             wire.listen(changed);
-            Ok(Connection::new(peer, wire))
+            Ok(Connection::new(peer, wire, topics))
         }
+    }
+}
+
+/// Opens a session with an HTTP server: by the transport of today, or by that of 2024-11-05 where it knows no other
+/// (2025-11-25 §basic/transports: backwards compatibility).
+async fn open(
+    means: &Means,
+    reach: Reach,
+    wire: &Http,
+    revision: Revision,
+    changed: impl Fn(Change) + Send + Sync + 'static,
+) -> Result<Peer, Error> {
+    wire.speak(Era::Legacy(revision));
+    let error = match initialize(wire, revision, REMOTE_GREETING).await {
+        Err(error @ (Error::Status(400..=499) | Error::NotMcp(_) | Error::Rpc(_))) => error,
+        outcome => return outcome,
+    };
+    match wire.open_line(&means.net, reach, REMOTE_GREETING, changed).await {
+        Ok(()) => initialize(wire, revision.min(Revision::V2025_11_25), REMOTE_GREETING).await,
+        // What was said first says more of a server that knows neither.
+        Err(_) => Err(error),
     }
 }
 
@@ -144,7 +171,7 @@ async fn discover(wire: &dyn Wire, timeout: Duration) -> Result<Peer, Error> {
 async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> Result<Peer, Error> {
     let params = Params::default()
         .with("protocolVersion", revision.as_str())
-        .with("capabilities", &json!({}))
+        .with("capabilities", &ClientCapabilities::of_gateway(revision))
         .with("clientInfo", &json!({ "name": "portolan", "version": env!("CARGO_PKG_VERSION") }));
     let result: Box<RawValue> = wire.call(Era::Legacy(revision), Call::new("initialize", &params, timeout)).await?;
     let version = RawObject::parse(result.get()).ok().and_then(|object| object.string("protocolVersion"));
@@ -156,10 +183,4 @@ async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> R
     wire.speak(peer.era);
     wire.notify("notifications/initialized").await?;
     Ok(peer)
-}
-
-/// Asks a stateless child to tell of changes; it does so until it ends.
-async fn listen(wire: Arc<Stdio>) {
-    let forever = Duration::from_secs(365 * 24 * 3600);
-    let _ = wire.call(Era::Modern, Call::new("subscriptions/listen", &every_change(), forever)).await;
 }

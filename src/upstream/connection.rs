@@ -1,36 +1,20 @@
 //! One open connection to a server: what it said of itself, and how it is called.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast;
 
 use super::error::Error;
+use super::listener::{Listener, Logs};
+use super::topics::Topics;
 use crate::domain::{RawObject, raw};
-use crate::protocol::{Era, Params};
+use crate::protocol::{ClientCapabilities, Dress, Era, Level, Params, ResultKind, is_complete};
 use crate::trace::Carrier;
-
-/// A notification on its way to the caller.
-#[derive(Clone, Debug)]
-pub struct Note {
-    /// Its method.
-    pub method: String,
-    /// Its params.
-    pub params: Params,
-}
-
-/// Someone who wants to hear of progress.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// The token the caller gave, as it was written; put back into every notification.
-    pub token: Box<RawValue>,
-    /// Where notifications go. A full queue drops them: progress must never hold up a result.
-    pub out: mpsc::Sender<Note>,
-}
 
 /// One request to a server.
 pub struct Call<'a> {
@@ -38,8 +22,12 @@ pub struct Call<'a> {
     pub method: &'a str,
     /// Its params.
     pub params: &'a Params,
-    /// Who hears of progress.
+    /// Who hears of it meanwhile.
     pub listener: Option<Listener>,
+    /// What the caller can be asked. Without that, nothing but a whole result is taken.
+    pub capabilities: Option<Arc<ClientCapabilities>>,
+    /// Whether the caller's extensions are the server's business, known or not.
+    pub whole: bool,
     /// Arguments mirrored into `Mcp-Param-*` headers, for stateless HTTP servers.
     pub headers: Vec<(String, String)>,
     /// The longest it may take.
@@ -51,12 +39,14 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Its params as a server of an era is to get them; `id` is our own of the request.
     pub(super) fn dressed(&self, era: Era, id: u64) -> String {
-        self.params.dressed(era, self.listener.as_ref().map(|_| id), self.carrier.as_deref())
+        let token = self.listener.as_ref().filter(|listener| listener.wants_progress()).map(|_| id);
+        let dress = Dress { token, carrier: self.carrier.as_deref(), capabilities: self.capabilities.as_deref(), whole: self.whole };
+        self.params.dressed(era, &dress)
     }
 
     /// A request that nobody follows.
     pub fn new(method: &'a str, params: &'a Params, timeout: Duration) -> Self {
-        Self { method, params, listener: None, headers: Vec::new(), timeout, carrier: None }
+        Self { method, params, listener: None, capabilities: None, whole: false, headers: Vec::new(), timeout, carrier: None }
     }
 }
 
@@ -102,6 +92,10 @@ pub(super) trait Wire: Send + Sync {
     fn speak(&self, _era: Era) {}
     /// Sends a notification.
     async fn notify(&self, method: &str) -> Result<(), Error>;
+    /// Raises the level of log messages that a session is asked for; true where the server must be told.
+    fn raise(&self, level: Level) -> bool;
+    /// Hears of these resources from now on, where that takes no request of its own.
+    fn follow(&self, _uris: BTreeSet<String>) {}
     /// Whether it broke.
     fn broken(&self) -> Option<Error>;
     /// Returns when it broke.
@@ -116,6 +110,9 @@ pub(super) trait Wire: Send + Sync {
 pub struct Connection {
     peer: Peer,
     wire: Arc<dyn Wire>,
+    topics: Arc<Topics>,
+    /// Whether the server logs to its clients.
+    logs: bool,
     since: Instant,
     /// Whether it is being asked for a sign of life.
     doubted: Arc<AtomicBool>,
@@ -128,8 +125,9 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer, wire: Arc<dyn Wire>) -> Self {
-        Self { peer, wire, since: Instant::now(), doubted: Arc::default() }
+    pub(super) fn new(peer: Peer, wire: Arc<dyn Wire>, topics: Arc<Topics>) -> Self {
+        let logs = peer.has("logging");
+        Self { peer, wire, topics, logs, since: Instant::now(), doubted: Arc::default() }
     }
 
     /// How the server presented itself.
@@ -139,16 +137,51 @@ impl Connection {
 
     /// Sends a request in the server's era and waits for its result.
     pub async fn call(&self, call: Call<'_>) -> Result<Box<RawValue>, Error> {
+        if let Some(Logs::From(level)) = call.listener.as_ref().map(Listener::logs).filter(|_| self.logs) {
+            self.log_from(level, call.timeout).await;
+        }
+        let rounds = call.capabilities.is_some();
         let outcome = self.wire.call(self.peer.era, call).await;
         if let Err(Error::Timeout(_)) = outcome {
             self.doubt();
         }
         let result = outcome?;
-        // We declared no extension and no capability, so nothing but a complete result means anything.
-        if is_complete(result.get()) {
+        // Where we declared no extension and no capability, nothing but a complete result means anything.
+        if rounds || is_complete(result.get()) {
             return Ok(result);
         }
-        Err(Error::NotMcp("it wants something of the client that it was not offered".into()))
+        Err(Error::NotMcp(match ResultKind::of(&result) {
+            Some(_) => "it wants something of the client that it was not offered".into(),
+            None => "its result cannot be read".into(),
+        }))
+    }
+
+    /// Has a session log from a level on, if it does not yet. What each caller hears of that is another matter.
+    async fn log_from(&self, level: Level, timeout: Duration) {
+        let Era::Legacy(_) = self.peer.era else { return };
+        if self.wire.raise(level) {
+            let params = Params::default().with("level", level.as_str());
+            let _ = self.wire.call(self.peer.era, Call::new("logging/setLevel", &params, timeout)).await;
+        }
+    }
+
+    /// Follows a resource: the server tells when it may say something else.
+    pub async fn follow(self: &Arc<Self>, uri: &str, timeout: Duration) -> Result<Following, Error> {
+        let (updates, first) = self.topics.add(uri);
+        let following = Following { connection: self.clone(), uri: uri.into(), updates };
+        if first {
+            self.subscribe("resources/subscribe", uri, timeout).await?;
+        }
+        Ok(following)
+    }
+
+    async fn subscribe(&self, method: &str, uri: &str, timeout: Duration) -> Result<(), Error> {
+        if self.peer.era == Era::Modern {
+            self.wire.follow(self.topics.all());
+            return Ok(());
+        }
+        let params = Params::default().with("uri", uri);
+        self.wire.call(self.peer.era, Call::new(method, &params, timeout)).await.map(drop)
     }
 
     /// Asks a server that let a request run out of time for a sign of life. One that gives none is
@@ -238,41 +271,41 @@ impl Connection {
     }
 }
 
-/// Whether a result says that it is all there is, or says nothing of it. It is opened only where a look does not tell.
-fn is_complete(result: &str) -> bool {
-    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
-    let mut said = KEY.find_iter(result.as_bytes()).map(|at| result.get(at + 12..).unwrap_or_default());
-    // A key may hide behind an escape.
-    if said.all(|rest| rest.starts_with(":\"complete\"")) && memmem::find(result.as_bytes(), b"\\u").is_none() {
-        return true;
-    }
-    // What says it twice says nothing: others might read the other one.
-    RawObject::parse(result).is_ok_and(|result| result.get("resultType").is_none_or(|kind| kind.get() == "\"complete\""))
+/// A resource that is followed until this is dropped.
+pub struct Following {
+    connection: Arc<Connection>,
+    uri: Box<str>,
+    updates: broadcast::Receiver<Box<str>>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_complete;
-
-    #[test]
-    fn a_result_that_wants_something_is_told_from_one_that_only_quotes_the_word() {
-        for complete in [
-            r#"{"content":[]}"#,
-            r#"{"resultType":"complete","content":[]}"#,
-            r#"{"resultType": "complete"}"#,
-            r#"{"content":[{"resultType":"input_required"}]}"#,
-            r#"{"structuredContent":{"resultType":7},"resultType":"complete"}"#,
-        ] {
-            assert!(is_complete(complete), "{complete}");
+impl Following {
+    /// What changed next: the resource, or a part of it. None when the connection is gone, and with it the subscription.
+    pub async fn next(&mut self) -> Option<Box<str>> {
+        /// How often it is looked whether the connection still stands: not every kind says when it does not.
+        const LOOK: Duration = Duration::from_secs(5);
+        loop {
+            match tokio::time::timeout(LOOK, self.updates.recv()).await {
+                Ok(Ok(uri)) => return Some(uri),
+                // What was missed is the same as what comes now.
+                Ok(Err(broadcast::error::RecvError::Lagged(_))) => return Some(self.uri.clone()),
+                Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                Err(_) if self.connection.is_closed() => return None,
+                Err(_) => {}
+            }
         }
-        for wants in [
-            r#"{"resultType":"input_required"}"#,
-            r#"{"a":{"resultType":"complete"},"resultType" : "task"}"#,
-            r#"{"resultType":"complete","resultType":"input_required"}"#,
-            r#"{"result\u0054ype":"input_required"}"#,
-            r#"{"resultType":"input_required","resultType":"input_required"}"#,
-        ] {
-            assert!(!is_complete(wants), "{wants}");
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        /// How long a server may take to let go of a subscription.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        if !self.connection.topics.remove(&self.uri) || self.connection.is_closed() {
+            return;
+        }
+        let (connection, uri) = (self.connection.clone(), std::mem::take(&mut self.uri));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { connection.subscribe("resources/unsubscribe", &uri, PATIENCE).await });
         }
     }
 }

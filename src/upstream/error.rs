@@ -90,7 +90,12 @@ impl Error {
     pub fn public(&self) -> RpcError {
         match self {
             // What is said of our own message is no concern of the caller's, whose message was another.
-            Self::Rpc(error) if matches!(error.code, RpcError::PARSE | RpcError::INVALID_REQUEST | -32022..=-32020) => {
+            Self::Rpc(error)
+                if matches!(
+                    error.code,
+                    RpcError::PARSE | RpcError::INVALID_REQUEST | RpcError::UNSUPPORTED_VERSION | RpcError::HEADER_MISMATCH
+                ) =>
+            {
                 RpcError::new(RpcError::UPSTREAM, "the server could not serve this request")
             }
             Self::Rpc(error) => error.clone(),

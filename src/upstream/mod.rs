@@ -8,7 +8,10 @@ mod connect;
 mod connection;
 mod credentials;
 mod error;
+mod listener;
+mod patience;
 mod supervisor;
+mod topics;
 mod transport;
 
 use std::collections::HashMap;
@@ -21,9 +24,10 @@ use futures::future::{BoxFuture, Shared};
 use tokio::task::AbortHandle;
 
 pub use change::{Change, OnChange};
-pub use connection::{Call, Connection, Listener, Note};
+pub use connection::{Call, Connection, Following};
 pub use credentials::{CALLBACK, Credentials, DOCUMENT, LoginError, Returned};
 pub use error::Error;
+pub use listener::{Asked, Heard, Listener, Logs, Note};
 pub use supervisor::{SUPERVISE, supervise};
 
 use connect::Means;

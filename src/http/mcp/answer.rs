@@ -1,84 +1,163 @@
-//! An answer as one JSON body, or as a stream when progress comes before it.
+//! The answer to a stateless client: one JSON body, or a stream when something is told before it. What a server asks meanwhile ends
+//! the answer, and the client's next request goes on from there.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::response::Response;
 use futures::StreamExt as _;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
-use super::reply::{json, refusal};
+use super::exchange::{Exchange, Step};
+use super::parks::{Parked, Parks, Whose};
+use super::reply::json;
+use crate::domain::raw;
 use crate::http::sse;
-use crate::protocol::{Era, Id, Outgoing, RpcError};
-use crate::upstream::{Listener, Note};
+use crate::protocol::{InputRequired, Outgoing, Params, RpcError, request_digest};
+use crate::upstream::Asked;
 
-/// Notifications that may wait for a client that reads slowly.
-const QUEUE: usize = 64;
+/// How long questions are gathered that come together.
+const TOGETHER: Duration = Duration::from_millis(20);
 
-/// A request on its way: what it comes to.
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<Box<RawValue>, RpcError>> + Send>>;
-
-/// A queue for progress, when the caller asked for it and can take it.
-pub(super) fn progress(token: Option<&RawValue>, streams: impl FnOnce() -> bool) -> (Option<Listener>, Option<mpsc::Receiver<Note>>) {
-    let Some(token) = token.filter(|_| streams()) else { return (None, None) };
-    let (out, notes) = mpsc::channel(QUEUE);
-    (Some(Listener { token: token.to_owned(), out }), Some(notes))
+/// Where a request may be parked.
+pub(super) struct Yard {
+    pub(super) parks: Parks,
+    pub(super) whose: Whose,
 }
 
-/// Waits for the result; the first notification before it turns the answer into a stream.
-pub(super) async fn answer(era: Era, id: Id, method: String, mut work: Work, notes: Option<mpsc::Receiver<Note>>) -> Response {
-    let Some(mut notes) = notes else { return whole(era, &id, &method, work.await) };
-    let mut outcome = None;
-    // Whoever is ready: a server that tells without end must not keep the work from coming to its end.
-    let first = tokio::select! {
-        Some(note) = notes.recv() => note,
-        done = &mut work => match notes.try_recv() {
-            // What came together with the result came before it.
-            Ok(note) => {
-                outcome = Some(done);
-                note
+impl Yard {
+    pub(super) fn new(parks: Parks, principal: &str, endpoint: &str, method: &str, params: &Params) -> Self {
+        let request = request_digest(method, params);
+        Self { parks, whose: Whose { principal: principal.to_owned(), endpoint: endpoint.to_owned(), request } }
+    }
+
+    /// The work that a request goes on with; none when it is a request of its own.
+    pub(super) fn parked(&self, params: &Params) -> Option<Result<Parked, RpcError>> {
+        let state: String = params.read_member("requestState")?;
+        let mut answers: HashMap<String, Box<RawValue>> = match params.get("inputResponses") {
+            Some(answers) => match serde_json::from_str(answers.get()) {
+                Ok(answers) => answers,
+                Err(_) => return Some(Err(RpcError::params("`params.inputResponses` must be an object of answers"))),
+            },
+            None => HashMap::new(),
+        };
+        if let Some((key, _)) = answers.iter().find(|(_, answer)| !answer.get().starts_with('{')) {
+            let key = crate::domain::clip(key, 80);
+            return Some(Err(RpcError::params(format!("`params.inputResponses.{key}` must be an object"))));
+        }
+        let taken = self.parks.take(&self.whose, &state)?;
+        Some(taken.map(|mut parked| {
+            // Those that are missing are asked for again, and those that nobody asked for are left aside.
+            for (key, asked) in std::mem::take(&mut parked.asked) {
+                match answers.remove(&key) {
+                    Some(answer) => asked.answer(Ok(answer)),
+                    None => parked.asked.push((key, asked)),
+                }
             }
-            Err(_) => return whole(era, &id, &method, done),
-        },
-    };
+            parked
+        }))
+    }
+}
+
+/// Answers a request.
+pub(super) async fn deliver(yard: Option<Yard>, mut exchange: Exchange) -> Response {
+    match exchange.step().await {
+        Step::Done(outcome) => {
+            let (status, text) = exchange.answer(&outcome);
+            json(status, text)
+        }
+        step => go_on(yard, Parked { exchange, asked: Vec::new(), count: 0 }, Some(step)).await,
+    }
+}
+
+/// Goes on with a request, from its next step.
+pub(super) async fn go_on(yard: Option<Yard>, parked: Parked, first: Option<Step>) -> Response {
+    let mut next = Next { yard, parked: Some(Box::new(parked)), step: first };
+    // What stands alone needs no stream.
+    let (text, last) = next.message().await;
+    if let Some(status) = last {
+        return json(status, text);
+    }
     let events = async_stream::stream! {
-        yield note_event(&first);
-        while outcome.is_none() {
-            tokio::select! {
-                Some(note) = notes.recv() => yield note_event(&note),
-                done = &mut work => outcome = Some(done),
+        yield sse::message(text);
+        loop {
+            let (text, last) = next.message().await;
+            yield sse::message(text);
+            if last.is_some() {
+                return;
             }
-        }
-        while let Ok(note) = notes.try_recv() {
-            yield note_event(&note);
-        }
-        if let Some(outcome) = outcome {
-            yield sse::message(encode(era, &id, &method, &outcome).1);
         }
     };
     sse::response(events.boxed())
 }
 
-fn note_event(note: &Note) -> bytes::Bytes {
-    sse::message(Outgoing::notification(&note.method, &note.params))
+/// What a client is told next of its request.
+struct Next {
+    /// Where it may be parked; nowhere when the client cannot be asked anything.
+    yard: Option<Yard>,
+    parked: Option<Box<Parked>>,
+    step: Option<Step>,
 }
 
-fn whole(era: Era, id: &Id, method: &str, outcome: Result<Box<RawValue>, RpcError>) -> Response {
-    match outcome {
-        Ok(_) => {
-            let (status, body) = encode(era, id, method, &outcome);
-            json(status, body)
+impl Next {
+    /// The next message; with a status where it is the last one.
+    async fn message(&mut self) -> (String, Option<u16>) {
+        let Some(mut parked) = self.parked.take() else { return (String::new(), Some(200)) };
+        loop {
+            let step = match self.step.take() {
+                Some(step) => step,
+                None if parked.asked.is_empty() => parked.exchange.step().await,
+                // Questions that come at the same time are asked at the same time.
+                None => match tokio::time::timeout(TOGETHER, parked.exchange.step()).await {
+                    Ok(step) => step,
+                    Err(_) => match self.park(parked) {
+                        Ok(text) => return (text, Some(200)),
+                        Err(back) => {
+                            parked = back;
+                            continue;
+                        }
+                    },
+                },
+            };
+            match step {
+                Step::Note(note) => {
+                    let text = parked.exchange.note(note);
+                    self.parked = Some(parked);
+                    return (text, None);
+                }
+                Step::Asked(asked) => {
+                    parked.count += 1;
+                    parked.asked.push((format!("ask-{}", parked.count), asked));
+                }
+                Step::Done(outcome) => {
+                    let (status, text) = parked.exchange.answer(&outcome);
+                    return (text, Some(status));
+                }
+            }
         }
-        Err(error) => refusal(era, Some(id), error),
     }
-}
 
-fn encode(era: Era, id: &Id, method: &str, outcome: &Result<Box<RawValue>, RpcError>) -> (u16, String) {
-    let dialect = era.dialect();
-    let said = outcome.as_deref().map_err(Clone::clone).and_then(|result| dialect.result(method, result));
-    match said {
-        Ok(result) => (200, Outgoing::result(id, &result)),
-        Err(error) => (dialect.status(&error), Outgoing::error(Some(id), &dialect.error(error))),
+    /// Parks the work, and asks the client; gives it back where that cannot be.
+    fn park(&self, mut parked: Box<Parked>) -> Result<String, Box<Parked>> {
+        parked.asked.retain(|(_, asked)| !asked.is_over());
+        if parked.asked.is_empty() {
+            return Err(parked);
+        }
+        let refuse = |asked: Vec<(String, Asked)>| {
+            for (_, asked) in asked {
+                asked.answer(Err(RpcError::new(RpcError::INTERNAL, "too many requests of this client wait for an answer")));
+            }
+        };
+        let Some(yard) = self.yard.as_ref().filter(|yard| yard.parks.has_room(&yard.whose.principal)) else {
+            refuse(std::mem::take(&mut parked.asked));
+            return Err(parked);
+        };
+        let questions = parked.asked.iter().map(|(key, asked)| (key.clone(), asked.question.clone())).collect();
+        let id = parked.exchange.id.clone();
+        // It goes on by itself: whoever blocks it ends it at once.
+        let parked = Parked { exchange: parked.exchange.apart(), asked: parked.asked, count: parked.count };
+        let state = yard.parks.put(yard.whose.clone(), parked);
+        let wanted = InputRequired { questions, state: state.map(|state| raw(&state)) };
+        Ok(Outgoing::result(&id, wanted.result().get()))
     }
 }

@@ -36,6 +36,16 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
+    /// The one of a name in a path.
+    pub(super) fn named(name: String) -> Self {
+        match name.as_str() {
+            "portolan" => Self::Control,
+            // `/mcp/sse` is the aggregate's: no server can be called so.
+            "sse" => Self::All,
+            _ => Self::One(name),
+        }
+    }
+
     /// Its path, to which sessions are bound.
     pub(super) fn path(&self) -> &str {
         match self {
@@ -43,6 +53,11 @@ impl Endpoint {
             Self::One(name) => name,
             Self::Control => "portolan",
         }
+    }
+
+    /// Which servers stand behind it; none behind the control server's.
+    pub(super) fn servers(&self) -> Option<Scope<'_>> {
+        (!matches!(self, Self::Control)).then(|| self.scope())
     }
 
     fn scope(&self) -> Scope<'_> {

@@ -1,23 +1,24 @@
 //! Streams that tell of changes: `GET` in a session, `subscriptions/listen` without one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::endpoint::Endpoint;
 use super::visit::Visit;
 use crate::domain::{Principal, now_ms};
-use crate::federation::Sight;
-use crate::http::sessions::Session;
+use crate::http::sessions::{Seen, Session};
 use crate::http::sse;
 use crate::http::state::State;
 use crate::policy::Act;
-use crate::protocol::{Id, Outgoing, Params};
+use crate::protocol::{Id, Outgoing, Params, SUBSCRIPTION};
 
 /// What a stream wants to hear of.
 #[derive(Clone, Copy)]
@@ -29,21 +30,17 @@ struct Wanted {
 
 /// The stream of a session.
 pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
-    let wanted = Wanted { tools: true, prompts: true, resources: true };
-    let watch = Watch::new(visit, wanted, Params::default());
+    let mut changes = changes(visit, session);
     let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
-    let mut blocked = blocked(visit);
     let events = async_stream::stream! {
-        let mut watch = watch;
         // Something must be sent at once, or some clients take the stream for a failed one.
         yield Bytes::from_static(b": listening\n\n");
         loop {
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = closing.cancelled() => return,
-                () = &mut blocked => return,
-                news = watch.next() => match news {
-                    Some(news) => for event in news { yield event; },
+                change = changes.next() => match change {
+                    Some(change) => yield change,
                     None => return,
                 },
             }
@@ -52,9 +49,60 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     sse::response(events.boxed())
 }
 
+/// What a session hears of changes, from where it heard the last of them.
+pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'static, Bytes> {
+    let wanted = Wanted { tools: true, prompts: true, resources: true };
+    let mut watch = Watch::new(visit, wanted, Params::default());
+    let (session, mut blocked) = (session.clone(), blocked(visit));
+    let mut updates = session.updates.subscribe();
+    updates.mark_changed();
+    Box::pin(async_stream::stream! {
+        let since = lock(&session.seen).take();
+        if let Some(since) = since {
+            for event in watch.since(since) { yield event; }
+        }
+        let mut watch = Left { watch, session: session.clone() };
+        loop {
+            tokio::select! {
+                () = &mut blocked => return,
+                Ok(()) = updates.changed() => for uri in session.updated() { yield updated(Params::default(), &uri); },
+                news = watch.watch.next() => match news {
+                    Some(news) => for event in news { yield event; },
+                    None => return,
+                },
+            }
+        }
+    })
+}
+
+/// Notes where a session's stream broke off.
+struct Left {
+    watch: Watch,
+    session: Arc<Session>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        *lock(&self.session.seen) = Some(self.watch.seen);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn updated(params: Params, uri: &str) -> Bytes {
+    sse::message(Outgoing::notification("notifications/resources/updated", &params.with("uri", uri)))
+}
+
+/// Most resources that one stream follows.
+const FOLLOWED: usize = 500;
+/// Updates that may wait for a client that reads slowly.
+const UPDATES: usize = 256;
+
 /// The stream of a stateless client: the acknowledgement first, every message with the request's id,
 /// and the result when the gateway ends it.
-pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
+pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
     let asked: serde_json::Value = params.read_member("notifications").unwrap_or_default();
     let flag = |key: &str| asked.get(key).and_then(serde_json::Value::as_bool) == Some(true);
     let wanted = Wanted { tools: flag("toolsListChanged"), prompts: flag("promptsListChanged"), resources: flag("resourcesListChanged") };
@@ -66,20 +114,57 @@ pub(super) fn stateless(visit: &Visit, id: &Id, params: &Params) -> Response {
             accepted.insert(key.to_owned(), true.into());
         }
     }
+    let uris = asked.get("resourceSubscriptions").and_then(serde_json::Value::as_array);
+    let uris: Vec<&str> = uris.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
+    let (out, mut updates) = mpsc::channel::<String>(UPDATES);
+    let (task_out, mut tasks) = mpsc::channel::<Params>(UPDATES);
+    let (mut followed, mut followed_tasks) = (Vec::new(), Vec::new());
+    if let Some(scope) = visit.endpoint.servers().filter(|_| !uris.is_empty()) {
+        let follow = async |uri: &str| {
+            let out = out.clone();
+            // What does not fit is told again with the next change.
+            let told = move |uri| drop(out.try_send(uri));
+            let followed = visit.state.federation.follow(&visit.principal, None, scope, uri, told).await.ok()?;
+            Some((uri.to_owned(), followed))
+        };
+        let all: Vec<_> = futures::future::join_all(uris.into_iter().map(follow)).await.into_iter().flatten().collect();
+        if !all.is_empty() {
+            accepted.insert("resourceSubscriptions".to_owned(), all.iter().map(|(uri, _)| uri.as_str()).collect());
+        }
+        followed.extend(all);
+    }
+    let ids = asked.get("taskIds").and_then(serde_json::Value::as_array);
+    let ids: Vec<&str> = ids.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
+    if let Some(scope) = visit.endpoint.servers().filter(|_| !ids.is_empty()) {
+        let out = task_out.clone();
+        // What does not fit is told again with the task's next change, or with its state, which can be asked for.
+        let told = move |params| drop(out.try_send(params));
+        let able = Arc::new(params.capabilities());
+        let (accepted_ids, tasks) = visit.state.federation.follow_tasks(&visit.principal, scope, &able, &ids, told);
+        followed_tasks = tasks;
+        if !accepted_ids.is_empty() {
+            accepted.insert("taskIds".to_owned(), accepted_ids.into());
+        }
+    }
     let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
     let acknowledged = named.clone().with("notifications", &accepted);
     let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
-    let watch = Watch::new(visit, wanted, named);
+    let watch = Watch::new(visit, wanted, named.clone());
+    let subscription = id.as_raw().to_owned();
     let (closing, mut blocked) = (visit.state.closing.clone(), blocked(visit));
     let events = async_stream::stream! {
-        let mut watch = watch;
+        let (mut watch, _followed, _out) = (watch, (followed, followed_tasks), (out, task_out));
         yield first;
         loop {
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = &mut blocked => break,
+                Some(uri) = updates.recv() => yield updated(named.clone(), &uri),
+                Some(params) = tasks.recv() => {
+                    yield sse::message(Outgoing::notification("notifications/tasks", &params.with_meta(SUBSCRIPTION, &subscription)));
+                }
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => break,
@@ -115,8 +200,6 @@ fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
     Box::pin(waiting)
 }
 
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-
 /// Changes that come in bursts are told of once.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -129,14 +212,6 @@ struct Watch {
     params: Params,
     changes: tokio::sync::watch::Receiver<crate::registry::Changes>,
     seen: Seen,
-}
-
-/// What a caller saw the last time.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    edition: Option<u64>,
-    sight: Sight,
-    resources: u64,
 }
 
 impl Watch {
@@ -171,22 +246,32 @@ impl Watch {
             // A server may tell of a thousand changes in a row; the client hears of them once.
             tokio::time::sleep(BURST).await;
             let edition = self.changes.borrow_and_update().edition;
-            let now = self.look(edition);
-            let mut news = Vec::new();
-            let mut tell = |changed: bool, method: &str| {
-                if changed {
-                    news.push(sse::message(Outgoing::notification(method, &self.params)));
-                }
-            };
-            let (wanted, then) = (self.wanted, self.seen.sight);
-            tell(wanted.tools && now.sight.tools != then.tools, "notifications/tools/list_changed");
-            tell(wanted.prompts && now.sight.prompts != then.prompts, "notifications/prompts/list_changed");
-            let resources = now.sight.templates != then.templates || now.resources != self.seen.resources;
-            tell(wanted.resources && resources, "notifications/resources/list_changed");
-            self.seen = now;
+            let news = self.news(self.look(edition));
             if !news.is_empty() {
                 return Some(news);
             }
         }
+    }
+
+    /// The notifications of what changed since then.
+    fn since(&mut self, seen: Seen) -> Vec<Bytes> {
+        let now = std::mem::replace(&mut self.seen, seen);
+        self.news(now)
+    }
+
+    fn news(&mut self, now: Seen) -> Vec<Bytes> {
+        let mut news = Vec::new();
+        let mut tell = |changed: bool, method: &str| {
+            if changed {
+                news.push(sse::message(Outgoing::notification(method, &self.params)));
+            }
+        };
+        let (wanted, then) = (self.wanted, self.seen.sight);
+        tell(wanted.tools && now.sight.tools != then.tools, "notifications/tools/list_changed");
+        tell(wanted.prompts && now.sight.prompts != then.prompts, "notifications/prompts/list_changed");
+        let resources = now.sight.templates != then.templates || now.resources != self.seen.resources;
+        tell(wanted.resources && resources, "notifications/resources/list_changed");
+        self.seen = now;
+        news
     }
 }

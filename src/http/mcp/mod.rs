@@ -1,8 +1,13 @@
-//! `/mcp`, `/mcp/{server}` and `/mcp/portolan`: decode by era, ask federation or control, encode by era.
+//! `/mcp`, `/mcp/{server}` and `/mcp/portolan`, each with `/sse` for the oldest clients: decode by era, ask federation or control,
+//! encode by era.
 
 mod answer;
+mod batch;
 mod endpoint;
+mod exchange;
+mod line;
 mod listen;
+mod parks;
 mod reply;
 mod session;
 mod stateless;
@@ -12,7 +17,6 @@ use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
-use super::body::read_json;
 use super::caller::{Caller, Door};
 use super::error::ApiError;
 use super::meters::message_of;
@@ -23,19 +27,16 @@ use super::timing::Elsewhere;
 use super::traced::mcp_door;
 use crate::domain::Principal;
 use crate::federation::Waited;
-use crate::policy::Allowance;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use crate::trace::Span;
 use endpoint::Endpoint;
+pub(super) use parks::Parks;
 use reply::{id_of, json};
 use visit::{Visit, accepts};
 
-/// Largest message from a client, in bytes.
-const MAX_BODY: usize = 4 << 20;
-
 /// `/mcp`: every server the caller may use.
 pub(super) async fn aggregate(Shared(state): Shared<State>, Caller(principal): Caller, request: Request) -> Result<Response, ApiError> {
-    handle(state, principal, Endpoint::All, request).await
+    handle(state, principal, Endpoint::All, Way::Streamable, request).await
 }
 
 /// `/mcp/{server}`, and the control server.
@@ -45,11 +46,30 @@ pub(super) async fn target(
     Name(name): Name,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let endpoint = if name == "portolan" { Endpoint::Control } else { Endpoint::One(name) };
-    handle(state, principal, endpoint, request).await
+    let way = if name == "sse" { Way::Line } else { Way::Streamable };
+    handle(state, principal, Endpoint::named(name), way, request).await
 }
 
-async fn handle(state: State, principal: Principal, endpoint: Endpoint, request: Request) -> Result<Response, ApiError> {
+/// `/mcp/{server}/sse`: the same by the transport of 2024-11-05.
+pub(super) async fn line(
+    Shared(state): Shared<State>,
+    Caller(principal): Caller,
+    Name(name): Name,
+    request: Request,
+) -> Result<Response, ApiError> {
+    handle(state, principal, Endpoint::named(name), Way::Line, request).await
+}
+
+/// By which transport a client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// That of 2025-03-26 and later.
+    Streamable,
+    /// That of 2024-11-05.
+    Line,
+}
+
+async fn handle(state: State, principal: Principal, endpoint: Endpoint, way: Way, request: Request) -> Result<Response, ApiError> {
     let grants = principal.grants();
     let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
@@ -60,14 +80,22 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, request:
     endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
     let mut visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default(), span: Span::default() };
     if request.method() == Method::POST {
-        return post(visit, request).await;
+        return match way {
+            Way::Streamable => post(visit, request).await,
+            Way::Line => {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                let bytes = visit.read(request).await?;
+                line::post(&visit, &query, &bytes)
+            }
+        };
     }
     let (parts, _) = request.into_parts();
     visit.headers = parts.headers;
-    match parts.method {
-        Method::GET if !visit.is_modern() => session::listen(&visit),
-        Method::DELETE if !visit.is_modern() => session::end(&visit),
-        method => Err(super::error::no_such_method(method, parts.uri).await),
+    match (parts.method, way) {
+        (Method::GET, Way::Line) => line::open(&visit, parts.uri.path()),
+        (Method::GET, Way::Streamable) if !visit.is_modern() => session::listen(&visit),
+        (Method::DELETE, Way::Streamable) if !visit.is_modern() => session::end(&visit),
+        (method, _) => Err(super::error::no_such_method(method, parts.uri).await),
     }
 }
 
@@ -78,21 +106,16 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message));
     }
     let began = visit.state.tracer.now();
-    let limit = visit.state.settings.load().body.min(MAX_BODY);
-    let (headers, bytes) = read_json(request, limit).await?;
-    visit.headers = headers;
+    let bytes = visit.read(request).await?;
+    if batch::is_batch(&bytes) {
+        return batch::answer(visit, &bytes).await;
+    }
     let message = match Incoming::parse_shallow(&bytes) {
         Ok(message) => message,
         Err(unreadable) => return Ok(json(400, Outgoing::error(unreadable.id.as_ref(), &unreadable.error))),
     };
     visit.span = mcp_door(&visit.state, &visit.principal, &visit.headers, &message, began);
-    let allowance = match &message {
-        Incoming::Request { method, .. } if method == "tools/call" && !matches!(visit.endpoint, Endpoint::Control) => {
-            let taken = visit.state.rates.take(&visit.principal);
-            taken.inspect_err(|_| std::mem::take(&mut visit.span).refused("rate_limit_exceeded"))?
-        }
-        _ => Allowance::default(),
-    };
+    let allowance = visit.allowed(&message).inspect_err(|_| std::mem::take(&mut visit.span).refused("rate_limit_exceeded"))?;
     let opening = classify(&|name| visit.header(name), &message);
     let era = match &opening {
         Ok(Opening::Modern) | Err(_) => Era::MODERN,

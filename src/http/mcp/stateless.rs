@@ -1,15 +1,19 @@
 //! Requests of 2026-07-28: each carries all it needs, and ends when its connection does.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::answer::{answer as deliver, progress};
+use super::answer::{deliver, go_on};
+use super::exchange::{Exchange, hearing};
 use super::listen;
 use super::visit::Visit;
 use crate::domain::raw;
-use crate::protocol::{Era, Incoming, RpcError};
+use crate::protocol::{Era, Id, Incoming, Params, RpcError};
 use crate::trace::attribute;
+use crate::upstream::{Listener, Logs};
 
 /// Answers one message. Dropping the future, when the client leaves, cancels what was begun.
 pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
@@ -22,7 +26,7 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
         "subscriptions/listen" => {
             // What comes of listening goes on for as long as the client wants; the span is of its beginning.
             std::mem::take(&mut visit.span).done();
-            listen::stateless(&visit, &id, &params)
+            listen::stateless(&visit, &id, &params).await
         }
         "server/discover" => {
             let mut result = json!({
@@ -37,7 +41,7 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
             }
             let result = raw(&result);
             visit.settle(Ok(&result));
-            deliver(Era::Modern, id, method, Box::pin(async move { Ok(result) }), None).await
+            deliver(None, Exchange::new(Era::Modern, id, method, Box::pin(async move { Ok(result) }))).await
         }
         // Gone with the sessions they belonged to.
         "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
@@ -50,14 +54,43 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
                 let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
                 return visit.refuse(Era::Modern, &id, RpcError::new(RpcError::HEADER_MISMATCH, message));
             }
-            let (listener, notes) = progress(params.progress_token(), || visit.accepts("text/event-stream"));
-            let asked = method.clone();
-            let work = Box::pin(async move {
-                let outcome = visit.endpoint.request(&visit.state, &visit.caller(None, listener), &asked, params).await;
-                visit.settle(outcome.as_deref());
-                outcome
-            });
-            deliver(Era::Modern, id, method, work, notes).await
+            ask(visit, id, method, params).await
         }
     }
+}
+
+/// Asks what stands behind the endpoint, or goes on with what was asked before.
+async fn ask(mut visit: Visit, id: Id, method: String, params: Params) -> Response {
+    let streams = visit.accepts("text/event-stream");
+    let token = params.progress_token().filter(|_| streams).map(ToOwned::to_owned);
+    let capabilities = Some(params.capabilities()).filter(|able| !able.is_empty()).map(Arc::new);
+    let asked = capabilities.as_ref().is_some_and(|able| able.can_be_asked());
+    let yard = (asked || params.get("requestState").is_some()).then(|| visit.yard(&method, &params));
+    if let Some(parked) = yard.as_ref().and_then(|yard| yard.parked(&params)) {
+        return match parked {
+            Ok(mut parked) => {
+                // What the work is, is on record with the request that began it.
+                std::mem::take(&mut visit.span).done();
+                (parked.exchange.id, parked.exchange.token) = (id, token);
+                go_on(yard, parked, None).await
+            }
+            Err(error) => visit.refuse(Era::Modern, &id, error),
+        };
+    }
+    let logs = params.log_level().filter(|_| streams).map_or(Logs::None, Logs::From);
+    let (listener, heard) = if token.is_some() || asked || logs != Logs::None {
+        let of = |out| Listener::new(visit.principal.id(), token.is_some(), logs, capabilities.clone().unwrap_or_default(), out);
+        let (listener, heard) = hearing(of);
+        (Some(listener), Some(heard))
+    } else {
+        (None, None)
+    };
+    let wanted = method.clone();
+    let work = Box::pin(async move {
+        let caller = visit.caller(None, listener).in_rounds(capabilities);
+        let outcome = visit.endpoint.request(&visit.state, &caller, &wanted, params).await;
+        visit.settle(outcome.as_deref());
+        outcome
+    });
+    deliver(yard, Exchange::new(Era::Modern, id, method, work).heard(token, heard)).await
 }

@@ -1,17 +1,27 @@
 //! One request, before its body is read.
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::answer::Yard;
 use super::endpoint::Endpoint;
 use super::reply::refusal;
 use crate::domain::Principal;
 use crate::federation::{Caller, Waited};
+use crate::http::body::read_json;
+use crate::http::error::ApiError;
 use crate::http::state::State;
-use crate::protocol::{Era, HEADER_VERSION, Id, Revision, RpcError, is_tool_error};
+use crate::http::traced::mcp_door;
+use crate::policy::Allowance;
+use crate::protocol::{Era, HEADER_VERSION, Id, Incoming, Params, Revision, RpcError, is_tool_error};
 use crate::trace::{Span, attribute};
 use crate::upstream::Listener;
+
+/// Largest message from a client, in bytes.
+const MAX_BODY: usize = 4 << 20;
 
 /// One request at an MCP endpoint.
 pub(super) struct Visit {
@@ -26,10 +36,42 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// The caller of a request, who may hear of progress.
+    /// The caller of a request, who may hear of it meanwhile.
     pub(super) fn caller<'v>(&'v self, session: Option<&'v str>, listener: Option<Listener>) -> Caller<'v> {
         let request = self.header("x-request-id").map(Into::into);
-        Caller { principal: &self.principal, session, listener, request, waited: self.waited.clone(), trace: self.span.trace() }
+        let (waited, trace) = (self.waited.clone(), self.span.trace());
+        Caller { listener, request, waited, trace, ..Caller::new(&self.principal, session) }
+    }
+
+    /// Reads the body of a message; its headers are the visit's from then on.
+    pub(super) async fn read(&mut self, request: Request) -> Result<Bytes, ApiError> {
+        let limit = self.state.settings.load().body.min(MAX_BODY);
+        let (headers, bytes) = read_json(request, limit).await?;
+        self.headers = headers;
+        Ok(bytes)
+    }
+
+    /// The same for one of several messages, which counts by itself.
+    pub(super) fn another(&self, message: &Incoming) -> Result<Self, ApiError> {
+        let (state, principal, headers) = (self.state.clone(), self.principal.clone(), self.headers.clone());
+        let span = mcp_door(&state, &principal, &headers, message, state.tracer.now());
+        let one = Self { state, principal, endpoint: self.endpoint.clone(), headers, waited: self.waited.clone(), span };
+        one.allowed(message).map(|_| one)
+    }
+
+    /// Counts a message, where it is one that counts.
+    pub(super) fn allowed(&self, message: &Incoming) -> Result<Allowance, ApiError> {
+        match message {
+            Incoming::Request { method, .. } if method == "tools/call" && !matches!(self.endpoint, Endpoint::Control) => {
+                self.state.rates.take(&self.principal).map_err(ApiError::from)
+            }
+            _ => Ok(Allowance::default()),
+        }
+    }
+
+    /// Where a stateless request may be parked.
+    pub(super) fn yard(&self, method: &str, params: &Params) -> Yard {
+        Yard::new(self.state.parks.clone(), self.principal.id(), self.endpoint.path(), method, params)
     }
 
     /// Notes in the span which session the request is part of.

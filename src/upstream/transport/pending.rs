@@ -1,40 +1,76 @@
 //! Requests that wait for their answer, and what arrives meanwhile.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use crate::protocol::{Id, Incoming, Outgoing, Params, RpcError};
+use super::inquiry::{Inquiry, nobody};
+use crate::protocol::{Id, Incoming, Level, Outgoing, Params, Question};
 use crate::upstream::{Change, Error, Listener, Note};
+
+/// What a message came on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    /// One stream for everything.
+    All,
+    /// The answer to one request, and what belongs to it.
+    Of(u64),
+    /// What belongs to no request.
+    Notices,
+}
 
 /// What a reader must do with a message.
 pub(super) enum Arrival {
     /// It was an answer or a notification, and is dealt with.
     Done,
-    /// The server's lists changed.
+    /// Something changed.
     Changed(Change),
     /// The server asked something; this is the answer to send back.
     Reply(String),
+    /// The server asked something that a caller must answer first.
+    Asked(Inquiry),
 }
 
 type Answer = Result<Box<RawValue>, Error>;
 
 /// The waiting requests of one connection, by our own ids.
-#[derive(Default)]
-pub(super) struct Pending(Mutex<Waiting>);
+pub(super) struct Pending {
+    waiting: Mutex<Waiting>,
+    /// Requests under way whose callers hear of nothing.
+    silent: AtomicUsize,
+    /// The questions that callers are asked at this moment, by the server's ids.
+    asked: Mutex<HashMap<String, CancellationToken>>,
+    /// Whether all requests are of one caller, who may then be told from: what a server keeps of a session is that caller's alone.
+    own: bool,
+    /// The level of log messages that the server was asked for, and one more; none at 0.
+    level: AtomicU8,
+}
 
-/// Where each answer goes, and who hears of progress meanwhile.
+/// Where each answer goes, and who hears of what comes before it.
 type Waiting = HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>;
 
 impl Pending {
+    /// Nothing waits yet; `own` says that all requests are of one caller.
+    pub(super) fn new(own: bool) -> Self {
+        Self { waiting: Mutex::default(), silent: AtomicUsize::new(0), asked: Mutex::default(), own, level: AtomicU8::new(0) }
+    }
+
     /// Waits for the answer to `id`.
     pub(super) fn add(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
         let (out, answer) = oneshot::channel();
         self.lock().insert(id, (out, listener));
         answer
+    }
+
+    /// Notes a request that is under way elsewhere, and of which nobody hears; over when the guard is dropped.
+    pub(super) fn silent(&self) -> impl Drop {
+        self.silent.fetch_add(1, Ordering::Relaxed);
+        Silent(&self.silent)
     }
 
     /// Stops waiting; true when the answer had not come.
@@ -56,51 +92,150 @@ impl Pending {
         }
     }
 
+    /// Raises the level of log messages that the server is asked for; true where it must be told.
+    pub(super) fn raise(&self, level: Level) -> bool {
+        let wanted = level.number() + 1;
+        let raised = |now: u8| (now == 0 || wanted < now).then_some(wanted);
+        self.level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, raised).is_ok()
+    }
+
+    /// The most that the server was asked to log.
+    fn level(&self) -> Option<Level> {
+        Level::numbered(self.level.load(Ordering::Relaxed).checked_sub(1)?)
+    }
+
     /// Takes a message from the server to whom it concerns.
-    pub(super) fn arrive(&self, message: Incoming) -> Arrival {
+    pub(super) fn arrive(&self, message: Incoming, stream: Stream) -> Arrival {
         match message {
             Incoming::Response { id, outcome } => {
                 let id = id.and_then(|id| id.as_raw().get().parse::<u64>().ok());
+                // An answer on somebody else's stream is none.
+                let id = id.filter(|id| match stream {
+                    Stream::All => true,
+                    Stream::Of(own) => own == *id,
+                    Stream::Notices => false,
+                });
                 if let Some((out, _)) = id.and_then(|id| self.lock().remove(&id)) {
                     let _ = out.send(outcome.map_err(Error::Rpc));
                 }
                 Arrival::Done
             }
-            Incoming::Notification { method, params } => self.note(method, params),
-            Incoming::Request { id, method, .. } => Arrival::Reply(reply(&id, &method)),
+            Incoming::Notification { method, params } => self.note(method, params, stream),
+            Incoming::Request { id, method, params } => self.asked(id, &method, params, stream),
         }
     }
 
-    fn note(&self, method: String, mut params: Params) -> Arrival {
+    fn note(&self, method: String, params: Params, stream: Stream) -> Arrival {
+        // Where everything comes on one stream, what a stateless client listens to names the request.
+        let stream = params.subscription().filter(|_| matches!(stream, Stream::All)).map_or(stream, Stream::Of);
         match method.as_str() {
-            "notifications/tools/list_changed" | "notifications/prompts/list_changed" => Arrival::Changed(Change::Definitions),
-            "notifications/resources/list_changed" => Arrival::Changed(Change::Resources),
+            "notifications/tools/list_changed" | "notifications/prompts/list_changed" => return Arrival::Changed(Change::Definitions),
+            "notifications/resources/list_changed" => return Arrival::Changed(Change::Resources),
+            "notifications/resources/updated" => {
+                return params.string("uri").map_or(Arrival::Done, |uri| Arrival::Changed(Change::Updated(uri.into())));
+            }
             "notifications/progress" => {
                 let token: Option<u64> = params.read_member("progressToken");
-                let listener = token.and_then(|token| self.lock().get(&token)?.1.clone());
-                if let Some(listener) = listener {
-                    params.set("progressToken", listener.token);
-                    let _ = listener.out.try_send(Note { method, params });
+                let token = token.filter(|token| !matches!(stream, Stream::Of(own) if own != *token));
+                if let Some(listener) = token.and_then(|token| self.listener(token)).filter(Listener::wants_progress) {
+                    listener.tell(Note { method, params });
                 }
-                Arrival::Done
             }
-            _ => Arrival::Done,
+            "notifications/message" => {
+                let level = params.string("level").and_then(|level| level.parse().ok());
+                if let Some(listener) = self.concerned(stream).filter(|listener| listener.logs().hear(level, self.level())) {
+                    listener.tell(Note { method, params });
+                }
+            }
+            "notifications/cancelled" => {
+                let asked = params.get("requestId").and_then(|id| self.asked_lock().remove(id.get()));
+                if let Some(asked) = asked {
+                    asked.cancel();
+                }
+            }
+            "notifications/elicitation/complete" => {
+                if let Some(listener) = self.concerned(stream) {
+                    listener.tell(Note { method, params });
+                }
+            }
+            // What only an extension knows, for those who speak it.
+            _ => {
+                let extended = |listener: &Listener| listener.capabilities().is_extended();
+                if let Some(listener) = self.concerned(stream).filter(extended) {
+                    listener.tell(Note { method, params });
+                }
+            }
+        }
+        Arrival::Done
+    }
+
+    fn asked(&self, id: Id, method: &str, params: Params, stream: Stream) -> Arrival {
+        if method == "ping" {
+            return Arrival::Reply(Outgoing::result(&id, "{}"));
+        }
+        let Some(question) = Question::read(method, params) else { return Arrival::Reply(nobody(&id, method, None)) };
+        let foreign = question.is_of_session() && !self.own;
+        match self.concerned(stream).filter(|_| !foreign) {
+            None => Arrival::Reply(nobody(&id, method, Some(&question))),
+            Some(listener) => {
+                let cancelled = CancellationToken::new();
+                self.asked_lock().insert(id.to_string(), cancelled.clone());
+                Arrival::Asked(Inquiry { id, question, listener, cancelled })
+            }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets a question that was answered.
+    pub(super) fn answered(&self, id: &Id) {
+        self.asked_lock().remove(&id.to_string());
+    }
+
+    /// Whom a message concerns that names no request: whoever the stream is for, or the one caller for whom the server works. Where it
+    /// works for several, nobody: what is asked or told for one must not reach another.
+    fn concerned(&self, stream: Stream) -> Option<Listener> {
+        let waiting = self.lock();
+        if let Stream::Of(own) = stream {
+            return waiting.get(&own)?.1.clone();
+        }
+        if self.silent.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let newest = waiting.iter().max_by_key(|(id, _)| **id).and_then(|(_, (_, listener))| listener.as_ref())?;
+        let all = waiting.values().all(|(_, listener)| listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
+        all.then(|| newest.clone())
+    }
+
+    fn listener(&self, id: u64) -> Option<Listener> {
+        self.lock().get(&id)?.1.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a server that asks us something hears. We declared no capabilities, so only `ping` is answered.
-fn reply(id: &Id, method: &str) -> String {
-    if method == "ping" { Outgoing::result(id, "{}") } else { Outgoing::error(Some(id), &RpcError::method(method)) }
+/// Counts down when a request is over.
+struct Silent<'a>(&'a AtomicUsize);
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
-/// The params of a `subscriptions/listen` that wants to hear of every change of a list.
-pub(in crate::upstream) fn every_change() -> Params {
-    Params::default().with("notifications", &json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true }))
+/// The params of a `subscriptions/listen` that wants to hear of every change of a list, and of these resources.
+pub(super) fn every_change<'a>(uris: impl Iterator<Item = &'a str>) -> Params {
+    let uris: Vec<&str> = uris.collect();
+    let lists = json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true });
+    let mut wanted: serde_json::Map<_, _> = serde_json::from_value(lists).unwrap_or_default();
+    if !uris.is_empty() {
+        wanted.insert("resourceSubscriptions".to_owned(), uris.into());
+    }
+    Params::default().with("notifications", &wanted)
 }
 
 /// The params of the notification that nobody waits for a request any more.

@@ -1,5 +1,6 @@
 //! A child that speaks JSON-RPC lines (specification: basic/transports/stdio).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,15 +13,17 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use super::child::{Launch, Started, Stderr};
 use super::lines::{Line, MAX_LINE, id_in, next_line};
-use super::pending::{Arrival, Pending, cancelled};
+use super::pending::{Arrival, Pending, Stream, cancelled, every_change};
 use crate::domain::{clip, one_line};
-use crate::protocol::{Era, Incoming, Outgoing, Params};
+use crate::protocol::{Era, Incoming, Level, Outgoing, Params};
 use crate::upstream::connection::Wire;
-use crate::upstream::{Call, Change, Error};
+use crate::upstream::patience::within;
+use crate::upstream::{Call, Change, Error, Listener};
 
 /// Messages that may wait for a child that reads slowly.
 const QUEUE: usize = 64;
@@ -37,6 +40,8 @@ pub(in crate::upstream) struct Stdio {
     pending: Arc<Pending>,
     next_id: AtomicU64,
     stderr: Stderr,
+    /// The resources that are followed.
+    followed: watch::Sender<BTreeSet<String>>,
     ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -48,10 +53,12 @@ impl Drop for Stdio {
 
 impl Stdio {
     /// Starts the program and the tasks that read and write its streams.
-    pub(in crate::upstream) fn start(launch: &Launch<'_>, changed: impl Fn(Change) + Send + 'static) -> Result<Self, Error> {
+    ///
+    /// `own` says that all that is asked of it is one caller's.
+    pub(in crate::upstream) fn start(launch: &Launch<'_>, own: bool, changed: impl Fn(Change) + Send + 'static) -> Result<Self, Error> {
         let Started { child, stdin, stdout, stderr, drained } = launch.start()?;
         let (lines, queue) = mpsc::channel(QUEUE);
-        let pending = Arc::new(Pending::default());
+        let pending = Arc::new(Pending::new(own));
         let (end, ended) = watch::channel(None);
         let closing = CancellationToken::new();
         let input = write(stdin, queue);
@@ -59,7 +66,31 @@ impl Stdio {
         tokio::spawn(async move { closed.run_until_cancelled(input).await });
         let reader = tokio::spawn(read(stdout, pending.clone(), lines.downgrade(), changed));
         tokio::spawn(reap(child, [reader, drained], pending.clone(), stderr.clone(), end));
-        Ok(Self { lines, closing, pending, next_id: AtomicU64::new(1), stderr, ended })
+        Ok(Self { lines, closing, pending, next_id: AtomicU64::new(1), stderr, followed: watch::Sender::default(), ended })
+    }
+
+    /// Has a stateless server tell of changes until it ends: of all its lists, and of the resources that are followed.
+    pub(in crate::upstream) async fn listen(self: Arc<Self>) {
+        let forever = Duration::from_secs(365 * 24 * 3600);
+        let mut followed = self.followed.subscribe();
+        let mut listening: Option<AbortOnDropHandle<()>> = None;
+        loop {
+            let params = every_change(followed.borrow_and_update().iter().map(String::as_str));
+            let this = Arc::downgrade(&self);
+            // What listened so far ends when this one has begun, so that nothing is missed between them.
+            let newer = tokio::spawn(async move {
+                if let Some(this) = this.upgrade() {
+                    let _ = this.call(Era::Modern, Call::new("subscriptions/listen", &params, forever)).await;
+                }
+            });
+            tokio::task::yield_now().await;
+            listening.replace(AbortOnDropHandle::new(newer));
+            let mut ended = self.ended.clone();
+            tokio::select! {
+                changed = followed.changed() => if changed.is_err() { return },
+                _ = ended.wait_for(Option::is_some) => return,
+            }
+        }
     }
 
     fn exited(&self, code: Option<i32>) -> Error {
@@ -78,12 +109,13 @@ impl Wire for Stdio {
         if self.closing.is_cancelled() {
             return Err(Error::Closed);
         }
-        let answer = self.pending.add(id, call.listener);
+        let listener = call.listener;
+        let answer = self.pending.add(id, listener.clone());
         let greeting = call.method == "initialize";
         let cancel = CancelOnDrop { id, greeting, pending: self.pending.clone(), lines: self.lines.clone() };
         let timeout = call.timeout;
         let sent = self.lines.send(line);
-        let outcome = tokio::time::timeout(timeout, async {
+        let outcome = within(timeout, listener.as_ref().map(Listener::pauses), async {
             sent.await.map_err(|_| Error::Closed)?;
             answer.await.unwrap_or(Err(Error::Closed))
         });
@@ -94,6 +126,14 @@ impl Wire for Stdio {
 
     async fn notify(&self, method: &str) -> Result<(), Error> {
         self.lines.send(Outgoing::notification(method, &Params::default())).await.map_err(|_| Error::Closed)
+    }
+
+    fn raise(&self, level: Level) -> bool {
+        self.pending.raise(level)
+    }
+
+    fn follow(&self, uris: BTreeSet<String>) {
+        self.followed.send_replace(uris);
     }
 
     fn broken(&self) -> Option<Error> {
@@ -163,16 +203,29 @@ async fn read(stdout: ChildStdout, pending: Arc<Pending>, lines: mpsc::WeakSende
         if text.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match Incoming::parse(&text).map(|message| pending.arrive(message)) {
-            Ok(Arrival::Done) => {}
-            Ok(Arrival::Changed(change)) => changed(change),
-            Ok(Arrival::Reply(reply)) => {
-                if let Some(lines) = lines.upgrade() {
-                    let _ = lines.try_send(reply);
+        for message in Incoming::parse_all(&text) {
+            match message.map(|message| pending.arrive(message, Stream::All)) {
+                Ok(Arrival::Done) => {}
+                Ok(Arrival::Changed(change)) => changed(change),
+                Ok(Arrival::Reply(reply)) => {
+                    if let Some(lines) = lines.upgrade() {
+                        let _ = lines.try_send(reply);
+                    }
                 }
-            }
-            Err(unreadable) => {
-                debug!(line = %clip(&String::from_utf8_lossy(&text), 200), "a line that is no message: {}", unreadable.error.message);
+                Ok(Arrival::Asked(inquiry)) => {
+                    let (pending, lines) = (pending.clone(), lines.clone());
+                    tokio::spawn(async move {
+                        let id = inquiry.id.clone();
+                        let reply = inquiry.reply().await;
+                        pending.answered(&id);
+                        if let (Some(reply), Some(lines)) = (reply, lines.upgrade()) {
+                            let _ = lines.send(one_line(reply)).await;
+                        }
+                    });
+                }
+                Err(unreadable) => {
+                    debug!(line = %clip(&String::from_utf8_lossy(&text), 200), "a line that is no message: {}", unreadable.error.message);
+                }
             }
         }
     }

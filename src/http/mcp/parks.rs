@@ -1,0 +1,113 @@
+//! Requests of stateless clients that wait for an answer to what a server asks in the middle of them.
+//!
+//! A server of a session asks while it works, and its work cannot be begun twice. So the work is parked, the client is sent the
+//! question as the result of a round trip (2026-07-28 §basic/patterns/mrtr), and what it sends next goes on with the very same work.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::exchange::Exchange;
+use crate::domain::now_ms;
+use crate::protocol::RpcError;
+use crate::store::Handles;
+use crate::upstream::Asked;
+
+/// How long work is parked: as long as somebody may take for an answer.
+const LASTS: Duration = Duration::from_secs(600);
+/// Most that is parked for all, and for one caller.
+const MOST: usize = 4_096;
+const MOST_OF_ONE: usize = 64;
+/// The kind of handle that a `requestState` is here.
+const HANDLE: &str = "park";
+
+/// Work that waits for answers.
+pub(super) struct Parked {
+    pub(super) exchange: Exchange,
+    /// The questions, by the keys that the answers go under.
+    pub(super) asked: Vec<(String, Asked)>,
+    /// How many questions the client was asked so far.
+    pub(super) count: usize,
+}
+
+/// Whose request it is, and which one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Whose {
+    pub(super) principal: String,
+    pub(super) endpoint: String,
+    /// The digest of the method and the params.
+    pub(super) request: String,
+}
+
+/// What a `requestState` says.
+#[derive(Serialize, Deserialize)]
+struct State {
+    park: Uuid,
+    whose: Whose,
+    /// When it ends, in milliseconds since the Unix epoch.
+    ends: i64,
+}
+
+struct Held {
+    principal: String,
+    parked: Parked,
+    _ends: AbortOnDropHandle<()>,
+}
+
+/// All that is parked. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::http) struct Parks {
+    held: Arc<Mutex<HashMap<Uuid, Held>>>,
+    handles: Handles,
+}
+
+impl Parks {
+    /// Nothing is parked yet.
+    pub(in crate::http) fn new(handles: Handles) -> Self {
+        Self { held: Arc::default(), handles }
+    }
+
+    /// Whether there is room for one more of this caller's.
+    pub(super) fn has_room(&self, principal: &str) -> bool {
+        let held = self.lock();
+        held.len() < MOST && held.values().filter(|held| held.principal == principal).count() < MOST_OF_ONE
+    }
+
+    /// Parks work; the state to come back with.
+    pub(super) fn put(&self, whose: Whose, parked: Parked) -> Option<String> {
+        let park = Uuid::new_v4();
+        let ends = now_ms().saturating_add(i64::try_from(LASTS.as_millis()).unwrap_or(i64::MAX));
+        let principal = whose.principal.clone();
+        let state = self.handles.give(HANDLE, &State { park, whose, ends })?;
+        let all = Arc::downgrade(&self.held);
+        let ending = tokio::spawn(async move {
+            tokio::time::sleep(LASTS).await;
+            if let Some(all) = all.upgrade() {
+                let late = all.lock().unwrap_or_else(PoisonError::into_inner).remove(&park);
+                drop(late);
+            }
+        });
+        self.lock().insert(park, Held { principal, parked, _ends: AbortOnDropHandle::new(ending) });
+        Some(state)
+    }
+
+    /// Takes up work again; none when the state is not one of ours.
+    pub(super) fn take(&self, whose: &Whose, state: &str) -> Option<Result<Parked, RpcError>> {
+        let State { park, whose: of, ends } = self.handles.take(HANDLE, state)?;
+        if of != *whose {
+            return Some(Err(RpcError::params("`params.requestState` was not given out for this request, or not to you")));
+        }
+        let lost = "the request that this `requestState` continues is not under way any more: it took too long, was answered already, or the \
+                    gateway was started anew. What the server did of it is not known, so it is not sent again by itself";
+        let held = if ends > now_ms() { self.lock().remove(&park) } else { None };
+        Some(held.map(|held| held.parked).ok_or_else(|| RpcError::params(lost)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

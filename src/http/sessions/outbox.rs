@@ -1,0 +1,151 @@
+//! What is on its way to a client of a session: kept for a while, so that a connection that breaks loses nothing
+//! (2025-11-25 §basic/transports: resumability and redelivery).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::Stream;
+use tokio::sync::watch;
+
+use crate::domain::one_line;
+
+/// Most events of one stream that are kept, and most bytes of them; of more, the last ones.
+const EVENTS: usize = 1_000;
+const BYTES: usize = 4 << 20;
+
+/// The events of one stream.
+#[derive(Debug)]
+pub(in crate::http) struct Outbox {
+    /// What the ids of its events begin with: they are told apart from those of all other streams.
+    name: String,
+    queue: Mutex<Queue>,
+    /// Told of each new event, and of the end.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// The number of the first event that is kept.
+    first: u64,
+    events: VecDeque<Bytes>,
+    bytes: usize,
+    closed: bool,
+    /// Whether somebody has read it to its end.
+    read: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(name: String) -> Self {
+        Self { name, queue: Mutex::default(), changed: watch::Sender::default() }
+    }
+
+    /// An event without a message, from which a client that was told nothing yet can go on.
+    pub(in crate::http) fn prime(&self) {
+        self.put(|id| Bytes::from(format!("id: {id}\ndata:\n\n")));
+    }
+
+    /// A message.
+    pub(in crate::http) fn push(&self, message: String) {
+        let message = one_line(message);
+        self.put(|id| Bytes::from(format!("event: message\nid: {id}\ndata: {message}\n\n")));
+    }
+
+    fn put(&self, event: impl FnOnce(&str) -> Bytes) {
+        let mut queue = self.lock();
+        let number = queue.first + queue.events.len() as u64;
+        let event = event(&format!("{}-{number}", self.name));
+        queue.bytes += event.len();
+        queue.events.push_back(event);
+        while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES) {
+            queue.bytes -= queue.events.pop_front().map_or(0, |event| event.len());
+            queue.first += 1;
+        }
+        drop(queue);
+        self.changed.send_replace(());
+    }
+
+    /// Says that nothing comes any more.
+    pub(in crate::http) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.send_replace(());
+    }
+
+    /// How many bytes are kept, and whether all was said and read.
+    pub(super) fn state(&self) -> (usize, bool) {
+        let queue = self.lock();
+        (queue.bytes, queue.closed && queue.read)
+    }
+
+    /// The number of the event of that id; none when it is not of this stream.
+    pub(super) fn number(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(&self.name)?.strip_prefix('-')?.parse().ok()
+    }
+
+    /// The events from a number on, as they come, to the end.
+    pub(in crate::http) fn read(self: Arc<Self>, from: u64) -> impl Stream<Item = Bytes> + Send + 'static {
+        let mut changed = self.changed.subscribe();
+        async_stream::stream! {
+            let mut next = from;
+            loop {
+                changed.borrow_and_update();
+                let (events, closed) = {
+                    let mut queue = self.lock();
+                    let skipped = usize::try_from(next.saturating_sub(queue.first)).unwrap_or(usize::MAX);
+                    let events: Vec<Bytes> = queue.events.iter().skip(skipped).cloned().collect();
+                    next = queue.first + queue.events.len() as u64;
+                    queue.read |= queue.closed;
+                    (events, queue.closed)
+                };
+                for event in events {
+                    yield event;
+                }
+                if closed || changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+
+    use super::*;
+
+    async fn all(outbox: &Arc<Outbox>, from: u64) -> Vec<String> {
+        outbox.clone().read(from).map(|event| String::from_utf8_lossy(&event).into_owned()).collect().await
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_hears_what_came_after_the_last_event_it_saw() {
+        let outbox = Arc::new(Outbox::new("a-1".to_owned()));
+        outbox.prime();
+        for text in ["one", "two"] {
+            outbox.push(text.to_owned());
+        }
+        outbox.close();
+        assert_eq!(all(&outbox, 0).await.first().map(String::as_str), Some("id: a-1-0\ndata:\n\n"));
+        assert_eq!(outbox.number("a-1-1"), Some(1));
+        assert_eq!(outbox.number("a-2-1"), None);
+        assert_eq!(all(&outbox, 2).await, ["event: message\nid: a-1-2\ndata: two\n\n"]);
+        assert!(outbox.state().1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_end_keeps_its_last_events_with_the_numbers_they_had() {
+        let outbox = Arc::new(Outbox::new("a".to_owned()));
+        for number in 0..EVENTS + 5 {
+            outbox.push(number.to_string());
+        }
+        outbox.close();
+        let kept = all(&outbox, 0).await;
+        assert_eq!((kept.len(), kept[0].as_str()), (EVENTS, "event: message\nid: a-5\ndata: 5\n\n"));
+        assert!(all(&outbox, 2_000).await.is_empty());
+    }
+}

@@ -1,0 +1,265 @@
+//! One session: what its client said of itself, what is under way, and what it was asked.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::Outbox;
+use crate::federation::{Followed, Sight};
+use crate::protocol::{ClientCapabilities, Level, Revision, RpcError};
+use crate::upstream::{Asked, Logs};
+
+/// Requests of one session that may be under way at the same time.
+const IN_FLIGHT: usize = 1_000;
+/// Streams of one session that are kept, and bytes of those that have ended.
+const OUTBOXES: usize = 64;
+const KEPT: usize = 8 << 20;
+/// How long a stream is kept that has ended: long enough for a client that comes back.
+const LINGERS: Duration = Duration::from_secs(300);
+/// Resources that one session may follow.
+const FOLLOWED: usize = 500;
+
+/// What a client said when it opened a session.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Greeting {
+    pub(in crate::http) revision: Revision,
+    pub(in crate::http) capabilities: Arc<ClientCapabilities>,
+}
+
+/// What a client was shown the last time it was told of changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::http) struct Seen {
+    pub(in crate::http) edition: Option<u64>,
+    pub(in crate::http) sight: Sight,
+    pub(in crate::http) resources: u64,
+}
+
+/// One session.
+pub(in crate::http) struct Session {
+    pub(in crate::http) id: String,
+    pub(super) principal: String,
+    pub(super) endpoint: String,
+    /// Tells it from all others, also from the one of the same id before a restart.
+    pub(super) number: u64,
+    greeting: OnceLock<Greeting>,
+    /// The level of log messages that the client set, and one more; none at 0.
+    level: AtomicU8,
+    /// Cancelled when the session ends.
+    pub(in crate::http) ended: CancellationToken,
+    in_flight: Mutex<HashMap<String, CancellationToken>>,
+    pub(super) used: Mutex<Instant>,
+    /// What the client is asked at this moment.
+    asked: Mutex<HashMap<String, Asked>>,
+    outboxes: Mutex<VecDeque<Arc<Outbox>>>,
+    outboxes_made: AtomicU32,
+    followed: Mutex<HashMap<String, Followed>>,
+    /// The resources of which the client has not been told yet that they changed.
+    updated: Mutex<BTreeSet<String>>,
+    /// Counts up with each of those.
+    pub(in crate::http) updates: watch::Sender<u64>,
+    /// What its stream of changes had told when it broke off.
+    pub(in crate::http) seen: Mutex<Option<Seen>>,
+    /// The one stream of a session of 2024-11-05, on which everything is said.
+    line: Option<mpsc::Sender<Bytes>>,
+}
+
+impl Session {
+    pub(super) fn new(id: String, principal: &str, endpoint: &str, greeting: Option<Greeting>, line: Option<mpsc::Sender<Bytes>>) -> Self {
+        Self {
+            id,
+            principal: principal.to_owned(),
+            endpoint: endpoint.to_owned(),
+            number: rand::random(),
+            greeting: greeting.map_or_else(OnceLock::new, OnceLock::from),
+            level: AtomicU8::new(0),
+            ended: CancellationToken::new(),
+            in_flight: Mutex::default(),
+            used: Mutex::new(Instant::now()),
+            asked: Mutex::default(),
+            outboxes: Mutex::default(),
+            outboxes_made: AtomicU32::new(0),
+            followed: Mutex::default(),
+            updated: Mutex::default(),
+            updates: watch::Sender::default(),
+            seen: Mutex::default(),
+            line,
+        }
+    }
+
+    /// Notes what the client said of itself, where that came after the session was opened; false when it has said so before.
+    pub(in crate::http) fn greet(&self, greeting: Greeting) -> bool {
+        self.greeting.set(greeting).is_ok()
+    }
+
+    /// The revision that was agreed on.
+    pub(in crate::http) fn revision(&self) -> Revision {
+        self.greeting.get().map_or(Revision::V2024_11_05, |greeting| greeting.revision)
+    }
+
+    /// Whether the client has said who it is.
+    pub(in crate::http) fn is_greeted(&self) -> bool {
+        self.greeting.get().is_some()
+    }
+
+    /// What the client can be asked.
+    pub(in crate::http) fn capabilities(&self) -> Option<&Arc<ClientCapabilities>> {
+        self.greeting.get().map(|greeting| &greeting.capabilities)
+    }
+
+    /// The one stream of the session, where it has one.
+    pub(in crate::http) fn line(&self) -> Option<&mpsc::Sender<Bytes>> {
+        self.line.as_ref()
+    }
+
+    /// Sets from which level on the client wants to hear what servers log.
+    pub(in crate::http) fn set_level(&self, level: Level) {
+        self.level.store(level.number() + 1, Ordering::Relaxed);
+    }
+
+    /// From which level on that is, if it has said so.
+    pub(in crate::http) fn level(&self) -> Option<Level> {
+        Level::numbered(self.level.load(Ordering::Relaxed).checked_sub(1)?)
+    }
+
+    /// Which log messages the client hears.
+    pub(in crate::http) fn logs(&self) -> Logs {
+        self.level().map_or(Logs::Some, Logs::From)
+    }
+
+    /// Notes a request that a client may cancel; none when too many are under way or the id is in use.
+    pub(in crate::http) fn begin(self: &Arc<Self>, id: &str) -> Option<InFlight> {
+        let mut in_flight = lock(&self.in_flight);
+        if in_flight.len() >= IN_FLIGHT || in_flight.contains_key(id) {
+            return None;
+        }
+        let cancelled = self.ended.child_token();
+        in_flight.insert(id.to_owned(), cancelled.clone());
+        Some(InFlight { session: self.clone(), id: id.to_owned(), cancelled })
+    }
+
+    pub(super) fn last_used(&self) -> Instant {
+        *lock(&self.used)
+    }
+
+    /// Cancels a request.
+    pub(in crate::http) fn cancel(&self, id: &str) {
+        if let Some(token) = lock(&self.in_flight).get(id) {
+            token.cancel();
+        }
+    }
+
+    /// Notes a question to the client; the id to ask it with, as JSON.
+    pub(in crate::http) fn ask(&self, asked: Asked) -> String {
+        let id = format!("\"ask-{}\"", uuid::Uuid::new_v4().simple());
+        lock(&self.asked).insert(id.clone(), asked);
+        id
+    }
+
+    /// Hands on the client's answer to a question of that id.
+    pub(in crate::http) fn answered(&self, id: &str, answer: Result<Box<RawValue>, RpcError>) {
+        if let Some(asked) = lock(&self.asked).remove(id) {
+            asked.answer(answer);
+        }
+    }
+
+    /// Forgets a question that nobody waits for any more; false when it was answered.
+    pub(in crate::http) fn forget_question(&self, id: &str) -> bool {
+        lock(&self.asked).remove(id).is_some()
+    }
+
+    /// A new stream, from which the client can go on when it breaks off.
+    pub(in crate::http) fn outbox(&self) -> Arc<Outbox> {
+        let number = self.outboxes_made.fetch_add(1, Ordering::Relaxed);
+        let outbox = Arc::new(Outbox::new(format!("{:x}-{number}", self.number)));
+        let mut outboxes = lock(&self.outboxes);
+        outboxes.push_back(outbox.clone());
+        let mut bytes: usize = outboxes.iter().map(|outbox| outbox.state().0).sum();
+        while outboxes.len() > OUTBOXES || bytes > KEPT {
+            // Those that were read go first, and then the oldest.
+            let at = outboxes.iter().position(|outbox| outbox.state().1).unwrap_or(0);
+            bytes = bytes.saturating_sub(outboxes.remove(at).map_or(bytes, |outbox| outbox.state().0));
+        }
+        outbox
+    }
+
+    /// Forgets a stream that has ended, once no client can be expected to come back for it.
+    pub(in crate::http) fn retire(self: &Arc<Self>, outbox: &Arc<Outbox>) {
+        let (session, outbox) = (Arc::downgrade(self), Arc::downgrade(outbox));
+        tokio::spawn(async move {
+            tokio::time::sleep(LINGERS).await;
+            if let (Some(session), Some(outbox)) = (session.upgrade(), outbox.upgrade()) {
+                lock(&session.outboxes).retain(|kept| !Arc::ptr_eq(kept, &outbox));
+            }
+        });
+    }
+
+    /// The stream of an event, and the number of the next one.
+    pub(in crate::http) fn resume(&self, last: &str) -> Option<(Arc<Outbox>, u64)> {
+        lock(&self.outboxes).iter().find_map(|outbox| Some((outbox.clone(), outbox.number(last)? + 1)))
+    }
+
+    /// Follows a resource for the client; false when it follows too many.
+    pub(in crate::http) fn follow(&self, uri: &str, followed: Followed) -> bool {
+        let mut all = lock(&self.followed);
+        let room = all.len() < FOLLOWED || all.contains_key(uri);
+        if room {
+            all.insert(uri.to_owned(), followed);
+        }
+        room
+    }
+
+    /// Whether the client follows a resource.
+    pub(in crate::http) fn follows(&self, uri: &str) -> bool {
+        lock(&self.followed).contains_key(uri)
+    }
+
+    /// Follows a resource no more.
+    pub(in crate::http) fn unfollow(&self, uri: &str) {
+        lock(&self.followed).remove(uri);
+    }
+
+    /// Notes that a resource changed which the client follows.
+    pub(in crate::http) fn update(&self, uri: String) {
+        let mut updated = lock(&self.updated);
+        if updated.len() < FOLLOWED * 4 {
+            updated.insert(uri);
+        }
+        drop(updated);
+        self.updates.send_modify(|count| *count += 1);
+    }
+
+    /// The resources of which the client is to be told.
+    pub(in crate::http) fn updated(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *lock(&self.updated))
+    }
+
+    /// Lets go of everything that was open for the session.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+        lock(&self.followed).clear();
+        lock(&self.asked).clear();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that is under way; forgotten when dropped.
+pub(in crate::http) struct InFlight {
+    session: Arc<Session>,
+    id: String,
+    pub(in crate::http) cancelled: CancellationToken,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        lock(&self.session.in_flight).remove(&self.id);
+    }
+}
