@@ -4,13 +4,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
+import fixture_peer
 import peers
-from matrix_servers import example
 from peers import HERE, PYTHON, node
 
-RUST = example("mcp_client", "PORTOLAN_RUST_CLIENT")
 # One operation may take so long, in seconds; and one client with one server.
 PATIENCE, WHOLE = 10, 120
 
@@ -46,9 +44,11 @@ class Client:
 
 
 def rust():
-    if not Path(RUST).exists():
-        raise AssertionError(f"the Rust client is not at {RUST}: `cargo build --examples`")
-    return [RUST]
+    """Made by `cargo build --examples`, as the fixture is, and beside it."""
+    program = fixture_peer.binary().with_name("mcp_client")
+    if not program.exists():
+        raise AssertionError(f"no program at {program}: build it with `cargo build --examples`")
+    return [program]
 
 
 def python():

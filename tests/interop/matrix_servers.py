@@ -15,14 +15,13 @@ A client is handed a server as a job's `url` or `command`, and its operations as
 """
 
 import json
-import os
 import re
 import socket
 import sys
 import threading
 import time
-from pathlib import Path
 
+import fixture_peer
 from inspector_peer import free_port
 from peers import HERE, NODE_BIN, PYTHON
 from program import Program
@@ -30,16 +29,8 @@ from program import Program
 OPERATIONS = ("list", "call", "progress", "cancel", "elicitation", "sampling", "subscribe", "read", "prompts", "completion")
 # A call that is to be cancelled would last this long, and is cancelled after so long.
 LONG, SOON = 9, 0.4
-
-
-def example(name, variable):
-    """A program of the package that is not shipped: what the variable names, or what `cargo build --examples` makes."""
-    target = os.environ.get("CARGO_TARGET_DIR") or Path(__file__).resolve().parents[2] / "target"
-    return Path(os.environ.get(variable) or Path(target) / "debug/examples" / name).resolve()
-
-
 # The one server that can be of either era alone.
-FIXTURE = example("mcp_fixture", "PORTOLAN_FIXTURE")
+FIXTURE = fixture_peer.binary()
 
 
 def everything(_tag):
