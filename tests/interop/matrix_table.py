@@ -158,7 +158,8 @@ def compare(found):
     if there != here:
         other = [f"- {line}" for line in there if line not in here] + [f"+ {line}" for line in here if line not in there]
         words = "docs/COMPATIBILITY.md is not what was found; `python3 tests/interop/matrix.py --write` writes it anew"
-        raise AssertionError("\n   ".join([words, *other]))
+        why = [f"{client.title} with {reason[2:]}" for client in CLIENTS for reason in reasons(found[client.name])]
+        raise AssertionError("\n   ".join([words, *other, *why]))
 
 
 def in_tables(text):
