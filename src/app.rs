@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -32,7 +33,7 @@ pub use options::Options;
 use live::{Live, base, completions, declared, providers, settings};
 
 use crate::auth::Auth;
-use crate::completion::{Memory, Sampler};
+use crate::completion::{Complete, Completions, Memory, Sampler};
 use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::domain::Adjustable;
@@ -118,7 +119,7 @@ impl Gateway {
         );
         let (providers, found) = providers(&config);
         let completions = Arc::new(ArcSwap::from_pointee(completions(&config, &providers, &net, &federation, &memory, &blocks)));
-        federation.sample_with(Arc::new(Sampler::new(completions.clone(), journal.clone())));
+        federation.sample_with(Arc::new(Sampler::new(completing(completions.clone()), journal.clone())));
         let refused: Arc<ArcSwapOption<String>> = Arc::default();
         let parts = Parts {
             registry: registry.clone(),
@@ -216,6 +217,14 @@ fn telling(registry: Arc<OnceLock<Registry>>) -> OnChange {
         if let Some(registry) = registry.get() {
             registry.notice(server, &change);
         }
+    })
+}
+
+/// Completes with the models of each moment.
+fn completing(completions: Arc<ArcSwap<Completions>>) -> Complete {
+    Arc::new(move |principal, request| {
+        let completions = completions.load_full();
+        async move { completions.plain(&principal, request).await }.boxed()
     })
 }
 

@@ -28,7 +28,7 @@ use std::time::Instant;
 pub use answer::{Answer, Meta};
 pub use error::Error;
 pub use request::{Asked, split_names, split_tags};
-pub use sampling::Sampler;
+pub use sampling::{Complete, Sampler};
 
 use crate::config::Limits;
 use crate::context::{Context, Outcome};
@@ -113,12 +113,12 @@ impl Completions {
     }
 
     /// A completion into which nothing is joined, whatever its model's route would join.
-    async fn plain(&self, principal: &Principal, request: Request, asked: Asked) -> Result<Answer, Error> {
+    pub async fn plain(&self, principal: &Principal, request: Request) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.0.limits.completion.0;
         let writer = request.writer();
-        let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &asked.tags).await?;
+        let route = self.resolve(principal, &request, endpoint_of(request.dialect()), &BTreeMap::new()).await?;
         let report = Report::new(false, Vec::new(), None);
-        let (targets, federation) = (self.targets(principal, asked.trace), self.0.federation.clone());
+        let (targets, federation) = (self.targets(principal, Trace::default()), self.0.federation.clone());
         let after = After { turn: None, keeping: None, memory: self.0.memory.clone() };
         Box::new(Loop { targets, federation, tools: Arc::default(), report, deadline, writer, after }).run(route, request).await
     }

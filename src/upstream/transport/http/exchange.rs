@@ -57,7 +57,7 @@ pub(super) struct Shared {
 }
 
 /// Where a stream can be taken up again (2025-11-25 §basic/transports: resumability).
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Place {
     last: Option<HeaderValue>,
     pause: Option<Duration>,

@@ -1,5 +1,6 @@
 //! What an HTTP server tells by itself: on a stream of a session's own, or on one that a stateless client asked for.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,16 +48,26 @@ impl Shared {
             }
         }
         loop {
-            let mut none = || None::<()>;
-            let reading = self.events(reply, Stream::Notices, place, changed, &mut none);
-            tokio::select! {
-                read = reading => return read.map(|_| true),
-                Ok(()) = followed.changed() => {}
-            }
-            // The wider stream is there before the narrower one is closed.
-            reply = match self.open(place).await? {
-                Some(reply) => reply,
-                None => return Ok(false),
+            let (mut here, mut none) = (place.clone(), || None::<()>);
+            let next = {
+                let mut reading = pin!(self.events(reply, Stream::Notices, &mut here, changed, &mut none));
+                tokio::select! {
+                    read = &mut reading => Err(read),
+                    // What is listened to so far is heard until the wider stream is there.
+                    Ok(()) = followed.changed() => {
+                        let mut opening = pin!(self.open(place));
+                        tokio::select! {
+                            read = &mut reading => Err(read),
+                            opened = &mut opening => Ok(opened?),
+                        }
+                    }
+                }
+            };
+            *place = here;
+            reply = match next {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(false),
+                Err(read) => return read.map(|_| true),
             };
         }
     }
