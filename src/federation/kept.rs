@@ -18,6 +18,8 @@ use crate::registry::Entry;
 /// The longest that anything is kept: fresh, and then for when the server cannot be asked.
 const FRESH: Duration = Duration::from_secs(3_600);
 const STALE: Duration = Duration::from_secs(3_600);
+/// How long one waits for another who asks the same.
+const TOGETHER: Duration = Duration::from_secs(2);
 /// How long it is remembered that something cannot be kept.
 const NOT_KEPT: Duration = Duration::from_secs(60);
 /// Most bytes that are kept.
@@ -109,7 +111,8 @@ impl Kept {
         }
         let gate = for_all.as_ref().unwrap_or(&mine);
         let gate = self.gates.get_with_by_ref(gate, async { Arc::default() }).await;
-        let alone = gate.lock().await;
+        // Who waits for a slow one for too long asks by itself: else a line of them would wait for each other's patience.
+        let alone = tokio::time::timeout(TOGETHER, gate.lock()).await;
         let mut late = None;
         for key in for_all.iter().chain([&mine]) {
             if let Some(answer) = self.answers.get(key).await {

@@ -7,6 +7,7 @@ mod outbox;
 mod session;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(super) struct Sessions {
     owned: Arc<Mutex<Owned>>,
     /// The numbers of those that their clients have ended.
     over: Cache<u64, ()>,
+    /// The bytes that are kept of streams.
+    kept: Arc<AtomicUsize>,
     handles: Handles,
 }
 
@@ -82,7 +85,13 @@ impl Sessions {
         };
         let open = Cache::builder().eviction_policy(EvictionPolicy::lru()).max_capacity(MOST).time_to_idle(SILENCE).eviction_listener(end);
         let lasts = Duration::from_millis(LASTS.unsigned_abs());
-        Self { open: open.build(), owned, over: Cache::builder().max_capacity(MOST).time_to_live(lasts).build(), handles }
+        Self {
+            open: open.build(),
+            owned,
+            over: Cache::builder().max_capacity(MOST).time_to_live(lasts).build(),
+            kept: Arc::default(),
+            handles,
+        }
     }
 
     /// A new session of a client that said this of itself.
@@ -98,7 +107,8 @@ impl Sessions {
         // One that cannot be sealed is known here alone.
         let id = self.handles.give(HANDLE, &carried).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let capabilities = Arc::new(ClientCapabilities::read(declared, Era::Legacy(revision)));
-        let session = Arc::new(Session::new(id.clone(), principal, endpoint, Some(Greeting { revision, capabilities }), None));
+        let session =
+            Arc::new(Session::new(id.clone(), (principal, endpoint), Some(Greeting { revision, capabilities }), self.kept.clone()));
         self.open.insert(id, session.clone());
         self.own(&session);
         session
@@ -107,7 +117,7 @@ impl Sessions {
     /// A new session that is said on one stream, as in 2024-11-05; it ends with that.
     pub(super) fn open_line(&self, principal: &str, endpoint: &str, line: mpsc::Sender<Bytes>) -> Arc<Session> {
         let id = uuid::Uuid::new_v4().to_string();
-        let session = Arc::new(Session::new(id.clone(), principal, endpoint, None, Some(line)));
+        let session = Arc::new(Session::new(id.clone(), (principal, endpoint), None, self.kept.clone()).on_line(line));
         self.open.insert(id, session.clone());
         self.own(&session);
         session
@@ -149,7 +159,7 @@ impl Sessions {
         }
         let capabilities = Arc::new(ClientCapabilities::read(carried.capabilities.as_deref(), Era::Legacy(revision)));
         let greeting = Greeting { revision, capabilities };
-        let session = Session::new(id.to_owned(), &carried.principal, &carried.endpoint, Some(greeting), None);
+        let session = Session::new(id.to_owned(), (&carried.principal, &carried.endpoint), Some(greeting), self.kept.clone());
         // Nobody knows what its client has seen; it is told that everything may be another.
         *session.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen::default());
         // Two requests may come for it at the same time.

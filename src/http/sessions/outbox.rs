@@ -2,6 +2,7 @@
 //! (2025-11-25 §basic/transports: resumability and redelivery).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,6 +14,8 @@ use crate::domain::one_line;
 /// Most events of one stream that are kept, and most bytes of them; of more, the last ones.
 const EVENTS: usize = 1_000;
 const BYTES: usize = 4 << 20;
+/// Most bytes of all streams together, beyond which nothing is kept that has ended.
+const ALL: usize = 256 << 20;
 
 /// The events of one stream.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(in crate::http) struct Outbox {
     queue: Mutex<Queue>,
     /// Told of each new event, and of the end.
     changed: watch::Sender<()>,
+    /// The bytes that are kept in all of them together.
+    all: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +41,13 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(name: String) -> Self {
-        Self { name, queue: Mutex::default(), changed: watch::Sender::default() }
+    pub(super) fn new(name: String, all: Arc<AtomicUsize>) -> Self {
+        Self { name, queue: Mutex::default(), changed: watch::Sender::default(), all }
+    }
+
+    /// Whether so much is kept in all of them together that what has ended cannot be kept any longer.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.all.load(Ordering::Relaxed) > ALL
     }
 
     /// An event without a message, from which a client that was told nothing yet can go on.
@@ -56,9 +66,12 @@ impl Outbox {
         let number = queue.first + queue.events.len() as u64;
         let event = event(&format!("{}-{number}", self.name));
         queue.bytes += event.len();
+        self.all.fetch_add(event.len(), Ordering::Relaxed);
         queue.events.push_back(event);
         while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES) {
-            queue.bytes -= queue.events.pop_front().map_or(0, |event| event.len());
+            let gone = queue.events.pop_front().map_or(0, |event| event.len());
+            queue.bytes -= gone;
+            self.all.fetch_sub(gone, Ordering::Relaxed);
             queue.first += 1;
         }
         drop(queue);
@@ -112,6 +125,13 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let bytes = self.lock().bytes;
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::StreamExt as _;
@@ -124,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_back_hears_what_came_after_the_last_event_it_saw() {
-        let outbox = Arc::new(Outbox::new("a-1".to_owned()));
+        let outbox = Arc::new(Outbox::new("a-1".to_owned(), Arc::default()));
         outbox.prime();
         for text in ["one", "two"] {
             outbox.push(text.to_owned());
@@ -139,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_without_end_keeps_its_last_events_with_the_numbers_they_had() {
-        let outbox = Arc::new(Outbox::new("a".to_owned()));
+        let outbox = Arc::new(Outbox::new("a".to_owned(), Arc::default()));
         for number in 0..EVENTS + 5 {
             outbox.push(number.to_string());
         }

@@ -1,7 +1,7 @@
 //! One session: what its client said of itself, what is under way, and what it was asked.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const OUTBOXES: usize = 64;
 const KEPT: usize = 8 << 20;
 /// How long a stream is kept that has ended: long enough for a client that comes back.
 const LINGERS: Duration = Duration::from_secs(300);
+/// The same where too much is kept already.
+const BRIEFLY: Duration = Duration::from_secs(5);
 /// Resources that one session may follow.
 const FOLLOWED: usize = 500;
 
@@ -58,6 +60,8 @@ pub(in crate::http) struct Session {
     asked: Mutex<HashMap<String, Asked>>,
     outboxes: Mutex<VecDeque<Arc<Outbox>>>,
     outboxes_made: AtomicU32,
+    /// The bytes that are kept in the streams of all sessions.
+    kept: Arc<AtomicUsize>,
     followed: Mutex<HashMap<String, Followed>>,
     /// The resources of which the client has not been told yet that they changed.
     updated: Mutex<BTreeSet<String>>,
@@ -70,7 +74,7 @@ pub(in crate::http) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: String, principal: &str, endpoint: &str, greeting: Option<Greeting>, line: Option<mpsc::Sender<Bytes>>) -> Self {
+    pub(super) fn new(id: String, (principal, endpoint): (&str, &str), greeting: Option<Greeting>, kept: Arc<AtomicUsize>) -> Self {
         Self {
             id,
             principal: principal.to_owned(),
@@ -84,12 +88,18 @@ impl Session {
             asked: Mutex::default(),
             outboxes: Mutex::default(),
             outboxes_made: AtomicU32::new(0),
+            kept,
             followed: Mutex::default(),
             updated: Mutex::default(),
             updates: watch::Sender::default(),
             seen: Mutex::default(),
-            line,
+            line: None,
         }
+    }
+
+    /// The same, all of which is said on one stream.
+    pub(super) fn on_line(self, line: mpsc::Sender<Bytes>) -> Self {
+        Self { line: Some(line), ..self }
     }
 
     /// Notes what the client said of itself, where that came after the session was opened; false when it has said so before.
@@ -176,7 +186,7 @@ impl Session {
     /// A new stream, from which the client can go on when it breaks off.
     pub(in crate::http) fn outbox(&self) -> Arc<Outbox> {
         let number = self.outboxes_made.fetch_add(1, Ordering::Relaxed);
-        let outbox = Arc::new(Outbox::new(format!("{:x}-{number}", self.number)));
+        let outbox = Arc::new(Outbox::new(format!("{:x}-{number}", self.number), self.kept.clone()));
         let mut outboxes = lock(&self.outboxes);
         outboxes.push_back(outbox.clone());
         let mut bytes: usize = outboxes.iter().map(|outbox| outbox.state().0).sum();
@@ -190,9 +200,10 @@ impl Session {
 
     /// Forgets a stream that has ended, once no client can be expected to come back for it.
     pub(in crate::http) fn retire(self: &Arc<Self>, outbox: &Arc<Outbox>) {
+        let lingers = if outbox.is_crowded() { BRIEFLY } else { LINGERS };
         let (session, outbox) = (Arc::downgrade(self), Arc::downgrade(outbox));
         tokio::spawn(async move {
-            tokio::time::sleep(LINGERS).await;
+            tokio::time::sleep(lingers).await;
             if let (Some(session), Some(outbox)) = (session.upgrade(), outbox.upgrade()) {
                 lock(&session.outboxes).retain(|kept| !Arc::ptr_eq(kept, &outbox));
             }

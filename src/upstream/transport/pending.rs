@@ -55,8 +55,17 @@ pub(super) struct Pending {
     standing: watch::Sender<BTreeSet<String>>,
 }
 
-/// Where each answer goes, and who hears of what comes before it.
-type Waiting = HashMap<u64, (oneshot::Sender<Answer>, Option<Listener>)>;
+type Waiting = HashMap<u64, Wait>;
+
+/// A request that waits.
+struct Wait {
+    /// Where the answer goes.
+    out: oneshot::Sender<Answer>,
+    /// Who hears of what comes before it.
+    listener: Option<Listener>,
+    /// Whether it only listens.
+    listens: bool,
+}
 
 impl Pending {
     /// Nothing waits yet; `own` says that all requests are of one caller.
@@ -81,8 +90,17 @@ impl Pending {
 
     /// Waits for the answer to `id`.
     pub(super) fn add(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
+        self.wait(id, listener, false)
+    }
+
+    /// Waits for the answer to a request that only listens: a server does no work for it.
+    pub(super) fn add_listening(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
+        self.wait(id, listener, true)
+    }
+
+    fn wait(&self, id: u64, listener: Option<Listener>, listens: bool) -> oneshot::Receiver<Answer> {
         let (out, answer) = oneshot::channel();
-        self.lock().insert(id, (out, listener));
+        self.lock().insert(id, Wait { out, listener, listens });
         answer
     }
 
@@ -99,15 +117,15 @@ impl Pending {
 
     /// Fails one request.
     pub(super) fn fail(&self, id: u64, error: Error) {
-        if let Some((out, _)) = self.lock().remove(&id) {
-            let _ = out.send(Err(error));
+        if let Some(wait) = self.lock().remove(&id) {
+            let _ = wait.out.send(Err(error));
         }
     }
 
     /// Fails all that wait.
     pub(super) fn fail_all(&self, error: impl Fn() -> Error) {
-        for (_, (out, _)) in self.lock().drain() {
-            let _ = out.send(Err(error()));
+        for (_, wait) in self.lock().drain() {
+            let _ = wait.out.send(Err(error()));
         }
     }
 
@@ -134,8 +152,8 @@ impl Pending {
                     Stream::Of(own) => own == *id,
                     Stream::Notices => false,
                 });
-                if let Some((out, _)) = id.and_then(|id| self.lock().remove(&id)) {
-                    let _ = out.send(outcome.map_err(Error::Rpc));
+                if let Some(wait) = id.and_then(|id| self.lock().remove(&id)) {
+                    let _ = wait.out.send(outcome.map_err(Error::Rpc));
                 }
                 Arrival::Done
             }
@@ -218,18 +236,19 @@ impl Pending {
     fn concerned(&self, stream: Stream) -> Option<Listener> {
         let waiting = self.lock();
         if let Stream::Of(own) = stream {
-            return waiting.get(&own)?.1.clone();
+            return waiting.get(&own)?.listener.clone();
         }
         if self.silent.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let newest = waiting.iter().max_by_key(|(id, _)| **id).and_then(|(_, (_, listener))| listener.as_ref())?;
-        let all = waiting.values().all(|(_, listener)| listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
+        let worked_for = || waiting.iter().filter(|(_, wait)| !wait.listens);
+        let newest = worked_for().max_by_key(|(id, _)| **id).and_then(|(_, wait)| wait.listener.as_ref())?;
+        let all = worked_for().all(|(_, wait)| wait.listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
         all.then(|| newest.clone())
     }
 
     fn listener(&self, id: u64) -> Option<Listener> {
-        self.lock().get(&id)?.1.clone()
+        self.lock().get(&id)?.listener.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
