@@ -79,7 +79,11 @@ impl Logs {
 
 /// Who hears of a request while it is under way.
 #[derive(Clone, Debug)]
-pub struct Listener(Arc<Inner>);
+pub struct Listener {
+    inner: Arc<Inner>,
+    /// The server whose questions are to say that they are its; none where there is only one that could ask.
+    asked_by: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -96,51 +100,61 @@ impl Listener {
     /// Somebody who hears on `out`. Two listeners of the same `whose` are the same caller's.
     pub fn new(whose: &str, progress: bool, logs: Logs, capabilities: Arc<ClientCapabilities>, out: mpsc::Sender<Heard>) -> Self {
         let (whose, pauses, asked) = (whose.into(), Pauses::default(), AtomicU32::new(0));
-        Self(Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked }))
+        Self { inner: Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked }), asked_by: None }
+    }
+
+    /// The same listener, whom a server asks that is one of many: each question says whose it is (2026-07-28 §client/elicitation).
+    #[must_use]
+    pub fn asked_by(&self, server: &str) -> Self {
+        Self { inner: self.inner.clone(), asked_by: Some(server.into()) }
     }
 
     /// Whether progress is wanted.
     pub(super) fn wants_progress(&self) -> bool {
-        self.0.progress
+        self.inner.progress
     }
 
     /// Which log messages are wanted.
     pub(super) fn logs(&self) -> Logs {
-        self.0.logs
+        self.inner.logs
     }
 
     /// What can be asked.
     pub fn capabilities(&self) -> &Arc<ClientCapabilities> {
-        &self.0.capabilities
+        &self.inner.capabilities
     }
 
     /// When a server's time stands still.
     pub(super) fn pauses(&self) -> &Pauses {
-        &self.0.pauses
+        &self.inner.pauses
     }
 
     pub(super) fn is_of(&self, other: &Self) -> bool {
-        self.0.whose == other.0.whose
+        self.inner.whose == other.inner.whose
     }
 
     /// Says something. A full queue drops it: what is only told must never hold up a result.
     pub(super) fn tell(&self, note: Note) {
-        let _ = self.0.out.try_send(Heard::Note(note));
+        let _ = self.inner.out.try_send(Heard::Note(note));
     }
 
     /// Asks, and waits for the answer. What the caller cannot be asked is refused at once.
     pub async fn ask(&self, question: Question) -> Result<Box<RawValue>, RpcError> {
-        if !self.0.capabilities.allow(&question) {
+        if !self.inner.capabilities.allow(&question) {
             let needed = serde_json::json!({ "requiredCapabilities": ClientCapabilities::required(&question) });
             return Err(RpcError::new(RpcError::MISSING_CAPABILITY, "the client cannot be asked this").with_data(&needed));
         }
-        if self.0.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
+        let question = match &self.asked_by {
+            Some(server) => question.asked_by(server),
+            None => question,
+        };
+        if self.inner.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
             return Err(RpcError::new(RpcError::INVALID_REQUEST, "the client was asked too often for one request"));
         }
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { question, answer, _pause: self.0.pauses.begin() };
+        let asked = Asked { question, answer, _pause: self.inner.pauses.begin() };
         let left = || RpcError::new(RpcError::INTERNAL, "the client left without an answer");
-        self.0.out.send(Heard::Asked(asked)).await.map_err(|_| left())?;
+        self.inner.out.send(Heard::Asked(asked)).await.map_err(|_| left())?;
         match tokio::time::timeout(ANSWER, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(left()),

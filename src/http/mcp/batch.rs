@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 
 use super::exchange::Step;
-use super::reply::json;
+use super::reply::{id_of, json};
 use super::session::{Batch, Out, begin, drive, find, opened};
 use super::visit::Visit;
 use crate::http::error::ApiError;
@@ -42,10 +42,14 @@ pub(super) async fn answer(visit: Visit, bytes: &[u8]) -> Result<Response, ApiEr
             Ok(Incoming::Request { id, method, .. }) if method == "initialize" => {
                 unreadable.push(Outgoing::error(Some(&id), &RpcError::new(RpcError::INVALID_REQUEST, "`initialize` stands alone")));
             }
-            Ok(message) => {
-                let one = visit.another(&message)?;
-                exchanges.extend(begin(one, &session, message, streams));
-            }
+            Ok(message) => match visit.another(&message) {
+                Ok(one) => exchanges.extend(begin(one, &session, message, streams)),
+                // The others are under way already, and their answers must not be lost with this one's.
+                Err(refused) => {
+                    let error = RpcError::new(RpcError::FORBIDDEN, refused.message);
+                    unreadable.extend(id_of(&message).map(|id| Outgoing::error(Some(id), &error)));
+                }
+            },
             Err(Unreadable { id, error }) => unreadable.push(Outgoing::error(id.as_ref(), &error)),
         }
     }
