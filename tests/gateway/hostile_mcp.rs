@@ -286,7 +286,6 @@ async fn a_flood_of_notifications_costs_little_and_hides_no_answer() {
             );
         }
         call.text("done");
-        drop(call);
         let other = session.starting("inn__greet", json!({}));
         server.call().await.text("other");
         assert_eq!(text_of(&other.await.unwrap().result().await), "other", "{manner:?}");

@@ -83,16 +83,14 @@ async fn members_that_nobody_knows_keep_their_bytes_in_both_directions() {
             let meta =
                 r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
             let (request, meta) = if round % 2 == 0 {
-                (session.prepare(reqwest::Method::POST), String::new())
+                (session.prepare(reqwest::Method::POST).header("content-type", "application/json"), String::new())
             } else {
                 (modern.prepare("tools/call", json!({ "name": "greet", "arguments": {} })).1, format!(",{meta}"))
             };
             let body = format!(
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"greet","arguments":{{"a":{sent}}},"x-vendor":{sent}{meta}}}}}"#
             );
-            let calling = tokio::spawn(async move {
-                request.body(body).header("content-type", "application/json").send().await.unwrap().text().await.unwrap()
-            });
+            let calling = tokio::spawn(async move { request.body(body).send().await.unwrap().text().await.unwrap() });
             let mut call = server.call().await;
             let raw = call.raw();
             assert!(raw.contains(&format!(r#""arguments":{{"a":{sent}}}"#)), "{manner:?}: {sent} became {raw}");
