@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::upstreams::{Caller, Errand, Road, public};
 use crate::domain::{RawObject, now_ms, raw};
-use crate::protocol::{ClientCapabilities, Era, InputRequired, Params, Question, ResultKind, RpcError, is_complete, request_digest};
+use crate::protocol::{ClientCapabilities, Era, InputRequired, Params, Question, ResultKind, RpcError, TASKS, is_complete, request_digest};
 use crate::registry::Entry;
 use crate::upstream::{Error, Listener};
 
@@ -60,8 +60,8 @@ impl Road {
                             wanted
                         }
                         // Only who declared the extension knows what it means.
-                        Some(ResultKind::Task) if caller.in_rounds => return self.begun(entry, caller, &result),
-                        Some(ResultKind::Other) if caller.in_rounds && errand.alone => return Ok(result),
+                        Some(ResultKind::Task) if caller.knows(|able| able.knows(TASKS)) => return self.begun(entry, caller, &result),
+                        Some(ResultKind::Other) if errand.alone && caller.knows(ClientCapabilities::is_extended) => return Ok(result),
                         Some(_) => return Err(nonsense(entry, "it answers with what no client of ours declared")),
                         None => return Err(RpcError::unreadable()),
                     },

@@ -68,6 +68,11 @@ impl Caller<'_> {
     pub fn in_rounds(self, capabilities: Option<Arc<ClientCapabilities>>) -> Self {
         Self { capabilities, in_rounds: true, ..self }
     }
+
+    /// Whether it declared, with the request, that it knows something that came after the sessions.
+    pub(super) fn knows(&self, what: impl Fn(&ClientCapabilities) -> bool) -> bool {
+        self.in_rounds && self.capabilities.as_deref().is_some_and(what)
+    }
 }
 
 /// What is asked of a server.
@@ -114,7 +119,8 @@ impl Road {
     /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
     pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
         let sent = pin!(async {
-            if caller.capabilities.is_some() {
+            // What continues an earlier request is looked at, whatever its client says that it can do now.
+            if caller.capabilities.is_some() || ["requestState", "inputResponses"].iter().any(|key| errand.params.get(key).is_some()) {
                 return self.rounds(entry, caller, &errand).await;
             }
             self.attempts(entry, caller, &errand).await?.map_err(|error| public(entry, &error))

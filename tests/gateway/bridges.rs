@@ -244,9 +244,11 @@ async fn a_client_that_did_not_say_it_can_is_not_asked() {
         let server = Puppet::at(&gateway, "inn", manner, &["greet"]).await;
         let session = Arc::new(Session::able(&gateway.url("/mcp"), "2025-11-25", None, json!({ "roots": {} })).await);
         let client = Arc::new(Modern::new(&gateway.url("/mcp")).able(json!({ "roots": {} })));
-        for (number, calling) in
-            [session.starting("inn__greet", json!({})), client.starting("tools/call", calling("inn__greet"))].into_iter().enumerate()
-        {
+        for number in 0..2 {
+            let calling = match number {
+                0 => session.starting("inn__greet", json!({})),
+                _ => client.starting("tools/call", calling("inn__greet")),
+            };
             let mut call = server.call().await;
             call.ask_name(&format!("form-{number}"));
             call.ask(&format!("model-{number}"), "sampling/createMessage", sampling.clone());

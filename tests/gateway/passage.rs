@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::support::{Manner, Modern, Puppet, Session, TestGateway, settles, text_of};
+use crate::support::{Manner, Modern, Puppet, Session, TestGateway, question, settles, text_of};
 
 const ALL: [Manner; 4] = [Manner::Sessions, Manner::Stateless, Manner::Line, Manner::Pipe];
 
@@ -187,6 +187,9 @@ async fn what_is_logged_for_one_caller_is_not_heard_by_another() {
         let two = server.call().await;
         one.say(&logged("alert"));
         server.notice(&logged("alert"));
+        // What is answered came after it.
+        server.notice(&question("read", "ping", json!({})));
+        server.answer_to("read").await;
         one.text("one");
         two.text("two");
         first.await.unwrap().result().await;
@@ -292,15 +295,28 @@ async fn what_is_not_there_cannot_be_followed_and_neither_can_anothers() {
 }
 
 #[tokio::test]
-async fn the_kill_switch_ends_what_is_followed() {
+async fn the_kill_switch_ends_what_is_followed_and_it_can_be_followed_anew_afterwards() {
     let gateway = TestGateway::start().await;
     let server = Puppet::at(&gateway, "inn", Manner::Sessions, &["greet"]).await;
     let session = Session::open(&gateway.url("/mcp"), "2025-11-25", None).await;
     let mut events = session.listen().await;
     session.request("resources/subscribe", json!({ "uri": "inn+file:///a.txt" })).await.result();
+    server.notice(&updated("file:///a.txt"));
+    events.next_of("notifications/resources/updated").await;
     gateway.control("access_block", json!({ "target": "server:inn", "reason": "drill" })).await;
-    settles("the server need not tell any more", async || server.seen("resources/unsubscribe").len() == 1).await;
     server.notice(&updated("file:///a.txt"));
     let heard = events.for_a_while(Duration::from_millis(400)).await;
     assert!(heard.iter().all(|message| message["method"] != "notifications/resources/updated"), "{heard:?}");
+
+    gateway.control("access_unblock", json!({ "target": "server:inn" })).await;
+    settles("the gateway is back", async || {
+        session.request("resources/subscribe", json!({ "uri": "inn+file:///a.txt" })).await.body["result"].is_object()
+    })
+    .await;
+    settles("the client hears of it again", async || {
+        server.notice(&updated("file:///a.txt"));
+        let heard = events.for_a_while(Duration::from_millis(200)).await;
+        heard.iter().any(|message| message["method"] == "notifications/resources/updated")
+    })
+    .await;
 }
