@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::upstreams::{Caller, Errand, Road, public};
 use crate::domain::{RawObject, now_ms, raw};
-use crate::protocol::{ClientCapabilities, Era, InputRequired, Params, Question, ResultKind, RpcError, is_complete, request_digest};
+use crate::protocol::{ClientCapabilities, Era, InputRequired, Params, Question, ResultKind, RpcError, TASKS, is_complete, request_digest};
 use crate::registry::Entry;
 use crate::upstream::{Error, Listener};
 
@@ -60,8 +60,8 @@ impl Road {
                             wanted
                         }
                         // Only who declared the extension knows what it means.
-                        Some(ResultKind::Task) if caller.in_rounds => return self.begun(entry, caller, &result),
-                        Some(ResultKind::Other) if caller.in_rounds && errand.alone => return Ok(result),
+                        Some(ResultKind::Task) if caller.knows(|able| able.knows(TASKS)) => return self.begun(entry, caller, &result),
+                        Some(ResultKind::Other) if errand.alone && caller.knows(ClientCapabilities::is_extended) => return Ok(result),
                         Some(_) => return Err(nonsense(entry, "it answers with what no client of ours declared")),
                         None => return Err(RpcError::unreadable()),
                     },
@@ -86,9 +86,16 @@ impl Road {
     fn continued(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>) -> Result<Option<Params>, RpcError> {
         let mut params = match (errand.params.get("requestState"), errand.params.get("inputResponses")) {
             (None, None) => return Ok(None),
-            _ if !caller.in_rounds => return Ok(None),
             _ => errand.params.clone(),
         };
+        if !caller.in_rounds {
+            // Whoever has a session was given no state; one of their own making would be taken for the server's.
+            if !is_of_session(entry) {
+                params.remove("requestState");
+                params.remove("inputResponses");
+            }
+            return Ok(Some(params));
+        }
         let Some(state) = params.remove("requestState") else {
             if is_of_session(entry) {
                 params.remove("inputResponses");
@@ -154,12 +161,15 @@ impl Road {
 
     /// The params to send again, with the answers that a caller with a stream gave.
     async fn asked(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>, wanted: InputRequired) -> Result<Params, RpcError> {
-        let Some(listener) = &caller.listener else { return Err(nonsense(entry, "it asks a caller who cannot be asked")) };
+        let listener = caller.listener.as_ref();
+        let named = listener.map(|listener| if errand.alone { listener.clone() } else { listener.asked_by(entry.spec.name.as_str()) });
+        let Some(listener) = &named else { return Err(nonsense(entry, "it asks a caller who cannot be asked")) };
         let InputRequired { questions, state } = wanted;
-        let answers =
-            futures::future::join_all(questions.into_iter().map(|(key, question)| answer(entry, listener, errand, key, question)));
+        let answers = futures::future::join_all(questions.into_iter().map(|(key, question)| answer(listener, key, question)));
         let answers: Vec<(String, Box<RawValue>)> = answers.await.into_iter().collect::<Result<_, _>>()?;
         let mut params = errand.params.clone();
+        params.remove("inputResponses");
+        params.remove("requestState");
         if !answers.is_empty() {
             let mut all = RawObject::default();
             for (key, answer) in answers {
@@ -183,15 +193,8 @@ fn is_of_session(entry: &Entry) -> bool {
     entry.era != Some(Era::Modern)
 }
 
-async fn answer(
-    entry: &Entry,
-    listener: &Listener,
-    errand: &Errand<'_>,
-    key: String,
-    question: Question,
-) -> Result<(String, Box<RawValue>), RpcError> {
-    let named = if errand.alone { question.clone() } else { question.clone().asked_by(entry.spec.name.as_str()) };
-    match listener.ask(named).await {
+async fn answer(listener: &Listener, key: String, question: Question) -> Result<(String, Box<RawValue>), RpcError> {
+    match listener.ask(question.clone()).await {
         Ok(answer) => Ok((key, answer)),
         Err(error) if error.code == RpcError::MISSING_CAPABILITY => Err(missing(&question)),
         Err(error) => question.nobody().map(|answer| (key, answer)).ok_or(error),

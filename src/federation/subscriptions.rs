@@ -21,7 +21,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A resource that is followed until this is dropped.
 pub struct Followed {
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Followed {
+    /// Whether nothing comes of it any more: its server was blocked or removed.
+    pub fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
 }
 
 /// Who follows what.
@@ -52,7 +59,7 @@ impl Road {
         let (road, principal, session) = (self.clone(), principal.clone(), session.map(str::to_owned));
         let follower = Follower { road, principal, session, server, own, joined };
         let following = follower.begin().await.ok_or_else(unknown)??;
-        Ok(Followed { _task: AbortOnDropHandle::new(tokio::spawn(follower.go_on(following, told))) })
+        Ok(Followed { task: AbortOnDropHandle::new(tokio::spawn(follower.go_on(following, told))) })
     }
 }
 

@@ -71,6 +71,11 @@ impl Caller<'_> {
     pub fn in_rounds(self, capabilities: Option<Arc<ClientCapabilities>>) -> Self {
         Self { capabilities, in_rounds: true, ..self }
     }
+
+    /// Whether it declared, with the request, that it knows something that came after the sessions.
+    pub(super) fn knows(&self, what: impl Fn(&ClientCapabilities) -> bool) -> bool {
+        self.in_rounds && self.capabilities.as_deref().is_some_and(what)
+    }
 }
 
 /// What is asked of a server.
@@ -120,7 +125,8 @@ impl Road {
         let stood_in = entry.spec.sampling.as_ref().and_then(|_| self.stood_in(entry, caller));
         let caller = stood_in.as_ref().unwrap_or(caller);
         let sent = pin!(async {
-            if caller.capabilities.is_some() {
+            // What continues an earlier request is looked at, whatever its client says that it can do now.
+            if caller.capabilities.is_some() || ["requestState", "inputResponses"].iter().any(|key| errand.params.get(key).is_some()) {
                 return self.rounds(entry, caller, &errand).await;
             }
             self.attempts(entry, caller, &errand).await?.map_err(|error| public(entry, &error))
@@ -149,10 +155,11 @@ impl Road {
     async fn once(&self, entry: &Entry, caller: &Caller<'_>, errand: &Errand<'_>) -> Result<Result<Box<RawValue>, Error>, RpcError> {
         let (span, connection) = self.begin(entry, caller, errand).await?;
         let Errand { method, params, headers, alone, .. } = errand;
+        let named = |listener: &Listener| if *alone { listener.clone() } else { listener.asked_by(entry.spec.name.as_str()) };
         let call = Call {
             method,
             params,
-            listener: caller.listener.clone(),
+            listener: caller.listener.as_ref().map(named),
             capabilities: caller.capabilities.clone(),
             whole: *alone,
             headers: headers.clone(),
@@ -167,16 +174,13 @@ impl Road {
     /// A method that only an extension knows: it is the business of a server's own clients, and of those who may use all of it.
     pub(super) async fn unknown(&self, ask: Ask<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
         /// What sessions and streams consist of, and what servers ask.
-        const OURS: [&str; 12] = [
+        const OURS: [&str; 9] = [
             "initialize",
             "server/discover",
             "subscriptions/listen",
             "logging/setLevel",
             "resources/subscribe",
             "resources/unsubscribe",
-            "tasks/get",
-            "tasks/update",
-            "tasks/cancel",
             "roots/list",
             "sampling/createMessage",
             "elicitation/create",
@@ -185,7 +189,9 @@ impl Road {
         let absent = || RpcError::method(method);
         let Scope::One(server) = scope else { return Err(absent()) };
         let grants = caller.principal.grants();
-        if OURS.contains(&method) || method.starts_with("notifications/") || !grants.server(server) || !grants.tools.is_all() {
+        // A task's id says nothing of whose it is, in any revision.
+        let ours = OURS.contains(&method) || ["notifications/", "tasks/"].iter().any(|ours| method.starts_with(ours));
+        if ours || !grants.server(server) || !grants.tools.is_all() {
             return Err(absent());
         }
         let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).ok_or_else(absent)?;

@@ -85,6 +85,8 @@ pub type StandIn = Arc<dyn Fn(&Question) -> Option<BoxFuture<'static, Result<Box
 #[derive(Clone)]
 pub struct Listener {
     inner: Arc<Inner>,
+    /// The server whose questions are to say that they are its; none where there is only one that could ask.
+    asked_by: Option<Arc<str>>,
     stand_in: Option<StandIn>,
 }
 
@@ -108,7 +110,8 @@ impl Listener {
     /// Somebody who hears on `out`. Two listeners of the same `whose` are the same caller's.
     pub fn new(whose: &str, progress: bool, logs: Logs, capabilities: Arc<ClientCapabilities>, out: mpsc::Sender<Heard>) -> Self {
         let (whose, pauses, asked) = (whose.into(), Pauses::default(), AtomicU32::new(0));
-        Self { inner: Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked }), stand_in: None }
+        let inner = Arc::new(Inner { progress, logs, capabilities, whose, out, pauses, asked });
+        Self { inner, asked_by: None, stand_in: None }
     }
 
     /// Nobody who hears of anything; a caller for whom somebody stands in.
@@ -120,6 +123,12 @@ impl Listener {
     #[must_use]
     pub fn with_stand_in(self, stand_in: StandIn) -> Self {
         Self { stand_in: Some(stand_in), ..self }
+    }
+
+    /// The same listener, whom a server asks that is one of many: each question says whose it is (2026-07-28 §client/elicitation).
+    #[must_use]
+    pub fn asked_by(&self, server: &str) -> Self {
+        Self { asked_by: Some(server.into()), ..self.clone() }
     }
 
     /// Whether progress is wanted.
@@ -161,6 +170,10 @@ impl Listener {
             let needed = serde_json::json!({ "requiredCapabilities": ClientCapabilities::required(&question) });
             return Err(RpcError::new(RpcError::MISSING_CAPABILITY, "the client cannot be asked this").with_data(&needed));
         }
+        let question = match &self.asked_by {
+            Some(server) => question.asked_by(server),
+            None => question,
+        };
         if self.inner.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
             return Err(RpcError::new(RpcError::INVALID_REQUEST, "the client was asked too often for one request"));
         }

@@ -44,8 +44,11 @@ pub(super) async fn answer(visit: Visit, bytes: &[u8]) -> Result<Response, ApiEr
             }
             Ok(message) => match visit.another(&message) {
                 Ok(one) => exchanges.extend(begin(one, &session, message, streams)),
-                // The others are not undone by the one that is too many.
-                Err(error) => unreadable.push(Outgoing::error(id_of(&message), &RpcError::new(RpcError::FORBIDDEN, error.message))),
+                // The others are under way already, and their answers must not be lost with this one's.
+                Err(refused) => {
+                    let error = RpcError::new(RpcError::FORBIDDEN, refused.message);
+                    unreadable.extend(id_of(&message).map(|id| Outgoing::error(Some(id), &error)));
+                }
             },
             Err(Unreadable { id, error }) => unreadable.push(Outgoing::error(id.as_ref(), &error)),
         }

@@ -111,3 +111,55 @@ impl Parks {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::raw;
+    use crate::protocol::{Era, Incoming};
+    use crate::store::Seal;
+
+    fn handles() -> Handles {
+        Handles::new(Arc::new(Seal::open(tempfile::tempdir().unwrap().path()).unwrap()))
+    }
+
+    fn parked() -> Parked {
+        let Ok(Incoming::Request { id, method, .. }) = Incoming::parse(br#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#) else {
+            panic!("it is a request")
+        };
+        let work = Box::pin(async { Ok(raw(&serde_json::json!({}))) });
+        Parked { exchange: Exchange::new(Era::Modern, id, method, work), asked: Vec::new(), count: 1 }
+    }
+
+    #[tokio::test]
+    async fn work_is_taken_up_once_by_whose_it_is_and_before_its_time_is_over() {
+        let handles = handles();
+        let parks = Parks::new(handles.clone());
+        let whose = Whose { principal: "ada".to_owned(), endpoint: String::new(), request: "digest".to_owned() };
+        let state = parks.put(whose.clone(), parked()).unwrap();
+        for other in [
+            Whose { principal: "alan".to_owned(), ..whose.clone() },
+            Whose { endpoint: "wiki".to_owned(), ..whose.clone() },
+            Whose { request: "another".to_owned(), ..whose.clone() },
+        ] {
+            assert!(matches!(parks.take(&other, &state), Some(Err(_))), "{other:?}");
+        }
+        let said: State = handles.take(HANDLE, &state).unwrap();
+        let late = handles.give(HANDLE, &State { ends: now_ms() - 1, ..said }).unwrap();
+        assert!(matches!(parks.take(&whose, &late), Some(Err(_))), "its time is over");
+        assert!(parks.take(&whose, "of a server").is_none(), "what is not ours is left to whose it is");
+        assert!(matches!(parks.take(&whose, &state), Some(Ok(_))));
+        assert!(matches!(parks.take(&whose, &state), Some(Err(_))), "it is gone on with already");
+    }
+
+    #[tokio::test]
+    async fn one_caller_cannot_take_all_the_room() {
+        let parks = Parks::new(handles());
+        let whose = Whose { principal: "ada".to_owned(), endpoint: String::new(), request: "digest".to_owned() };
+        for _ in 0..MOST_OF_ONE {
+            assert!(parks.has_room("ada"));
+            parks.put(whose.clone(), parked());
+        }
+        assert!(!parks.has_room("ada") && parks.has_room("alan"));
+    }
+}

@@ -227,7 +227,7 @@ impl Session {
 
     /// Whether the client follows a resource.
     pub(in crate::http) fn follows(&self, uri: &str) -> bool {
-        lock(&self.followed).contains_key(uri)
+        lock(&self.followed).get(uri).is_some_and(|followed| !followed.is_over())
     }
 
     /// Follows a resource no more.

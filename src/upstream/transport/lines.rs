@@ -68,7 +68,44 @@ pub(super) fn id_in(piece: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
+
+    /// All lines of a stream that comes in these pieces.
+    fn lines(pieces: &[&[u8]]) -> Vec<Line> {
+        let nothing: Box<dyn AsyncBufRead + Unpin + '_> = Box::new(tokio::io::empty());
+        let mut reader = pieces.iter().fold(nothing, |reader, piece| Box::new(reader.chain(*piece)));
+        futures::executor::block_on(async {
+            let mut lines = Vec::new();
+            while let Some(line) = next_line(&mut reader, 300).await.unwrap() {
+                lines.push(line);
+            }
+            lines
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_the_bytes_anywhere_never_changes_the_lines(
+            parts in proptest::collection::vec(prop_oneof![
+                4 => "[a-zé{}\":\r\0 ]{0,20}".prop_map(String::into_bytes),
+                1 => (290_usize..310).prop_map(|length| vec![b'x'; length]),
+                1 => (300_usize..2000).prop_map(|length| (0..length).map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect()),
+                1 => proptest::collection::vec(any::<u8>(), 0..20),
+            ], 0..8),
+            ends in proptest::collection::vec(prop_oneof![Just("\n"), Just("\r\n"), Just("\n\n"), Just("")], 8),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let bytes: Vec<u8> = parts.iter().zip(&ends).flat_map(|(part, end)| [part.as_slice(), end.as_bytes()].concat()).collect();
+            let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            at.extend([0, bytes.len()]);
+            at.sort_unstable();
+            let pieces: Vec<&[u8]> = at.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(lines(&pieces), lines(&[&bytes]));
+        }
+    }
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_dropped_and_the_next_one_is_read() {

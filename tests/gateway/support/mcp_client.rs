@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, within};
+use super::{PATIENCE, official, within};
 
 /// The stateless revision.
 pub const REVISION_MODERN: &str = "2026-07-28";
@@ -63,6 +63,13 @@ impl Answer {
         Self { status, headers, text, body, notes }
     }
 
+    /// Holds its messages against the official schema of a revision.
+    fn check(&self, revision: &str, method: &str) {
+        for message in self.notes.iter().chain([&self.body]) {
+            official::check(revision, method, message);
+        }
+    }
+
     /// The result of a JSON-RPC answer.
     pub fn result(&self) -> &Value {
         self.body.get("result").unwrap_or_else(|| panic!("no result: {} {}", self.status, self.text))
@@ -96,23 +103,77 @@ pub async fn post(url: &str, body: &Value) -> Answer {
 }
 
 /// The events of a stream, as they come.
-pub struct Events(Pin<Box<dyn Stream<Item = Option<Event>>>>);
+pub struct Events {
+    events: Pin<Box<dyn Stream<Item = Option<Event>> + Send>>,
+    /// The revision that its messages are of, and the method that they answer.
+    official: Option<(String, String)>,
+    /// The id of the last event that was read.
+    pub last: String,
+}
 
 impl Events {
     pub fn new(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
-        Self(Box::pin(response.bytes_stream().eventsource().map(Result::ok)))
+        Self { events: Box::pin(response.bytes_stream().eventsource().map(Result::ok)), official: None, last: String::new() }
+    }
+
+    /// The messages of MCP that an answer consists of, on a stream or as one body.
+    pub fn of(response: reqwest::Response, revision: &str, method: &str) -> Self {
+        let official = Some((revision.to_owned(), method.to_owned()));
+        if response.headers()["content-type"] == "application/json" {
+            let whole = async { Some(Event { data: response.text().await.ok()?, ..Event::default() }) };
+            return Self { events: Box::pin(futures::stream::once(whole)), official, last: String::new() };
+        }
+        Self { official, ..Self::new(response) }
     }
 
     /// The next event; none when the stream has ended or broke off.
     pub async fn next(&mut self) -> Option<Event> {
-        within(PATIENCE, "an event", self.0.next()).await.flatten()
+        let event = within(PATIENCE, "an event", self.events.next()).await.flatten()?;
+        if !event.id.is_empty() {
+            event.id.clone_into(&mut self.last);
+        }
+        Some(event)
     }
 
-    /// The next event's JSON.
+    /// The next event's JSON. Events without a message are passed over.
     pub async fn next_json(&mut self) -> Option<Value> {
-        let event = self.next().await?;
-        Some(serde_json::from_str(&event.data).unwrap_or_else(|error| panic!("{error}: {}", event.data)))
+        loop {
+            let event = self.next().await?;
+            if event.data.is_empty() {
+                continue;
+            }
+            let message = serde_json::from_str(&event.data).unwrap_or_else(|error| panic!("{error}: {}", event.data));
+            if let Some((revision, method)) = &self.official {
+                official::check(revision, method, &message);
+            }
+            return Some(message);
+        }
+    }
+
+    /// Reads on until the answer, and gives its result.
+    pub async fn result(&mut self) -> Value {
+        let answer = self.answer().await;
+        answer.get("result").cloned().unwrap_or_else(|| panic!("no result: {answer}"))
+    }
+
+    /// Reads on until the answer.
+    pub async fn answer(&mut self) -> Value {
+        loop {
+            let message = self.next_json().await.expect("the stream ended before the answer");
+            if message.get("method").is_none() {
+                return message;
+            }
+        }
+    }
+
+    /// Everything that comes within a time.
+    pub async fn for_a_while(&mut self, time: std::time::Duration) -> Vec<Value> {
+        let mut heard = Vec::new();
+        while let Ok(Some(message)) = tokio::time::timeout(time, self.next_json()).await {
+            heard.push(message);
+        }
+        heard
     }
 
     /// Reads on until a message with this method.
@@ -133,6 +194,8 @@ pub struct Session {
     pub id: String,
     pub revision: String,
     pub greeting: Value,
+    /// Whether answers are held against the official schema; not where a test's server breaks it on purpose.
+    pub strict: bool,
     key: Option<String>,
     next: AtomicU64,
 }
@@ -152,16 +215,24 @@ pub async fn session(url: &str) -> Session {
 impl Session {
     /// Opens a session, and says that it is open.
     pub async fn open(url: &str, revision: &str, key: Option<&str>) -> Self {
+        Self::able(url, revision, key, json!({})).await
+    }
+
+    /// The same for a client that can be asked something.
+    pub async fn able(url: &str, revision: &str, key: Option<&str>, capabilities: Value) -> Self {
         let mut session = Self {
             http: http(),
             url: url.to_owned(),
             id: String::new(),
             revision: revision.to_owned(),
             greeting: Value::Null,
+            strict: true,
             key: key.map(str::to_owned),
             next: AtomicU64::new(1),
         };
-        let answer = session.send(&initialize(revision)).await;
+        let mut greeting = initialize(revision);
+        greeting["params"]["capabilities"] = capabilities;
+        let answer = session.send(&greeting).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.header("mcp-session-id").clone_into(&mut session.id);
         assert!(!session.id.is_empty(), "a session has an id");
@@ -186,7 +257,37 @@ impl Session {
     /// Sends one message as it stands.
     pub async fn send(&self, message: &Value) -> Answer {
         let sent = self.prepare(reqwest::Method::POST).json(message).send();
-        Answer::read(within(PATIENCE, "an answer", sent).await.unwrap()).await
+        let answer = Answer::read(within(PATIENCE, "an answer", sent).await.unwrap()).await;
+        if self.strict {
+            answer.check(&self.revision, message["method"].as_str().unwrap_or_default());
+        }
+        answer
+    }
+
+    /// Sends a request, and gives what comes of it as it comes.
+    pub async fn start(&self, method: &str, params: Value) -> Events {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let sent = self.prepare(reqwest::Method::POST).json(&message).send();
+        Events::of(within(PATIENCE, "a stream", sent).await.unwrap(), &self.revision, method)
+    }
+
+    /// The same in the background, for what says nothing before somebody else acts.
+    pub fn starting(self: &std::sync::Arc<Self>, tool: &str, arguments: Value) -> tokio::task::JoinHandle<Events> {
+        let (session, tool) = (self.clone(), tool.to_owned());
+        tokio::spawn(async move { session.start("tools/call", json!({ "name": tool, "arguments": arguments })).await })
+    }
+
+    /// Answers a question.
+    pub async fn reply(&self, question: &Value, result: Value) {
+        let answer = self.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": result })).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+    }
+
+    /// Goes on with a stream behind the event of that id.
+    pub async fn resume(&self, last: &str) -> Events {
+        let request = self.prepare(reqwest::Method::GET).header("last-event-id", last);
+        Events::of(within(PATIENCE, "a stream", request.send()).await.unwrap(), &self.revision, "tools/call")
     }
 
     /// Sends a request.
@@ -215,7 +316,7 @@ impl Session {
     /// The stream on which the session hears of changes.
     pub async fn listen(&self) -> Events {
         let sent = self.prepare(reqwest::Method::GET).header("accept", "text/event-stream").send();
-        Events::new(within(PATIENCE, "a stream", sent).await.unwrap())
+        Events::of(within(PATIENCE, "a stream", sent).await.unwrap(), &self.revision, "")
     }
 
     /// Ends it.
@@ -229,6 +330,7 @@ pub struct Modern {
     pub http: reqwest::Client,
     pub url: String,
     key: Option<String>,
+    capabilities: Value,
     next: AtomicU64,
 }
 
@@ -239,7 +341,7 @@ pub fn modern(url: &str) -> Modern {
 
 impl Modern {
     pub fn new(url: &str) -> Self {
-        Self { http: http(), url: url.to_owned(), key: None, next: AtomicU64::new(1) }
+        Self { http: http(), url: url.to_owned(), key: None, capabilities: json!({}), next: AtomicU64::new(1) }
     }
 
     #[must_use]
@@ -248,14 +350,26 @@ impl Modern {
         self
     }
 
+    /// The same for a client that can be asked something.
+    #[must_use]
+    pub fn able(mut self, capabilities: Value) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
     /// A whole request: the stamp in `_meta`, and the headers that repeat it.
     pub fn prepare(&self, method: &str, params: Value) -> (u64, reqwest::RequestBuilder) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let message = stamped(id, method, params);
+        let message = stamped(id, method, params, &self.capabilities);
         let mut request = self.http.post(&self.url).header("accept", BOTH).json(&message);
         request = request.header("mcp-protocol-version", REVISION_MODERN).header("mcp-method", method);
-        let name = message["params"].get(if method == "resources/read" { "uri" } else { "name" });
-        if let (Some(name), "tools/call" | "prompts/get" | "resources/read") = (name.and_then(Value::as_str), method) {
+        let named = match method {
+            "tools/call" | "prompts/get" => "name",
+            "resources/read" => "uri",
+            "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+            _ => "",
+        };
+        if let Some(name) = message["params"][named].as_str() {
             request = request.header("mcp-name", name);
         }
         let request = match &self.key {
@@ -269,8 +383,21 @@ impl Modern {
     pub async fn request(&self, method: &str, params: Value) -> Answer {
         let (id, request) = self.prepare(method, params);
         let answer = Answer::read(within(PATIENCE, "an answer", request.send()).await.unwrap()).await;
+        answer.check(REVISION_MODERN, method);
         assert!(answer.body["id"] == id || answer.status >= 400, "the answer's id is the request's: {}", answer.text);
         answer
+    }
+
+    /// Sends a request, and gives what comes of it as it comes.
+    pub async fn start(&self, method: &str, params: Value) -> Events {
+        let (_, request) = self.prepare(method, params);
+        Events::of(within(PATIENCE, "a stream", request.send()).await.unwrap(), REVISION_MODERN, method)
+    }
+
+    /// The same in the background, for what says nothing before somebody else acts.
+    pub fn starting(self: &std::sync::Arc<Self>, method: &str, params: Value) -> tokio::task::JoinHandle<Events> {
+        let (client, method) = (self.clone(), method.to_owned());
+        tokio::spawn(async move { client.start(&method, params).await })
     }
 
     /// Calls a tool.
@@ -286,18 +413,18 @@ impl Modern {
     /// `subscriptions/listen`: the request's id, and its stream.
     pub async fn listen(&self, notifications: Value) -> (u64, Events) {
         let (id, request) = self.prepare("subscriptions/listen", json!({ "notifications": notifications }));
-        (id, Events::new(within(PATIENCE, "a stream", request.send()).await.unwrap()))
+        (id, Events::of(within(PATIENCE, "a stream", request.send()).await.unwrap(), REVISION_MODERN, "subscriptions/listen"))
     }
 }
 
 /// A message of the stateless revision.
-fn stamped(id: u64, method: &str, params: Value) -> Value {
+fn stamped(id: u64, method: &str, params: Value, capabilities: &Value) -> Value {
     let mut params = params;
     if params["_meta"].is_null() {
         params["_meta"] = json!({});
     }
     params["_meta"]["io.modelcontextprotocol/protocolVersion"] = REVISION_MODERN.into();
-    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities.clone();
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }
 

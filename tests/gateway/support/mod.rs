@@ -12,8 +12,10 @@ mod gateway;
 pub mod issuer;
 mod mcp_client;
 mod mcp_upstream;
+pub mod official;
 mod prompt_cache;
 mod provider;
+mod puppet;
 mod seen;
 mod wait;
 mod web;
@@ -27,6 +29,7 @@ pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, ini
 pub use mcp_upstream::{McpUpstream, Speaks, tool};
 pub use prompt_cache::Cached;
 pub use provider::{Reply, StubProvider};
+pub use puppet::{Call, Manner, Puppet, form, named, question, saying};
 pub use seen::Seen;
 pub use wait::{PATIENCE, settles, until, within};
 pub use web::{Page, WebServer};

@@ -228,7 +228,10 @@ impl Shared {
                 // A server that could not read a request does not know its id.
                 Ok(Incoming::Response { id: None, outcome: Err(error) }) => return Err(Error::Rpc(error)),
                 Ok(message) => {
-                    self.pending.arrive(message, Stream::Of(id));
+                    // Whoever answers at once has nothing left to ask.
+                    if let Arrival::Asked(inquiry) = self.pending.arrive(message, Stream::Of(id)) {
+                        self.pending.answered(&inquiry.id);
+                    }
                     other.get_or_insert_with(|| "it answered with something else than an answer to what it was asked".to_owned());
                 }
                 Err(unreadable) => other = Some(unreadable.error.message),
