@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import peers
 from cases import Checks, case
+from conformance_client import ask
 from fixture_peer import Fixture
 from gateway import Gateway, binary
 from journeys import LEGACY, MODERN
@@ -123,10 +124,22 @@ def target(era, aggregate):
         config = f'mcp: {{ servers: {{ {SERVER}: {{ url: "{fixture.url}", isolation: caller }} }} }}\n'
         gateway = stack.enter_context(Gateway(config))
         gateway.until_ready(SERVER)
+        approve_changes(gateway)
         if aggregate:
             yield stack.enter_context(Renaming(f"{gateway.url}/mcp", SERVER)).url
         else:
             yield f"{gateway.url}/mcp/{SERVER}"
+
+
+def approve_changes(gateway):
+    """A person approves each form that the fixture's lists take: what has new words, or has lost something, is not shown before that."""
+    changes = ("tool", "prompt", "tool", "prompt")
+    for nth, kind in enumerate(changes, 1):
+        ask(gateway, SERVER, "tools/call", name=f"test_trigger_{kind}_change", arguments={})
+        gateway.cli("server", "refresh", SERVER)
+        # The last form is the first once more.
+        if nth < len(changes):
+            gateway.cli("registry", "approve", SERVER)
 
 
 def run(url, revision, scenarios=()):
