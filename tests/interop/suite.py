@@ -4,7 +4,7 @@
     python3 tests/interop/suite.py [--through legacy|modern] [--aggregate] --revision REVISION [SCENARIO…]
 
 prints what passes and what fails, and why: of our fixture server directly, or of the gateway in front of one of the named era, at
-`/mcp/{server}` or at `/mcp`. `expected/` tells what cannot pass between two eras, in the suite's own format, with the reasons.
+`/mcp/{server}` or at `/mcp`. `expected/` tells what cannot pass there, in the suite's own format, with the reasons.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def as_expected(*runs):
     with Checks() as checks, ThreadPoolExecutor(2) as pool:
         for (revision, era, aggregate), through in zip(runs, pool.map(lambda run: tried(*run), runs)):
             where = f"{revision} at {'/mcp' if aggregate else '/mcp/{server}'}"
-            unexpected, stale = against(worse(directly(revision), through), expected(revision, era))
+            unexpected, stale = against(worse(directly(revision), through), expected(revision, era, aggregate))
             for (scenario, check), why in unexpected.items():
                 checks.holds(f"{where}: {scenario}", False, f"{check}: {why[:300]}")
             checks.equal(f"{where}: does not fail any more", stale, [])
@@ -187,9 +187,15 @@ def outcome(checks):
     return Outcome(len(passed), len(failed), list(why), why, set(passed))
 
 
-def expected(revision, era):
+def expected(revision, era, aggregate):
+    """What cannot pass, also where only `/mcp` cannot have it."""
+    entries = listed(EXPECTED / f"{revision}-through-{era}.yml")
+    more = EXPECTED / f"{revision}-through-{era}-at-aggregate.yml"
+    return entries + listed(more) if aggregate and more.exists() else entries
+
+
+def listed(file):
     """The entries of an expected-failures file: `scenario` or `scenario:check`, each below the reason for it."""
-    file = EXPECTED / f"{revision}-through-{era}.yml"
     entries, reason = [], False
     for line in file.read_text().splitlines():
         line = line.strip()
@@ -225,7 +231,8 @@ def main():
     known = {}
     if given.through:
         found = worse(tried(given.revision, scenarios=given.scenarios), outcomes)
-        unexpected, stale = against(found, [entry for entry in expected(given.revision, given.through) if entry.split(":")[0] in outcomes])
+        entries = expected(given.revision, given.through, given.aggregate)
+        unexpected, stale = against(found, [entry for entry in entries if entry.split(":")[0] in outcomes])
         known = found.keys() - unexpected.keys()
     for scenario, outcome in outcomes.items():
         print(f"{'FAIL' if outcome.failed else 'ok':4} {scenario}: {outcome.passed} passed, {outcome.failed} failed")
