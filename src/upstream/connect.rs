@@ -20,7 +20,7 @@ use super::topics::Topics;
 use super::transport::{Http, Launch, Stdio};
 use crate::domain::{Isolation, RawObject, ServerSpec, Transport};
 use crate::net::{Net, Reach};
-use crate::protocol::{ClientCapabilities, Era, Params, Revision};
+use crate::protocol::{ClientCapabilities, Era, Params, Revision, RpcError};
 
 /// The longest a server may take to greet. Runners such as `npx` and `uvx` fetch packages at their first start.
 const GREETING: Duration = Duration::from_secs(120);
@@ -162,12 +162,23 @@ async fn probe(wire: &dyn Wire) -> Result<Peer, Error> {
 }
 
 async fn discover(wire: &dyn Wire, timeout: Duration) -> Result<Peer, Error> {
-    let result = wire.call(Era::Modern, Call::new("server/discover", &Params::default(), timeout)).await?;
+    let (nothing, ask) = (Params::default(), |params| wire.call(Era::Modern, Call::new("server/discover", params, timeout)));
+    let result = match ask(&nothing).await {
+        // It refuses what it says itself that it speaks: whoever asks once more may be luckier.
+        Err(Error::Rpc(error)) if speaks_ours(&error) => ask(&nothing).await?,
+        asked => asked?,
+    };
     let versions: Option<Vec<String>> = RawObject::parse(result.get()).ok().and_then(|object| object.read("supportedVersions"));
     match versions {
         Some(versions) if versions.iter().any(|version| version == Era::MODERN) => Peer::read(Era::Modern, &result),
         _ => Err(Error::NotMcp("it speaks no revision that we know".into())),
     }
+}
+
+/// Whether a refusal of our revision names that very revision among those the server supports.
+fn speaks_ours(error: &RpcError) -> bool {
+    let supported = || RawObject::parse(error.data.as_deref()?.get()).ok()?.read::<Vec<String>>("supported");
+    error.code == RpcError::UNSUPPORTED_VERSION && supported().is_some_and(|versions| versions.iter().any(|version| version == Era::MODERN))
 }
 
 async fn initialize(wire: &dyn Wire, revision: Revision, timeout: Duration) -> Result<Peer, Error> {

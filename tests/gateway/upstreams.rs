@@ -95,6 +95,16 @@ async fn a_server_is_not_ready_before_its_definitions_are_read() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_a_revision_and_names_it_is_asked_for_it_once_more() {
+    let upstream = McpUpstream::start(Speaks::Stateless, [tool("find", "Finds.", json!({ "type": "object" }))]).await;
+    upstream.hesitates();
+    let gateway = TestGateway::with_config(&format!("mcp: {{ servers: {{ shy: {{ url: '{}' }} }} }}\n", upstream.url())).await;
+    gateway.wait_for_server("shy", "ready").await;
+    assert_eq!(upstream.recorded("server/discover").len(), 2);
+    assert!(upstream.recorded("initialize").is_empty(), "it is not taken for a server of the older eras");
+}
+
+#[tokio::test]
 async fn a_call_to_a_server_that_cannot_be_reached_is_an_error_at_once() {
     let gateway = TestGateway::with_config("mcp:\n  servers:\n    closed: { url: 'http://127.0.0.1:1/mcp' }\n").await;
     gateway.wait_for_server("closed", "failed").await;

@@ -1,6 +1,7 @@
-"""Cases: the gateway logs in wherever the conformance suite of MCP says that an OAuth client must, and nowhere that it must not.
+"""Cases: the gateway is the client to servers that the conformance suite of MCP wants.
 
-`conformance_client.py` is the client that the suite tries. All scenarios of authorization are tried that a revision requires.
+`conformance_client.py` is the client that the suite tries where one must log in, and where it must not; `conformance_calls.py` is the
+one that it tries elsewhere. All scenarios are tried that a revision requires.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import peers
 from cases import Checks, case, equal
+from conformance_calls import SCENARIOS
 from conformance_client import PUBLIC_URL
 from gateway import binary
 from journeys import LEGACY, MODERN
@@ -51,7 +53,10 @@ REFUSED = {
     "scope-retry-limit": "NotLetIn: .* log in again .* to allow `mcp:admin`",
 }
 
-# Checks that fail because the suite is wrong; one that does not fail any more fails the case.
+# Calls that the suite can try beside what it requires.
+BESIDE = ("json-schema-2020-12-preservation",)
+
+# Checks of logins that fail because the suite is wrong; one that does not fail any more fails the case.
 EXPECTED = {
     # It takes one fixed address for the document of a client. A gateway's document is at its own address, see `by_document`.
     "basic-cimd": {"cimd-client-id-used"},
@@ -85,34 +90,81 @@ def the_conformance_suite_sees_the_gateway_heed_who_answers(gateway):
     all_pass(gateway, ISSUERS)
 
 
-def required(gateway, revision):
-    """The scenarios of authorization that a client must pass to conform to a revision."""
+@case("node")
+def the_conformance_suite_requires_no_call_that_is_not_tried(gateway):
+    asked = {name for revision in (LEGACY, MODERN) for name in required(gateway, revision, "")}
+    equal(sorted(asked | set(BESIDE)), sorted(SCENARIOS))
+
+
+@case("node")
+def the_conformance_suite_sees_the_gateway_call_for_a_client_of_the_same_era(gateway):
+    all_called(gateway, {LEGACY: "legacy", MODERN: "modern"})
+
+
+@case("node")
+def the_conformance_suite_sees_the_gateway_call_for_a_client_of_the_other_era(gateway):
+    all_called(gateway, {LEGACY: "modern", MODERN: "legacy"})
+
+
+def required(gateway, revision, group="auth/"):
+    """The scenarios that a client must pass to conform to a revision: those of authorization, or with no group the others."""
     said = peers.run([NODE_BIN / "conformance", "list", "--requirements", revision], gateway.home)
-    return re.findall(r"^  - auth/(\S+)$", said, re.MULTILINE)
+    part = re.search(r"^Client scenarios[^\n]*\n((?:  - \S+\n)+)", said, re.MULTILINE)
+    return re.findall(rf"^  - {group}([^/\s]+)$", part[1], re.MULTILINE)
 
 
 def all_pass(gateway, names):
-    """Tries scenarios in each revision that requires them: two at a time, since the suite's own way is all at once."""
+    """Tries logins in each revision that requires them."""
     runs = [(name, revision) for revision in (LEGACY, MODERN) for name in required(gateway, revision) if name in names]
+    two_at_a_time(lambda name, revision: attempt(gateway, name, revision), runs)
+
+
+def all_called(gateway, eras):
+    """Tries all calls of each revision, for a client of the era that is named for it."""
+    runs = [(name, revision) for revision in eras for name in [*required(gateway, revision, ""), *BESIDE]]
+    two_at_a_time(lambda name, revision: called(gateway, name, revision, eras[revision]), runs)
+
+
+def two_at_a_time(attempt, runs):
+    """Since the suite's own way is all at once."""
     with Checks() as checks, ThreadPoolExecutor(2) as pool:
-        for (name, revision), wrong in zip(runs, pool.map(lambda run: attempt(gateway, *run), runs)):
+        for (name, revision), wrong in zip(runs, pool.map(lambda run: attempt(*run), runs)):
             checks.equal(f"{name} in {revision}", wrong, [])
 
 
-def attempt(gateway, name, revision):
-    """Tries one scenario, and gives what went wrong."""
-    client = shlex.join([sys.executable, str(HERE / "conformance_client.py")])
-    words = ["client", "--command", client, "--scenario", f"auth/{name}", "--spec-version", revision]
+def called(gateway, name, revision, era):
+    """Tries one scenario without a login, and gives what went wrong."""
+    done, checks, said = suite(gateway, name, revision, "conformance_calls.py", era)
+    wrong = [f"{check['id']}: {check.get('errorMessage') or check['description']}" for check in failures(checks)]
+    if said:
+        wrong.append(f"the client says {said!r}")
+    if not wrong and (done.returncode != 0 or not any(check["status"] == "SUCCESS" for check in checks)):
+        wrong.append(f"exit code {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+    return wrong
+
+
+def failures(checks):
+    return [check for check in checks if check["status"] in ("FAILURE", "WARNING")]
+
+
+def suite(gateway, scenario, revision, *client):
+    """Runs one scenario with a client of ours: the process as it ended, the suite's checks, and what the client said was wrong."""
+    command = shlex.join([sys.executable, str(HERE / client[0]), *client[1:]])
+    words = ["client", "--command", command, "--scenario", scenario, "--spec-version", revision]
     environment = peers.environment(gateway.home, PORTOLAN_BIN=str(binary()), PORTOLAN_PEERS_DIR=str(peers.ROOT))
     with tempfile.TemporaryDirectory(prefix="portolan-conformance-") as folder:
         command = [NODE_BIN / "conformance", *words, "--output-dir", folder]
         done = subprocess.run(command, capture_output=True, text=True, timeout=peers.TIMEOUT, cwd=folder, env=environment)
-        results = next(Path(folder).glob(f"auth/{name}-*/checks.json"), None)
+        results = next(Path(folder).glob(f"{scenario}-*/checks.json"), None)
         if results is None:
-            return [f"exit code {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"]
-        checks = json.loads(results.read_text())
-        said = (results.parent / "stderr.txt").read_text()
-    failed = [check for check in checks if check["status"] in ("FAILURE", "WARNING")]
+            return done, [], f"exit code {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"
+        return done, json.loads(results.read_text()), (results.parent / "stderr.txt").read_text()
+
+
+def attempt(gateway, name, revision):
+    """Tries one login, and gives what went wrong."""
+    done, checks, said = suite(gateway, f"auth/{name}", revision, "conformance_client.py")
+    failed = failures(checks)
     expected = EXPECTED.get(name, set())
     wrong = [f"{check['id']}: {check['description']}" for check in failed if check["id"] not in expected]
     wrong += [f"{check} does not fail any more" for check in expected - {check["id"] for check in failed}]

@@ -1,7 +1,7 @@
 //! An MCP server over HTTP whose every answer a test can choose, of either era.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ struct Inner {
     resource: Mutex<Option<Value>>,
     /// How long the list of tools takes.
     listing: Mutex<Duration>,
+    /// Whether the next `server/discover` is refused, as of no revision that it knows.
+    hesitating: AtomicBool,
     /// Tools that never answer.
     hanging: Mutex<Vec<String>>,
     /// Tools that answer with a stream, in one piece: three steps of progress and the result.
@@ -82,6 +84,7 @@ impl McpUpstream {
             answers: Mutex::default(),
             resource: Mutex::new(Some(json!({}))),
             listing: Mutex::default(),
+            hesitating: AtomicBool::new(false),
             hanging: Mutex::default(),
             telling: Mutex::default(),
             sessions: Mutex::default(),
@@ -150,6 +153,11 @@ impl McpUpstream {
     /// Takes its time over the list of tools.
     pub fn lists_after(&self, pause: Duration) {
         *self.0.listing.lock().unwrap() = pause;
+    }
+
+    /// Refuses its own revision, once.
+    pub fn hesitates(&self) {
+        self.0.hesitating.store(true, Ordering::Relaxed);
     }
 
     /// This tool never answers.
@@ -282,6 +290,11 @@ async fn handle(State(server): State<McpUpstream>, method: Method, headers: Head
     let refused = if sessions { refuse_session(&server, &rpc, &headers) } else { refuse_stateless(&rpc, &headers, &params) };
     if let Some((status, code)) = refused {
         return reply(status, &error(&id, code, "refused"));
+    }
+    if rpc == "server/discover" && server.0.hesitating.swap(false, Ordering::Relaxed) {
+        let data = json!({ "supported": ["2026-07-28"], "requested": "2026-07-28" });
+        let error = json!({ "code": -32022, "message": "not now", "data": data });
+        return reply(400, &json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string());
     }
     if rpc == "subscriptions/listen" {
         let meta = json!({ "_meta": { "io.modelcontextprotocol/subscriptionId": id } });
