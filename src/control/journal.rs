@@ -27,7 +27,7 @@ pub(super) fn tools() -> Vec<Tool> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// Of this kind: `chat`, `messages`, `responses`, `embeddings`, `count_tokens`, `tool`, or `control`.
+    /// Of this kind: `chat`, `messages`, `responses`, `embeddings`, `count_tokens`, `tool`, `sampling`, or `control`.
     kind: Option<String>,
     /// Of this caller, as the journal names them: `key:ID`, `subject:NAME@ISSUER`, `local`, `owner`.
     principal: Option<String>,

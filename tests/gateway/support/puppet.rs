@@ -133,6 +133,11 @@ impl Puppet {
         }
     }
 
+    /// Its address.
+    pub fn url(&self) -> String {
+        self.0.url.lock().unwrap().clone()
+    }
+
     /// The next call; what is not answered by itself.
     pub async fn call(&self) -> Call {
         let mut waiting = self.0.waiting.lock().await;
