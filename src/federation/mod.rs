@@ -179,6 +179,11 @@ impl Federation {
         }
     }
 
+    /// Whether servers of a scope may log to a client while they work for it.
+    pub fn logs(&self, scope: Scope<'_>) -> bool {
+        self.view().logs(scope)
+    }
+
     /// What the endpoint can do, in the words of `initialize` and `server/discover`.
     pub fn capabilities(&self, scope: Scope<'_>) -> serde_json::Value {
         let view = self.view();

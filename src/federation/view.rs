@@ -1,6 +1,6 @@
 //! The catalog as callers see it: public names, and bodies with the name put in. Made once per catalog.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +67,8 @@ pub(super) struct View {
     tool_names: Names,
     prompt_names: Names,
     sets: HashMap<String, Set>,
+    /// The servers that log to their clients.
+    logging: BTreeSet<String>,
     /// The lists that were made of it.
     made: Made,
 }
@@ -117,7 +119,17 @@ impl View {
         let (tool_names, prompt_names) = (Names::of(&tools), Names::of(&prompts));
         let set = |toolset| Set::new(toolset, &catalog, &tools, &prompts, &templates);
         let sets = catalog.toolsets.iter().map(|(name, toolset)| (name.to_string(), set(toolset))).collect();
-        Self { catalog, tools, prompts, templates, tool_names, prompt_names, sets, made: Made::default() }
+        let logs = catalog.serving().filter(|(_, release)| release.manifest.has("logging"));
+        let logging = logs.map(|(entry, _)| entry.spec.name.to_string()).collect();
+        Self { catalog, tools, prompts, templates, tool_names, prompt_names, sets, logging, made: Made::default() }
+    }
+
+    /// Whether what is asked at a scope may be logged to the client.
+    pub(super) fn logs(&self, scope: Scope<'_>) -> bool {
+        match scope {
+            Scope::One(server) => self.logging.contains(server),
+            Scope::All | Scope::Set(_) => !self.logging.is_empty(),
+        }
     }
 
     /// Whether it shows what a catalog has to show.

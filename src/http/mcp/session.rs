@@ -180,8 +180,9 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
     let token = params.progress_token().filter(|_| streams).map(ToOwned::to_owned);
     let capabilities = session.capabilities().filter(|able| streams && !able.is_empty()).cloned();
     // Whom a server may log to or ask something must hear it.
-    let (listener, heard) = if streams && matches!(method.as_str(), "tools/call" | "prompts/get" | "resources/read" | "completion/complete")
-    {
+    let told = || visit.endpoint.servers().is_some_and(|scope| visit.state.federation.logs(scope));
+    let works = || matches!(method.as_str(), "tools/call" | "prompts/get" | "resources/read" | "completion/complete");
+    let (listener, heard) = if streams && (token.is_some() || (works() && (capabilities.is_some() || told()))) {
         let whose = format!("{} {}", visit.principal.id(), session.id);
         let of = |out| Listener::new(&whose, token.is_some(), session.logs(), capabilities.clone().unwrap_or_default(), out);
         let (listener, heard) = hearing(of);
