@@ -67,7 +67,13 @@ def invalid_tool_headers(client):
     listed = names(client.list("tools"))
     equal([name for name in listed if name.startswith("invalid_")], [])
     for name in listed:
-        client.call(name, {"region": "us-east1", "value": "v"})
+        client.call(name, {"region": "us-east1"})
+    # What is not listed is not there to be called, either.
+    try:
+        client.ask("tools/call", name="invalid_space_in_name", arguments={"value": "v"})
+    except Refused:
+        return
+    raise AssertionError("a tool that is not listed can be called")
 
 
 def no_dereference(client):
