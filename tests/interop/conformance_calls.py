@@ -32,7 +32,6 @@ def elicitation(client):
 
 
 def sse_retry(client):
-    """The suite's server answers on whatever stream is opened next: so the one for notices must be open before, see `ISOLATION`."""
     contains(text(client.call("test_reconnection", {})), "completed")
 
 
@@ -100,10 +99,6 @@ SCENARIOS = {
 }
 
 
-# A client's own session begins with its first call; what all share is there since the server is ready.
-ISOLATION = {"sse-retry": "shared"}
-
-
 def names(items):
     return [item["name"] for item in items]
 
@@ -116,12 +111,10 @@ def text(result):
 
 
 def main(era, url):
-    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
-    isolation = ISOLATION.get(scenario, "caller")
-    config = f'mcp: {{ servers: {{ {SERVER}: {{ url: "{url}", isolation: {isolation} }} }} }}\n'
+    config = f'mcp: {{ servers: {{ {SERVER}: {{ url: "{url}", isolation: caller }} }} }}\n'
     with Gateway(config) as gateway:
         gateway.until_ready(SERVER)
-        SCENARIOS[scenario](ERAS[era](f"{gateway.url}/mcp/{SERVER}"))
+        SCENARIOS[os.environ["MCP_CONFORMANCE_SCENARIO"]](ERAS[era](f"{gateway.url}/mcp/{SERVER}"))
 
 
 if __name__ == "__main__":
