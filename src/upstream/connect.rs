@@ -115,6 +115,9 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
             };
             wire.speak(peer.era);
             wire.listen(changed);
+            if own && peer.era != Era::Modern {
+                wire.listening().await;
+            }
             Ok(Connection::new(peer, wire, topics))
         }
     }

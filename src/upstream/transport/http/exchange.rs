@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) posting: OnceLock<Destination>,
     /// The address that it named.
     pub(super) named: watch::Sender<Option<String>>,
+    /// Whether the server was asked for its stream of notices, and has said yes or no.
+    pub(super) listens: watch::Sender<bool>,
     pub(super) lost: AtomicBool,
     /// Whether it wants a login that there is none for.
     pub(super) refused: AtomicBool,

@@ -33,6 +33,8 @@ use exchange::Shared;
 
 /// What a message may be answered with.
 const ANSWERS: &str = "application/json, text/event-stream";
+/// How long a first call waits for the stream of notices. A server that leaves the question open is called all the same.
+const LISTENS: Duration = Duration::from_secs(1);
 
 /// An HTTP server, as far as we have got with it.
 pub(in crate::upstream) struct Http {
@@ -82,6 +84,7 @@ impl Http {
             followed: watch::Sender::default(),
             posting: OnceLock::new(),
             named: watch::Sender::default(),
+            listens: watch::Sender::default(),
             lost: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -98,6 +101,15 @@ impl Http {
         }
         let task = tokio::spawn(self.shared.clone().listen(changed));
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Waits until the server was asked for its stream of notices. Some servers ask their questions there, and nobody hears
+    /// one that is asked before.
+    pub(in crate::upstream) async fn listening(&self) {
+        if self.shared.posting.get().is_none() {
+            let mut listens = self.shared.listens.subscribe();
+            let _ = tokio::time::timeout(LISTENS, listens.wait_for(|listens| *listens)).await;
+        }
     }
 
     /// Opens the one stream of the transport of 2024-11-05, on which the server says everything, also where to send messages to.

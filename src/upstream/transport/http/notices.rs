@@ -38,7 +38,9 @@ impl Shared {
     /// One stream of notices; false when the server offers none.
     async fn listen_once(self: &Arc<Self>, again: bool, place: &mut Place, changed: &(dyn Fn(Change) + Sync)) -> Result<bool, Error> {
         let mut followed = self.followed.subscribe();
-        let Some(mut reply) = self.open(place).await? else { return Ok(false) };
+        let opened = self.open(place).await;
+        self.listens.send_replace(true);
+        let Some(mut reply) = opened? else { return Ok(false) };
         if again {
             // What changed while nobody listened was told to nobody.
             changed(Change::Definitions);
