@@ -146,6 +146,9 @@ impl Connection {
             self.doubt();
         }
         let result = outcome?;
+        if !result.get().starts_with('{') {
+            return Err(Error::NotMcp("its result is no object".into()));
+        }
         // Where we declared no extension and no capability, nothing but a complete result means anything.
         if rounds || is_complete(result.get()) {
             return Ok(result);

@@ -127,8 +127,8 @@ mod tests {
         let Ok(Incoming::Request { id, method, .. }) = Incoming::parse(br#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#) else {
             panic!("it is a request")
         };
-        let work = Box::pin(async { Ok(raw(&serde_json::json!({}))) });
-        Parked { exchange: Exchange::new(Era::Modern, id, method, work), asked: Vec::new(), count: 1 }
+        let exchange = Exchange::new(Era::Modern, id, method, Box::pin(async { Ok(raw(&serde_json::json!({}))) }));
+        Parked { exchange, asked: Vec::new(), count: 1 }
     }
 
     #[tokio::test]
