@@ -107,7 +107,7 @@ async fn a_question_is_asked_on_the_batchs_stream_and_answered_in_another_batch(
     assert_eq!(server.answer_to("q-1").await["result"], sampled);
     two.text("two");
     one.text("one");
-    let mut heard = vec![events.answer().await, events.answer().await];
+    let mut heard = [events.answer().await, events.answer().await];
     heard.sort_by_key(|answer| answer["id"].as_u64());
     let texts: Vec<&str> = heard.iter().map(|answer| text_of(&answer["result"])).collect();
     assert_eq!(texts, ["one", "two"]);

@@ -16,7 +16,7 @@ struct Line {
 impl Line {
     async fn open(gateway: &TestGateway, path: &str, key: Option<&str>) -> Self {
         let request = http().get(gateway.url(path)).header("accept", "text/event-stream");
-        let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         let mut events = Events::of(request.send().await.unwrap(), REVISION, "");
         let first = events.next().await.unwrap();
         assert_eq!(first.event, "endpoint");
@@ -26,7 +26,7 @@ impl Line {
 
     async fn send(&self, message: &Value) -> Answer {
         let request = http().post(&self.address).json(message);
-        let request = self.key.iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = self.key.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         Answer::read(request.send().await.unwrap()).await
     }
 

@@ -104,7 +104,7 @@ pub async fn post(url: &str, body: &Value) -> Answer {
 
 /// The events of a stream, as they come.
 pub struct Events {
-    events: Pin<Box<dyn Stream<Item = Option<Event>> + Send>>,
+    coming: Pin<Box<dyn Stream<Item = Option<Event>> + Send>>,
     /// The revision that its messages are of, and the method that they answer.
     official: Option<(String, String)>,
     /// The id of the last event that was read.
@@ -114,7 +114,7 @@ pub struct Events {
 impl Events {
     pub fn new(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
-        Self { events: Box::pin(response.bytes_stream().eventsource().map(Result::ok)), official: None, last: String::new() }
+        Self { coming: Box::pin(response.bytes_stream().eventsource().map(Result::ok)), official: None, last: String::new() }
     }
 
     /// The messages of MCP that an answer consists of, on a stream or as one body.
@@ -122,14 +122,14 @@ impl Events {
         let official = Some((revision.to_owned(), method.to_owned()));
         if response.headers()["content-type"] == "application/json" {
             let whole = async { Some(Event { data: response.text().await.ok()?, ..Event::default() }) };
-            return Self { events: Box::pin(futures::stream::once(whole)), official, last: String::new() };
+            return Self { coming: Box::pin(futures::stream::once(whole)), official, last: String::new() };
         }
         Self { official, ..Self::new(response) }
     }
 
     /// The next event; none when the stream has ended or broke off.
     pub async fn next(&mut self) -> Option<Event> {
-        let event = within(PATIENCE, "an event", self.events.next()).await.flatten()?;
+        let event = within(PATIENCE, "an event", self.coming.next()).await.flatten()?;
         if !event.id.is_empty() {
             event.id.clone_into(&mut self.last);
         }
