@@ -462,6 +462,7 @@ async fn the_kill_switch_ends_what_waits_for_an_answer_at_once() {
     settles("the server was told", async || server.seen("notifications/cancelled").len() == 2).await;
     let late = client.request("tools/call", again(&params, &asked, json!({ only(&asked).0: named("Ada") }))).await;
     assert!(late.body["error"].is_object(), "{}", late.text);
+    assert!(server.answers("q-2").iter().all(|answer| answer["result"]["action"] != "accept"));
 }
 
 #[tokio::test]

@@ -44,8 +44,8 @@ pub(super) struct Pending {
     waiting: Mutex<Waiting>,
     /// Requests under way whose callers hear of nothing.
     silent: AtomicUsize,
-    /// The questions that callers are asked at this moment, by the server's ids.
-    asked: Mutex<HashMap<String, CancellationToken>>,
+    /// The questions that callers are asked at this moment, by the server's ids: for which request, and what takes them back.
+    asked: Mutex<HashMap<String, (u64, CancellationToken)>>,
     /// Whether all requests are of one caller, who may then be told from: what a server keeps of a session is that caller's alone.
     own: bool,
     /// The level of log messages that the server was asked for, and one more; none at 0.
@@ -112,12 +112,24 @@ impl Pending {
 
     /// Stops waiting; true when the answer had not come.
     pub(super) fn forget(&self, id: u64) -> bool {
-        self.lock().remove(&id).is_some()
+        self.take(id).is_some()
+    }
+
+    /// Takes a request out. What was asked for its sake is taken back: its answer is nobody's business any more.
+    fn take(&self, id: u64) -> Option<Wait> {
+        self.asked_lock().retain(|_, (of, asked)| {
+            let over = *of == id;
+            if over {
+                asked.cancel();
+            }
+            !over
+        });
+        self.lock().remove(&id)
     }
 
     /// Fails one request.
     pub(super) fn fail(&self, id: u64, error: Error) {
-        if let Some(wait) = self.lock().remove(&id) {
+        if let Some(wait) = self.take(id) {
             let _ = wait.out.send(Err(error));
         }
     }
@@ -152,7 +164,7 @@ impl Pending {
                     Stream::Of(own) => own == *id,
                     Stream::Notices => false,
                 });
-                if let Some(wait) = id.and_then(|id| self.lock().remove(&id)) {
+                if let Some(wait) = id.and_then(|id| self.take(id)) {
                     let _ = wait.out.send(outcome.map_err(Error::Rpc));
                 }
                 Arrival::Done
@@ -184,25 +196,25 @@ impl Pending {
             }
             "notifications/message" => {
                 let level = params.string("level").and_then(|level| level.parse().ok());
-                if let Some(listener) = self.concerned(stream).filter(|listener| listener.logs().hear(level, self.level())) {
+                if let Some((_, listener)) = self.concerned(stream).filter(|(_, listener)| listener.logs().hear(level, self.level())) {
                     listener.tell(Note { method, params });
                 }
             }
             "notifications/cancelled" => {
                 let asked = params.get("requestId").and_then(|id| self.asked_lock().remove(id.get()));
-                if let Some(asked) = asked {
+                if let Some((_, asked)) = asked {
                     asked.cancel();
                 }
             }
             "notifications/elicitation/complete" => {
-                if let Some(listener) = self.concerned(stream) {
+                if let Some((_, listener)) = self.concerned(stream) {
                     listener.tell(Note { method, params });
                 }
             }
             // What only an extension knows, for those who speak it.
             _ => {
-                let extended = |listener: &Listener| listener.capabilities().is_extended();
-                if let Some(listener) = self.concerned(stream).filter(extended) {
+                let extended = |(_, listener): &(u64, Listener)| listener.capabilities().is_extended();
+                if let Some((_, listener)) = self.concerned(stream).filter(extended) {
                     listener.tell(Note { method, params });
                 }
             }
@@ -218,9 +230,9 @@ impl Pending {
         let foreign = question.is_of_session() && !self.own;
         match self.concerned(stream).filter(|_| !foreign) {
             None => Arrival::Reply(nobody(&id, method, Some(&question))),
-            Some(listener) => {
+            Some((of, listener)) => {
                 let cancelled = CancellationToken::new();
-                self.asked_lock().insert(id.to_string(), cancelled.clone());
+                self.asked_lock().insert(id.to_string(), (of, cancelled.clone()));
                 Arrival::Asked(Inquiry { id, question, listener, cancelled })
             }
         }
@@ -232,19 +244,19 @@ impl Pending {
     }
 
     /// Whom a message concerns that names no request: whoever the stream is for, or the one caller for whom the server works. Where it
-    /// works for several, nobody: what is asked or told for one must not reach another.
-    fn concerned(&self, stream: Stream) -> Option<Listener> {
+    /// works for several, nobody: what is asked or told for one must not reach another. With it comes the request.
+    fn concerned(&self, stream: Stream) -> Option<(u64, Listener)> {
         let waiting = self.lock();
         if let Stream::Of(own) = stream {
-            return waiting.get(&own)?.listener.clone();
+            return Some((own, waiting.get(&own)?.listener.clone()?));
         }
         if self.silent.load(Ordering::Relaxed) > 0 {
             return None;
         }
         let worked_for = || waiting.iter().filter(|(_, wait)| !wait.listens);
-        let newest = worked_for().max_by_key(|(id, _)| **id).and_then(|(_, wait)| wait.listener.as_ref())?;
+        let (id, newest) = worked_for().max_by_key(|(id, _)| **id).and_then(|(id, wait)| Some((*id, wait.listener.as_ref()?)))?;
         let all = worked_for().all(|(_, wait)| wait.listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
-        all.then(|| newest.clone())
+        all.then(|| (id, newest.clone()))
     }
 
     fn listener(&self, id: u64) -> Option<Listener> {
@@ -255,7 +267,7 @@ impl Pending {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+    fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, (u64, CancellationToken)>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
