@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
+use super::scope::Scope;
 use super::upstreams::{Errand, Road};
-use super::view::Scope;
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Params, RpcError};
 

@@ -10,7 +10,7 @@ use moka::future::Cache;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::upstreams::Caller;
+use super::caller::Caller;
 use crate::domain::{Digest, Isolation, RawObject, raw};
 use crate::protocol::{Era, Params, RpcError, is_complete};
 use crate::registry::Entry;

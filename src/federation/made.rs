@@ -6,7 +6,7 @@ use moka::sync::Cache;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::ask::Listing;
+use super::listing::Listing;
 use super::page::PAGE;
 use crate::protocol::RpcError;
 
@@ -34,7 +34,7 @@ impl Made {
     ) -> Result<Box<RawValue>, RpcError> {
         let key = key(member, listing, meta);
         // A first page of several holds a cursor, which is for one caller.
-        let own = || format!("{key} {}", listing.ask.caller.principal.id());
+        let own = || format!("{key} {}", listing.principal.id());
         if let Some(list) = self.0.get(&key).or_else(|| self.0.get(&own())) {
             return Ok((*list).to_owned());
         }
@@ -49,7 +49,7 @@ impl Made {
 
 /// What a list depends on beside the catalog: the endpoint, what the caller may see, and what is said of servers.
 fn key(member: &str, listing: &Listing<'_>, meta: Option<&Value>) -> String {
-    let grants = listing.ask.caller.principal.grants();
+    let grants = listing.principal.grants();
     let sees = if grants.sees_everything() {
         String::new()
     } else {
@@ -57,5 +57,5 @@ fn key(member: &str, listing: &Listing<'_>, meta: Option<&Value>) -> String {
         format!("{} {:?} {:?}", grants.mcp, grants.servers.patterns(), grants.tools.patterns())
     };
     let meta = meta.map(ToString::to_string).unwrap_or_default();
-    format!("{member} {} [{sees}] {meta}", listing.ask.scope)
+    format!("{member} {} [{sees}] {meta}", listing.scope)
 }

@@ -4,10 +4,13 @@
 //! an MCP client or from an agent loop, goes through `tools.rs`: every guard stands there once.
 
 mod ask;
+mod caller;
 mod calls;
 mod compat;
 mod completions;
+mod extensions;
 mod kept;
+mod listing;
 mod made;
 mod name;
 mod offered;
@@ -17,6 +20,7 @@ mod prompts;
 mod resources;
 mod rounds;
 mod sampling;
+mod scope;
 mod sets;
 mod shown;
 mod subscriptions;
@@ -34,13 +38,14 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use caller::{Caller, Waited};
 pub use name::{SetNames, public as public_name};
 pub use offered::OfferedTool;
 pub use page::Pager;
 pub use sampling::Samples;
+pub use scope::Scope;
 pub use subscriptions::Followed;
-pub use upstreams::{Caller, Waited};
-pub use view::{Scope, Sight};
+pub use view::Sight;
 
 use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
 use crate::journal::Journal;
@@ -49,8 +54,9 @@ use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
 use crate::registry::{Catalog, Changes, Kind, Registry};
 use crate::store::Handles;
 use crate::upstream::Upstreams;
-use ask::{Ask, Listing};
+use ask::Ask;
 use kept::Kept;
+use listing::Listing;
 use resources::Resources;
 use upstreams::Road;
 use view::View;
@@ -253,9 +259,9 @@ impl Federation {
         let catalog = self.0.road.registry.catalog();
         let view = self.view_of(&catalog);
         let ask = Ask { view: &view, caller, scope };
-        let listing = Listing { ask, catalog: &catalog, pager: &self.0.pager, params: &params };
+        let listing = Listing { principal: caller.principal, scope, catalog: &catalog, pager: &self.0.pager, params: &params };
         let list = |kind, capability| {
-            let meta = outcome::meta(&self.0.road.absent(&listing, capability));
+            let meta = outcome::meta(&self.0.road.absent(&view, &listing, capability));
             view.list(kind, &listing, meta.as_ref())
         };
         match method {
@@ -266,7 +272,7 @@ impl Federation {
             "tools/call" => self.0.road.call(ask, params).await,
             // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
             "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
-            "resources/list" => Box::pin(self.0.resources.list(&self.0.road, listing)).await,
+            "resources/list" => Box::pin(self.0.resources.list(&self.0.road, ask, listing)).await,
             "resources/read" => Box::pin(self.0.road.read(&self.0.kept, ask, params)).await,
             "completion/complete" => Box::pin(self.0.road.complete(ask, params)).await,
             "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ask::Listing;
+use super::listing::Listing;
+use super::scope::Scope;
 use super::upstreams::Road;
-use super::view::Scope;
+use super::view::View;
 use crate::registry::{Catalog, Entry};
 use crate::upstream::State;
 
@@ -14,13 +15,13 @@ const KEY: &str = "dev.portolan/servers";
 impl Road {
     /// The servers of an aggregate that are not served now and may offer a capability, and why in words for everybody. Only those
     /// that the caller may see; none at all where one server is asked by itself, for that answers with its error.
-    pub(super) fn absent(&self, listing: &Listing<'_>, capability: &str) -> Map<String, Value> {
-        let Listing { ask, catalog, .. } = listing;
-        let grants = ask.caller.principal.grants();
-        let within = |name: &str| match ask.scope {
+    pub(super) fn absent(&self, view: &View, listing: &Listing<'_>, capability: &str) -> Map<String, Value> {
+        let Listing { principal, scope, catalog, .. } = *listing;
+        let grants = principal.grants();
+        let within = |name: &str| match scope {
             Scope::All => true,
             Scope::One(_) => false,
-            Scope::Set(set) => ask.view.set(set).is_some_and(|set| match capability {
+            Scope::Set(set) => view.set(set).is_some_and(|set| match capability {
                 "tools" => set.toolset().may_take_of(name),
                 _ => set.toolset().takes_server(name),
             }),

@@ -7,12 +7,14 @@ use moka::future::Cache;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::ask::{Ask, Listing};
+use super::ask::Ask;
+use super::caller::Caller;
 use super::kept::Kept;
+use super::listing::Listing;
 use super::name::public_uri;
 use super::outcome::{self, said};
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Errand, Road, public, refusal};
+use super::upstreams::{Errand, Road, public, refusal};
 use crate::domain::{Isolation, RawObject, clip, raw};
 use crate::policy::Act;
 use crate::protocol::{Era, Params, RpcError};
@@ -51,8 +53,8 @@ impl Resources {
     }
 
     /// `resources/list`. On the aggregate a server that fails costs only its own resources, and `_meta` says so.
-    pub(super) async fn list(&self, road: &Road, listing: Listing<'_>) -> Result<Box<RawValue>, RpcError> {
-        let Ask { view, caller, scope } = listing.ask;
+    pub(super) async fn list(&self, road: &Road, ask: Ask<'_>, listing: Listing<'_>) -> Result<Box<RawValue>, RpcError> {
+        let Ask { view, caller, scope } = ask;
         let offers = |entry: &Entry| {
             let visible = caller.principal.grants().server(entry.spec.name.as_str());
             visible && entry.release.as_ref().is_some_and(|release| release.manifest.has("resources"))
@@ -60,7 +62,7 @@ impl Resources {
         let servers: Vec<&Entry> = view.releases(scope).map(|(entry, _)| entry).filter(|entry| offers(entry)).collect();
         let lists = futures::future::join_all(servers.iter().map(|entry| self.of(road, caller, entry))).await;
         let mut items: Vec<String> = Vec::new();
-        let mut absent = road.absent(&listing, "resources");
+        let mut absent = road.absent(view, &listing, "resources");
         for (entry, list) in servers.iter().zip(lists) {
             let name = entry.spec.name.as_str();
             match list {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::upstreams::{Caller, Errand, Road, public};
+use super::caller::Caller;
+use super::upstreams::{Errand, Road, public};
 use crate::domain::{RawObject, now_ms, raw};
 use crate::protocol::{ClientCapabilities, Era, InputRequired, Params, Question, ResultKind, RpcError, TASKS, is_complete, request_digest};
 use crate::registry::Entry;

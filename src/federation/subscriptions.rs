@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::name::public_uri;
+use super::scope::Scope;
 use super::upstreams::{Road, public};
-use super::view::{Scope, View};
+use super::view::View;
 use crate::domain::{Principal, clip};
 use crate::policy::Act;
 use crate::protocol::RpcError;

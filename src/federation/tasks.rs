@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::ask::Ask;
+use super::caller::Caller;
+use super::scope::Scope;
 use super::tools::rewrite_content;
-use super::upstreams::{Caller, Errand, Road};
-use super::view::Scope;
+use super::upstreams::{Errand, Road};
 use crate::domain::{Principal, RawObject, raw};
 use crate::policy::Act;
 use crate::protocol::{ClientCapabilities, Params, RpcError, TASKS};

@@ -1,82 +1,22 @@
 //! The road to the servers: a caller, the right connection, one retry where nothing was done yet.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::ask::Ask;
-use super::sampling::Samples;
-use super::view::Scope;
-use crate::domain::{Adjustable, Principal};
+use super::caller::Caller;
+use super::sampling::{Samples, stood_in};
+use super::scope::Scope;
+use crate::domain::Adjustable;
 use crate::journal::Journal;
 use crate::policy::{Act, Blocked, Blocks};
-use crate::protocol::{ClientCapabilities, Params, RpcError, is_tool_error};
+use crate::protocol::{Params, RpcError, is_tool_error};
 use crate::registry::{Entry, Registry};
 use crate::store::Handles;
 use crate::trace::{McpCall, Span, Trace, attribute};
 use crate::upstream::{Call, Connection, Error, Identity, Listener, Upstreams};
-
-/// Who asks, and who hears of it meanwhile.
-#[derive(Clone, Debug)]
-pub struct Caller<'a> {
-    /// Who asks.
-    pub principal: &'a Principal,
-    /// The client's session, if it has one.
-    pub session: Option<&'a str>,
-    /// Who hears of it while it is under way.
-    pub listener: Option<Listener>,
-    /// What can be asked of the client while it is under way.
-    pub capabilities: Option<Arc<ClientCapabilities>>,
-    /// Whether the client is asked in round trips, and not on a stream.
-    pub in_rounds: bool,
-    /// Whether somebody answers for the client what that cannot.
-    pub stood_in: bool,
-    /// The id of the request that it is asked for, for the journal.
-    pub request: Option<Arc<str>>,
-    /// Adds up how long servers took.
-    pub waited: Waited,
-    /// Where in a trace it is asked.
-    pub trace: Trace,
-}
-
-/// How long servers took to answer, added up over the calls of one request. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Waited(Arc<AtomicU64>);
-
-impl Waited {
-    /// The time so far, to the microsecond.
-    pub fn get(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed))
-    }
-
-    fn add(&self, since: Instant) {
-        self.0.fetch_add(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-}
-
-impl<'a> Caller<'a> {
-    /// A caller who hears of nothing meanwhile.
-    pub fn new(principal: &'a Principal, session: Option<&'a str>) -> Self {
-        let (waited, trace) = (Waited::default(), Trace::default());
-        Self { principal, session, listener: None, capabilities: None, in_rounds: false, stood_in: false, request: None, waited, trace }
-    }
-}
-
-impl Caller<'_> {
-    /// The same caller, who is asked in round trips what it can be asked.
-    #[must_use]
-    pub fn in_rounds(self, capabilities: Option<Arc<ClientCapabilities>>) -> Self {
-        Self { capabilities, in_rounds: true, ..self }
-    }
-
-    /// Whether it declared, with the request, that it knows something that came after the sessions.
-    pub(super) fn knows(&self, what: impl Fn(&ClientCapabilities) -> bool) -> bool {
-        self.in_rounds && self.capabilities.as_deref().is_some_and(what)
-    }
-}
 
 /// What is asked of a server.
 #[derive(Clone)]
@@ -122,8 +62,8 @@ pub(super) struct Road {
 impl Road {
     /// Sends one request to a server. It is sent again only when it certainly did nothing, and ends when it is blocked.
     pub(super) async fn send(&self, entry: &Entry, caller: &Caller<'_>, errand: Errand<'_>) -> Result<Box<RawValue>, RpcError> {
-        let stood_in = entry.spec.sampling.as_ref().and_then(|_| self.stood_in(entry, caller));
-        let caller = stood_in.as_ref().unwrap_or(caller);
+        let adapted = stood_in(self.sampler.get(), entry, caller);
+        let caller = adapted.as_ref().unwrap_or(caller);
         let sent = pin!(async {
             // What continues an earlier request is looked at, whatever its client says that it can do now.
             if caller.capabilities.is_some() || ["requestState", "inputResponses"].iter().any(|key| errand.params.get(key).is_some()) {
@@ -169,33 +109,6 @@ impl Road {
         let outcome = connection.call(call).await;
         settle(span, outcome.as_ref().err(), || outcome.as_deref().is_ok_and(is_tool_error));
         Ok(outcome)
-    }
-
-    /// A method that only an extension knows: it is the business of a server's own clients, and of those who may use all of it.
-    pub(super) async fn unknown(&self, ask: Ask<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
-        /// What sessions and streams consist of, and what servers ask.
-        const OURS: [&str; 9] = [
-            "initialize",
-            "server/discover",
-            "subscriptions/listen",
-            "logging/setLevel",
-            "resources/subscribe",
-            "resources/unsubscribe",
-            "roots/list",
-            "sampling/createMessage",
-            "elicitation/create",
-        ];
-        let Ask { view, caller, scope } = ask;
-        let absent = || RpcError::method(method);
-        let Scope::One(server) = scope else { return Err(absent()) };
-        let grants = caller.principal.grants();
-        // A task's id says nothing of whose it is, in any revision.
-        let ours = OURS.contains(&method) || ["notifications/", "tasks/"].iter().any(|ours| method.starts_with(ours));
-        if ours || !grants.server(server) || !grants.tools.is_all() {
-            return Err(absent());
-        }
-        let entry = view.catalog().usable(server).filter(|entry| entry.release.is_some()).ok_or_else(absent)?;
-        self.send(entry, caller, Errand::new(method, &params, scope)).await
     }
 
     /// The span of one attempt, and the connection to make it on.

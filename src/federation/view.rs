@@ -1,51 +1,22 @@
 //! The catalog as callers see it: public names, and bodies with the name put in. Made once per catalog.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::ask::Listing;
+use super::listing::Listing;
 use super::made::Made;
 use super::name::{parted_uri, public};
 use super::offered::OfferedTool;
+use super::scope::Scope;
 use super::sets::{Member, Set};
 use super::shown::{Shown, hash};
 use crate::domain::{Globs, Principal};
 use crate::policy::Blocked;
 use crate::protocol::RpcError;
 use crate::registry::{Catalog, Entry, Kind, Release};
-
-/// Which endpoint is looked through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope<'a> {
-    /// `/mcp`: every server, with joined names.
-    All,
-    /// `/mcp/{server}`: one server, nothing renamed.
-    One(&'a str),
-    /// `/mcp/{toolset}`: what was chosen of several servers, under the set's names.
-    Set(&'a str),
-}
-
-impl Scope<'_> {
-    /// Whether several servers are joined, so that each URI says whose it is.
-    pub(super) fn is_joined(self) -> bool {
-        !matches!(self, Self::One(_))
-    }
-}
-
-/// As cursors and lists that are kept know it.
-impl fmt::Display for Scope<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::One(server) => write!(f, "server:{server}"),
-            Self::Set(toolset) => write!(f, "toolset:{toolset}"),
-        }
-    }
-}
 
 /// What a caller sees of each kind; two of the same catalog state are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,7 +153,7 @@ impl View {
             Kind::Tool | Kind::Instructions => "tools",
         };
         let write = || {
-            let seen = self.seen(kind, listing.ask.caller.principal, listing.ask.scope);
+            let seen = self.seen(kind, listing.principal, listing.scope);
             let bodies: Vec<&str> = seen.map(|seen| seen.body).collect();
             (listing.page(member, &bodies, meta), bodies.len())
         };

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::mcp::Parks;
+use super::parks::Parks;
 use super::resources::Resources;
 use super::sessions::Sessions;
 use crate::auth::Auth;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::era::{Era, Revision};
+use super::params::Params;
 use super::question::{Kind, Question};
 use crate::domain::{RawObject, raw};
 
@@ -41,6 +42,11 @@ impl Default for ClientCapabilities {
 }
 
 impl ClientCapabilities {
+    /// What the client of a stateless request declares in it.
+    pub fn of(params: &Params) -> Self {
+        Self::read(params.declared(), Era::Modern)
+    }
+
     /// Reads what a client of an era declared.
     pub fn read(declared: Option<&RawValue>, era: Era) -> Self {
         let Some(declared) = declared.filter(|declared| declared.get() != "{}") else { return Self::default() };
@@ -84,7 +90,7 @@ impl ClientCapabilities {
     }
 
     /// As a stateless server is told them; `whole` leaves extensions in of which we know nothing.
-    pub(super) fn stamp(&self, whole: bool) -> Cow<'_, str> {
+    pub fn stamp(&self, whole: bool) -> Cow<'_, str> {
         if whole || !self.extended {
             return Cow::Borrowed(&self.stamp);
         }

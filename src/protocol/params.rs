@@ -3,7 +3,6 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::capabilities::ClientCapabilities;
 use super::era::Era;
 use super::level::Level;
 use crate::domain::{RawObject, push_member, raw};
@@ -95,9 +94,9 @@ impl Params {
         self.meta.get(CLIENT_CAPABILITIES).is_some_and(|raw| raw.get().starts_with('{'))
     }
 
-    /// What the client of a stateless request says that it can do.
-    pub fn capabilities(&self) -> ClientCapabilities {
-        ClientCapabilities::read(self.meta.get(CLIENT_CAPABILITIES), Era::Modern)
+    /// What the client of a stateless request says that it can do, as it wrote it.
+    pub(super) fn declared(&self) -> Option<&RawValue> {
+        self.meta.get(CLIENT_CAPABILITIES)
     }
 
     /// From which level on a stateless client wants to hear what the server logs.
@@ -130,7 +129,7 @@ impl Params {
     /// As a server of an era is to get them: with our own stamp or without one, and with our own
     /// progress token, and place in a trace that is ours, instead of the caller's.
     pub fn dressed(&self, era: Era, dress: &Dress<'_>) -> String {
-        let Dress { token, carrier, capabilities, whole } = *dress;
+        let Dress { token, carrier, capabilities } = *dress;
         let mut text = String::with_capacity(512);
         for (key, value) in self.members.iter() {
             push_member(&mut text, key, value.get());
@@ -145,7 +144,7 @@ impl Params {
         if era == Era::Modern {
             meta.push(if meta.is_empty() { '{' } else { ',' });
             meta.push_str(STAMP);
-            push_member(&mut meta, CLIENT_CAPABILITIES, &capabilities.map_or("{}".into(), |capabilities| capabilities.stamp(whole)));
+            push_member(&mut meta, CLIENT_CAPABILITIES, capabilities.unwrap_or("{}"));
         }
         if let Some(token) = token {
             push_member(&mut meta, PROGRESS_TOKEN, &token.to_string());
@@ -192,10 +191,8 @@ pub struct Dress<'a> {
     pub token: Option<u64>,
     /// The place in a trace that is ours.
     pub carrier: Option<&'a Carrier>,
-    /// What can be asked meanwhile; nothing where they are none.
-    pub capabilities: Option<&'a ClientCapabilities>,
-    /// Whether extensions that we do not know are declared as well.
-    pub whole: bool,
+    /// What can be asked meanwhile, as a stateless server is told it; nothing where it is not said.
+    pub capabilities: Option<&'a str>,
 }
 
 /// What we say of ourselves to stateless servers.

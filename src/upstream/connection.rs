@@ -40,7 +40,8 @@ impl<'a> Call<'a> {
     /// Its params as a server of an era is to get them; `id` is our own of the request.
     pub(super) fn dressed(&self, era: Era, id: u64) -> String {
         let token = self.listener.as_ref().filter(|listener| listener.wants_progress()).map(|_| id);
-        let dress = Dress { token, carrier: self.carrier.as_deref(), capabilities: self.capabilities.as_deref(), whole: self.whole };
+        let capabilities = self.capabilities.as_ref().map(|able| able.stamp(self.whole));
+        let dress = Dress { token, carrier: self.carrier.as_deref(), capabilities: capabilities.as_deref() };
         self.params.dressed(era, &dress)
     }
 

@@ -8,10 +8,10 @@ use axum::response::Response;
 use futures::StreamExt as _;
 use serde_json::value::RawValue;
 
-use super::exchange::{Exchange, Step};
-use super::parks::{Parked, Parks, Whose};
 use super::reply::json;
 use crate::domain::raw;
+use crate::http::exchange::{Exchange, Step};
+use crate::http::parks::{Parked, Parks, Whose};
 use crate::http::sse;
 use crate::protocol::{InputRequired, Outgoing, Params, RpcError, request_digest};
 use crate::upstream::Asked;

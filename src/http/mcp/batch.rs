@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use futures::future::join_all;
 
-use super::exchange::Step;
 use super::reply::{id_of, json};
 use super::session::{Batch, Out, begin, drive, find, opened};
 use super::visit::Visit;
 use crate::http::error::ApiError;
+use crate::http::exchange::Step;
 use crate::http::sse;
 use crate::protocol::{Incoming, Outgoing, Revision, RpcError, Unreadable};
 

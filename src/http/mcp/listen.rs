@@ -18,7 +18,7 @@ use crate::http::sessions::{Seen, Session};
 use crate::http::sse;
 use crate::http::state::State;
 use crate::policy::Act;
-use crate::protocol::{Id, Outgoing, Params, SUBSCRIPTION};
+use crate::protocol::{ClientCapabilities, Id, Outgoing, Params, SUBSCRIPTION};
 
 /// What a stream wants to hear of.
 #[derive(Clone, Copy)]
@@ -139,7 +139,7 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
         let out = task_out.clone();
         // What does not fit is told again with the task's next change, or with its state, which can be asked for.
         let told = move |params| drop(out.try_send(params));
-        let able = Arc::new(params.capabilities());
+        let able = Arc::new(ClientCapabilities::of(params));
         let (accepted_ids, tasks) = visit.state.federation.follow_tasks(&visit.principal, scope, &able, &ids, told);
         followed_tasks = tasks;
         if !accepted_ids.is_empty() {

@@ -4,10 +4,8 @@
 mod answer;
 mod batch;
 mod endpoint;
-mod exchange;
 mod line;
 mod listen;
-mod parks;
 mod reply;
 mod session;
 mod stateless;
@@ -30,7 +28,6 @@ use crate::federation::Waited;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use crate::trace::Span;
 use endpoint::Endpoint;
-pub(super) use parks::Parks;
 use reply::{id_of, json};
 use visit::{Visit, accepts};
 

@@ -14,12 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
-use super::exchange::{Exchange, Outcome, Step, Work, failed, hearing};
 use super::listen as streams;
 use super::reply::{id_of, json as whole};
 use super::visit::Visit;
 use crate::domain::{clip, raw};
 use crate::http::error::ApiError;
+use crate::http::exchange::{Exchange, Outcome, Step, Work, failed, hearing};
 use crate::http::sessions::{Greeting, Outbox, Session};
 use crate::http::sse;
 use crate::protocol::{ClientCapabilities, Era, HEADER_SESSION, HEADER_VERSION, Id, Incoming, Outgoing, Params, Revision, RpcError};

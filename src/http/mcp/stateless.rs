@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::answer::{deliver, go_on};
-use super::exchange::{Exchange, hearing};
 use super::listen;
 use super::visit::Visit;
 use crate::domain::raw;
-use crate::protocol::{Era, Id, Incoming, Params, RpcError};
+use crate::http::exchange::{Exchange, hearing};
+use crate::protocol::{ClientCapabilities, Era, Id, Incoming, Params, RpcError};
 use crate::trace::attribute;
 use crate::upstream::{Listener, Logs};
 
@@ -63,7 +63,7 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
 async fn ask(mut visit: Visit, id: Id, method: String, params: Params) -> Response {
     let streams = visit.accepts("text/event-stream");
     let token = params.progress_token().filter(|_| streams).map(ToOwned::to_owned);
-    let capabilities = Some(params.capabilities()).filter(|able| !able.is_empty()).map(Arc::new);
+    let capabilities = Some(ClientCapabilities::of(&params)).filter(|able| !able.is_empty()).map(Arc::new);
     let asked = capabilities.as_ref().is_some_and(|able| able.can_be_asked());
     let yard = (asked || params.get("requestState").is_some()).then(|| visit.yard(&method, &params));
     if let Some(parked) = yard.as_ref().and_then(|yard| yard.parked(&params)) {

@@ -60,14 +60,14 @@ struct Held {
 
 /// All that is parked. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::http) struct Parks {
+pub(super) struct Parks {
     held: Arc<Mutex<HashMap<Uuid, Held>>>,
     handles: Handles,
 }
 
 impl Parks {
     /// Nothing is parked yet.
-    pub(in crate::http) fn new(handles: Handles) -> Self {
+    pub(super) fn new(handles: Handles) -> Self {
         Self { held: Arc::default(), handles }
     }
 

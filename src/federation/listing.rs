@@ -1,0 +1,29 @@
+//! A list that is asked for, and how a page of it is written.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::page::{List, Pager};
+use super::scope::Scope;
+use crate::domain::Principal;
+use crate::protocol::{Params, RpcError};
+use crate::registry::Catalog;
+
+/// A list that is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Listing<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) scope: Scope<'a>,
+    /// The servers with what is wrong with them now.
+    pub(super) catalog: &'a Catalog,
+    pub(super) pager: &'a Pager,
+    pub(super) params: &'a Params,
+}
+
+impl Listing<'_> {
+    /// One page of it.
+    pub(super) fn page<T: AsRef<str>>(&self, member: &str, items: &[T], meta: Option<&Value>) -> Result<Box<RawValue>, RpcError> {
+        let (endpoint, principal) = (self.scope.to_string(), self.principal.id());
+        self.pager.page(&List { member, endpoint: &endpoint, principal }, items, self.params, meta)
+    }
+}
