@@ -87,7 +87,7 @@ impl Gateway {
         let traces = config.telemetry.otlp.as_ref().map(|otlp| Traces::open(otlp, &net)).transpose()?;
         let seal = Arc::new(Seal::open(&data_dir)?);
         let pager = Pager::new(&seal.derived("portolan/cursor"));
-        let handles = Handles::new(seal.clone());
+        let handles = Handles::new(&seal)?;
         let store = store::open(&config.storage.file(&data_dir)?, seal).await?;
         let (auth, made_owner_key) = Auth::open(&data_dir, store.clone(), net.clone(), &config.auth).await?;
 

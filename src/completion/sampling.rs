@@ -38,15 +38,26 @@ impl Sampler {
         Self { complete, journal, spent: Mutex::default() }
     }
 
-    fn spent(&self, server: &str) -> u64 {
-        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.get(server).filter(|(day, _)| *day == now_ms() / DAY).map_or(0, |(_, tokens)| *tokens)
-    }
-
-    fn spend(&self, server: &str, tokens: u64) {
+    /// Sets tokens aside that an answer may take; false when the day's are used up.
+    fn reserve(&self, server: &str, policy: &Sampling) -> bool {
         let (mut spent, today) = (self.spent.lock().unwrap_or_else(PoisonError::into_inner), now_ms() / DAY);
         let entry = spent.entry(server.to_owned()).or_insert((today, 0));
-        *entry = if entry.0 == today { (today, entry.1.saturating_add(tokens)) } else { (today, tokens) };
+        if entry.0 != today {
+            *entry = (today, 0);
+        }
+        let left = entry.1 < policy.tokens_per_day;
+        if left {
+            entry.1 = entry.1.saturating_add(u64::from(policy.max_tokens));
+        }
+        left
+    }
+
+    /// Puts what an answer took in place of what was set aside for it.
+    fn settle(&self, server: &str, policy: &Sampling, took: u64) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = spent.get_mut(server) {
+            entry.1 = entry.1.saturating_sub(u64::from(policy.max_tokens)).saturating_add(took);
+        }
     }
 
     async fn answer(&self, principal: &Principal, policy: &Sampling, request: Request) -> Result<(Arc<str>, Value, Option<Usage>), Error> {
@@ -73,10 +84,9 @@ impl Samples for Sampler {
             self.journal.open(|| Entry { target: Some(policy.model.as_str().into()), ..Entry::new("sampling", principal, server) });
         let refused = |why: &str| RpcError::new(RpcError::INVALID_REQUEST, why);
         let asked = body(policy, params).and_then(|body| {
-            if self.spent(server) >= policy.tokens_per_day {
-                return Err("the server has used up what it may ask of models today".to_owned());
-            }
-            Request::parse(Dialect::Chat, &Bytes::from(body.to_string())).map_err(|wrong| wrong.why)
+            let request = Request::parse(Dialect::Chat, &Bytes::from(body.to_string())).map_err(|wrong| wrong.why)?;
+            let used_up = "the server has used up what it may ask of models today";
+            self.reserve(server, policy).then_some(request).ok_or_else(|| used_up.to_owned())
         });
         let asked = match asked {
             Ok(request) => self.answer(principal, policy, request).await,
@@ -88,13 +98,14 @@ impl Samples for Sampler {
         };
         match asked {
             Ok((model, answer, usage)) => {
-                self.spend(server, usage.as_ref().map_or(u64::from(policy.max_tokens), Usage::total));
+                self.settle(server, policy, usage.as_ref().map_or(u64::from(policy.max_tokens), Usage::total));
                 let result = result(&model, &answer);
                 open.add(|entry| (entry.target, entry.usage) = (Some(model), usage));
                 open.close(if result.is_some() { Outcome::Ok } else { Outcome::Failed });
                 result.ok_or_else(|| RpcError::new(RpcError::INTERNAL, "the model answered with no text"))
             }
             Err(error) => {
+                self.settle(server, policy, 0);
                 tracing::warn!(server.name = server, "no model answered what `{server}` asks: {error}");
                 open.add(|entry| entry.detail = Some(clip(&error.to_string(), 200)));
                 open.close(Outcome::Failed);

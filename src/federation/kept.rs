@@ -29,6 +29,8 @@ const CAPACITY: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     server: String,
+    /// Where that is: another one of that name is another server.
+    target: String,
     /// The caller, and its session where each has its own; nobody where it is for all.
     whose: Option<(String, Option<String>)>,
     request: String,
@@ -104,7 +106,8 @@ impl Kept {
         let own = Some((caller.principal.id().to_owned(), session));
         let able = caller.capabilities.as_ref().map_or_else(|| "{}".into(), |able| able.declared().to_owned());
         let request = Digest::of("portolan/kept", format!("{able} {}", params.text_without(&[])).as_bytes()).hex();
-        let key = |whose| Key { server: entry.spec.name.to_string(), whose, request: request.clone(), changes };
+        let key =
+            |whose| Key { server: entry.spec.name.to_string(), target: entry.spec.target(), whose, request: request.clone(), changes };
         let (mine, for_all) = (key(own), entry.spec.share_public.then(|| key(None)));
         if self.fleeting.contains_key(&mine) {
             return ask.await;
@@ -126,7 +129,7 @@ impl Kept {
         let result = match (asked, late) {
             (Ok(result), _) => result,
             // A server that cannot be reached or fails, and not one that refuses.
-            (Err(error), Some(late)) if error.is_fault() => return Ok(late.told()),
+            (Err(error), Some(late)) if matches!(error.code, RpcError::UPSTREAM | RpcError::INTERNAL) => return Ok(late.told()),
             (Err(error), _) => return Err(error),
         };
         let (holds, public) = if is_complete(result.get()) { hints(&result) } else { (Duration::ZERO, false) };

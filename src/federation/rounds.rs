@@ -61,7 +61,9 @@ impl Road {
                             wanted
                         }
                         // Only who declared the extension knows what it means.
-                        Some(ResultKind::Task) if caller.knows(|able| able.knows(TASKS)) => return self.begun(entry, caller, &result),
+                        Some(ResultKind::Task) if caller.knows(|able| able.knows(TASKS)) => {
+                            return self.begun(entry, caller, errand.tool, &result);
+                        }
                         Some(ResultKind::Other) if errand.alone && caller.knows(ClientCapabilities::is_extended) => return Ok(result),
                         Some(_) => return Err(nonsense(entry, "it answers with what no client of ours declared")),
                         None => return Err(RpcError::unreadable()),

@@ -30,16 +30,25 @@ const QUEUE: usize = 64;
 struct Task {
     server: String,
     principal: String,
+    /// The tool that began it, by its public name.
+    tool: Option<String>,
     /// Its id at the server.
     id: String,
 }
 
 impl Road {
     /// Puts our own id in place of a task's, in the result that begins it.
-    pub(super) fn begun(&self, entry: &Entry, caller: &Caller<'_>, result: &RawValue) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn begun(
+        &self,
+        entry: &Entry,
+        caller: &Caller<'_>,
+        tool: Option<&str>,
+        result: &RawValue,
+    ) -> Result<Box<RawValue>, RpcError> {
         let mut object = RawObject::parse(result.get()).map_err(|_| RpcError::unreadable())?;
         let id = object.string("taskId").ok_or_else(RpcError::unreadable)?;
-        let task = Task { server: entry.spec.name.to_string(), principal: caller.principal.id().to_owned(), id };
+        let (server, principal, tool) = (entry.spec.name.to_string(), caller.principal.id().to_owned(), tool.map(str::to_owned));
+        let task = Task { server, principal, tool, id };
         let handle = self.handles.give(HANDLE, &task).ok_or_else(|| RpcError::new(RpcError::INTERNAL, "a task's id cannot be sealed"))?;
         object.set("taskId", raw(&handle));
         Ok(object.to_raw())
@@ -52,7 +61,9 @@ impl Road {
             Scope::One(server) => server == task.server,
             Scope::All | Scope::Set(_) => true,
         };
-        (here && task.principal == principal.id() && principal.grants().server(&task.server)).then_some(task)
+        let grants = principal.grants();
+        let may = task.tool.as_ref().map_or_else(|| grants.server(&task.server), |tool| grants.tool(&task.server, tool));
+        (here && task.principal == principal.id() && may).then_some(task)
     }
 
     /// `tasks/get`, `tasks/update` and `tasks/cancel`.
@@ -68,7 +79,8 @@ impl Road {
         let task = self.task(caller.principal, scope, &handle).ok_or_else(unknown)?;
         let entry = view.catalog().usable(&task.server).filter(|entry| entry.release.is_some()).ok_or_else(unknown)?;
         params.set("taskId", raw(&task.id));
-        let result = self.send(entry, caller, Errand::new(method, &params, scope)).await?;
+        let errand = Errand { tool: task.tool.as_deref(), ..Errand::new(method, &params, scope) };
+        let result = self.send(entry, caller, errand).await?;
         let mut object = RawObject::parse(result.get()).map_err(|_| RpcError::unreadable())?;
         let named = object.has("taskId");
         if named {

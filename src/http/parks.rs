@@ -34,6 +34,13 @@ pub(super) struct Parked {
     pub(super) count: usize,
 }
 
+impl Parked {
+    /// Goes on in a task of its own, which ends when this is dropped.
+    pub(super) fn apart(self) -> Self {
+        Self { exchange: self.exchange.apart(), ..self }
+    }
+}
+
 /// Whose request it is, and which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Whose {
@@ -120,7 +127,7 @@ mod tests {
     use crate::store::Seal;
 
     fn handles() -> Handles {
-        Handles::new(Arc::new(Seal::open(tempfile::tempdir().unwrap().path()).unwrap()))
+        Handles::new(&Seal::open(tempfile::tempdir().unwrap().path()).unwrap()).unwrap()
     }
 
     fn parked() -> Parked {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::contract::Error;
 use super::seal::Seal;
 
 /// Gives handles out and takes them back. Cheap to clone.
@@ -15,9 +16,10 @@ use super::seal::Seal;
 pub struct Handles(Arc<Seal>);
 
 impl Handles {
-    /// Handles that are sealed with this key.
-    pub fn new(seal: Arc<Seal>) -> Self {
-        Self(seal)
+    /// Handles under a key of their own, which comes from the data directory's: what callers make by the million must not wear out the
+    /// key of what lies in the database.
+    pub fn new(seal: &Seal) -> Result<Self, Error> {
+        Ok(Self(Arc::new(seal.below("portolan/handles")?)))
     }
 
     /// Seals what a handle of a kind says: visible ASCII, fit for a header, a query or a path.
@@ -41,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_handle_is_of_one_kind_and_no_bit_of_it_can_be_changed() {
-        let handles = Handles::new(Arc::new(Seal::random()));
+        let handles = Handles::new(&Seal::random()).unwrap();
         let handle = handles.give("session", &("a", 7)).unwrap();
         assert!(handle.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')));
         assert_eq!(handles.take::<(String, u8)>("session", &handle), Some(("a".to_owned(), 7)));

@@ -49,6 +49,11 @@ impl Seal {
         mac.finalize().into_bytes().into()
     }
 
+    /// The same for another end, under a key derived from this one.
+    pub(super) fn below(&self, end: &str) -> Result<Self, Error> {
+        Self::new(&self.derived(end)).map_err(|_| Error::Unavailable("no key could be derived".to_owned()))
+    }
+
     /// A key for tests, which nobody else has.
     #[cfg(test)]
     pub(super) fn random() -> Self {

@@ -112,6 +112,8 @@ pub struct Connection {
     peer: Peer,
     wire: Arc<dyn Wire>,
     topics: Arc<Topics>,
+    /// Held while a subscription is begun or ended.
+    subscribing: tokio::sync::Mutex<()>,
     /// Whether the server logs to its clients.
     logs: bool,
     since: Instant,
@@ -128,7 +130,7 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     pub(super) fn new(peer: Peer, wire: Arc<dyn Wire>, topics: Arc<Topics>) -> Self {
         let logs = peer.has("logging");
-        Self { peer, wire, topics, logs, since: Instant::now(), doubted: Arc::default() }
+        Self { peer, wire, topics, subscribing: tokio::sync::Mutex::default(), logs, since: Instant::now(), doubted: Arc::default() }
     }
 
     /// How the server presented itself.
@@ -171,6 +173,8 @@ impl Connection {
 
     /// Follows a resource: the server tells when it may say something else.
     pub async fn follow(self: &Arc<Self>, uri: &str, timeout: Duration) -> Result<Following, Error> {
+        // One after the other: who follows what another begins to follow waits for what comes of that.
+        let _alone = self.subscribing.lock().await;
         let (updates, first) = self.topics.add(uri);
         let following = Following { connection: self.clone(), uri: uri.into(), updates };
         if first {
@@ -309,7 +313,13 @@ impl Drop for Following {
         }
         let (connection, uri) = (self.connection.clone(), std::mem::take(&mut self.uri));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { connection.subscribe("resources/unsubscribe", &uri, PATIENCE).await });
+            runtime.spawn(async move {
+                let _alone = connection.subscribing.lock().await;
+                // Somebody may follow it again by now.
+                if !connection.topics.all().contains(&*uri) {
+                    let _ = connection.subscribe("resources/unsubscribe", &uri, PATIENCE).await;
+                }
+            });
         }
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::patience::{Pause, Pauses};
+use super::patience::Pauses;
 use crate::protocol::{ClientCapabilities, Level, Params, Question, RpcError};
 
 /// How long somebody may take for one answer. People are asked; a server's own time stands still meanwhile.
@@ -40,7 +40,6 @@ pub struct Asked {
     /// What is asked.
     pub question: Question,
     answer: oneshot::Sender<Result<Box<RawValue>, RpcError>>,
-    _pause: Pause,
 }
 
 impl Asked {
@@ -162,9 +161,13 @@ impl Listener {
 
     /// Asks, and waits for the answer. What the caller cannot be asked is refused at once.
     pub async fn ask(&self, question: Question) -> Result<Box<RawValue>, RpcError> {
+        if self.inner.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
+            return Err(RpcError::new(RpcError::INVALID_REQUEST, "the client was asked too often for one request"));
+        }
+        // For as long as it takes, and no longer: whoever holds the question may hold it on.
+        let _pause = self.inner.pauses.begin();
         if !self.inner.capabilities.allow(&question) {
             if let Some(answer) = self.stand_in.as_ref().and_then(|stand_in| stand_in(&question)) {
-                let _pause = self.inner.pauses.begin();
                 return answer.await;
             }
             let needed = serde_json::json!({ "requiredCapabilities": ClientCapabilities::required(&question) });
@@ -174,11 +177,8 @@ impl Listener {
             Some(server) => question.asked_by(server),
             None => question,
         };
-        if self.inner.asked.fetch_add(1, Ordering::Relaxed) >= MOST {
-            return Err(RpcError::new(RpcError::INVALID_REQUEST, "the client was asked too often for one request"));
-        }
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { question, answer, _pause: self.inner.pauses.begin() };
+        let asked = Asked { question, answer };
         let left = || RpcError::new(RpcError::INTERNAL, "the client left without an answer");
         self.inner.out.send(Heard::Asked(asked)).await.map_err(|_| left())?;
         match tokio::time::timeout(ANSWER, answered).await {

@@ -78,6 +78,8 @@ pub(super) async fn go_on(yard: Option<Yard>, parked: Parked, first: Option<Step
     if let Some(status) = last {
         return json(status, text);
     }
+    // A client that reads slowly holds up what it is told, and never what ends the work.
+    next.parked = next.parked.map(|parked| Box::new(parked.apart()));
     let events = async_stream::stream! {
         yield sse::message(text);
         loop {
@@ -155,9 +157,12 @@ impl Next {
         let questions = parked.asked.iter().map(|(key, asked)| (key.clone(), asked.question.clone())).collect();
         let id = parked.exchange.id.clone();
         // It goes on by itself: whoever blocks it ends it at once.
-        let parked = Parked { exchange: parked.exchange.apart(), asked: parked.asked, count: parked.count };
-        let state = yard.parks.put(yard.whose.clone(), parked);
-        let wanted = InputRequired { questions, state: state.map(|state| raw(&state)) };
+        let parked = parked.apart();
+        // Without a state the client would begin anew what is under way.
+        let Some(state) = yard.parks.put(yard.whose.clone(), parked) else {
+            return Ok(Outgoing::error(Some(&id), &RpcError::new(RpcError::INTERNAL, "the request could not be parked")));
+        };
+        let wanted = InputRequired { questions, state: Some(raw(&state)) };
         Ok(Outgoing::result(&id, wanted.result().get()))
     }
 }

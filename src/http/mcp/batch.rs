@@ -27,7 +27,7 @@ pub(super) async fn answer(visit: Visit, bytes: &[u8]) -> Result<Response, ApiEr
         Ok(session) if session.revision() == Revision::V2025_03_26 => session,
         Ok(_) => return Ok(refused("this revision has no batches; send one message")),
         // A session cannot be opened by one of many.
-        Err(error) if error.status == StatusCode::BAD_REQUEST => return Ok(refused("a batch belongs into a session; send one message")),
+        Err(error) if error.code == "session_missing" => return Ok(refused("a batch belongs into a session; send one message")),
         Err(error) => return Err(error),
     };
     let messages = Incoming::parse_batch(bytes);

@@ -83,7 +83,8 @@ pub(super) fn post(visit: &Visit, query: &str, bytes: &[u8]) -> Result<Response,
     }
     let one = visit.another(&message)?;
     if let Some(exchange) = begin(one, &session, message, true) {
-        tokio::spawn(drive(session, exchange, None, Out::Line(line)));
+        // A client that reads slowly holds up what it is told, and never the work.
+        tokio::spawn(drive(session, exchange.apart(), None, Out::Line(line)));
     }
     Ok((StatusCode::ACCEPTED, "Accepted").into_response())
 }

@@ -124,6 +124,11 @@ pub(super) fn opened(session: &Session) -> Arc<Outbox> {
 pub(super) fn begin(mut visit: Visit, session: &Arc<Session>, message: Incoming, streams: bool) -> Option<Exchange> {
     match message {
         Incoming::Response { id, outcome } => {
+            // What is no object would be an answer to nothing that can be asked.
+            let outcome = outcome.and_then(|answer| {
+                let wrong = || RpcError::params("the client answered with something else than an object");
+                answer.get().starts_with('{').then_some(answer).ok_or_else(wrong)
+            });
             if let Some(id) = id {
                 session.answered(id.as_raw().get(), outcome);
             }
@@ -183,7 +188,7 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
     let told = || visit.endpoint.servers().is_some_and(|scope| visit.state.federation.logs(scope));
     let works = || matches!(method.as_str(), "tools/call" | "prompts/get" | "resources/read" | "completion/complete");
     let (listener, heard) = if streams && (token.is_some() || (works() && (capabilities.is_some() || told()))) {
-        let whose = format!("{} {}", visit.principal.id(), session.id);
+        let whose = format!("{} {:x}", visit.principal.id(), session.number);
         let of = |out| Listener::new(&whose, token.is_some(), session.logs(), capabilities.clone().unwrap_or_default(), out);
         let (listener, heard) = hearing(of);
         (Some(listener), Some(heard))
@@ -306,7 +311,9 @@ pub(super) async fn drive(session: Arc<Session>, mut exchange: Exchange, first: 
             }
             Step::Done(outcome) => {
                 for id in asked {
-                    session.forget_question(&id);
+                    if session.forget_question(&id) {
+                        out.push(taken_back(&id)).await;
+                    }
                 }
                 out.push(exchange.answer(&outcome).1).await;
                 break;
@@ -317,6 +324,13 @@ pub(super) async fn drive(session: Arc<Session>, mut exchange: Exchange, first: 
         outbox.close();
         session.retire(&outbox);
     }
+}
+
+/// The message that a question, whose id is JSON, needs no answer any more.
+fn taken_back(id: &str) -> String {
+    let why = "the request is over for which this was asked";
+    let params = Params::default().with("requestId", &raw(&id.trim_matches('"'))).with("reason", why);
+    Outgoing::notification("notifications/cancelled", &params)
 }
 
 /// Work that goes on by itself when nobody waits for it any more. It needs a task of its own only then.

@@ -64,7 +64,7 @@ async fn ask(mut visit: Visit, id: Id, method: String, params: Params) -> Respon
     let streams = visit.accepts("text/event-stream");
     let token = params.progress_token().filter(|_| streams).map(ToOwned::to_owned);
     let capabilities = Some(ClientCapabilities::of(&params)).filter(|able| !able.is_empty()).map(Arc::new);
-    let asked = capabilities.as_ref().is_some_and(|able| able.can_be_asked());
+    let asked = may_ask(&method) && capabilities.as_ref().is_some_and(|able| able.can_be_asked());
     let yard = (asked || params.get("requestState").is_some()).then(|| visit.yard(&method, &params));
     if let Some(parked) = yard.as_ref().and_then(|yard| yard.parked(&params)) {
         return match parked {
@@ -93,4 +93,9 @@ async fn ask(mut visit: Visit, id: Id, method: String, params: Params) -> Respon
         outcome
     });
     deliver(yard, Exchange::new(Era::Modern, id, method, work).heard(token, heard)).await
+}
+
+/// Whether a request may be answered with what the server wants to know first (2026-07-28 §basic/patterns/mrtr).
+fn may_ask(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }

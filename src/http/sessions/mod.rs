@@ -57,7 +57,7 @@ pub(super) struct Sessions {
     open: Cache<String, Arc<Session>>,
     /// The open sessions of each principal.
     owned: Arc<Mutex<Owned>>,
-    /// The numbers of those that their clients have ended.
+    /// The numbers of those that their clients have ended, as far as this process knows.
     over: Cache<u64, ()>,
     /// The bytes that are kept of streams.
     kept: Arc<AtomicUsize>,
@@ -88,7 +88,7 @@ impl Sessions {
         Self {
             open: open.build(),
             owned,
-            over: Cache::builder().max_capacity(MOST).time_to_live(lasts).build(),
+            over: Cache::builder().eviction_policy(EvictionPolicy::lru()).max_capacity(MOST).time_to_live(lasts).build(),
             kept: Arc::default(),
             handles,
         }
@@ -188,7 +188,7 @@ mod tests {
     use crate::store::Seal;
 
     fn handles() -> Handles {
-        Handles::new(Arc::new(Seal::open(tempfile::tempdir().unwrap().path()).unwrap()))
+        Handles::new(&Seal::open(tempfile::tempdir().unwrap().path()).unwrap()).unwrap()
     }
 
     #[test]

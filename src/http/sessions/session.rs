@@ -48,7 +48,7 @@ pub(in crate::http) struct Session {
     pub(super) principal: String,
     pub(super) endpoint: String,
     /// Tells it from all others, also from the one of the same id before a restart.
-    pub(super) number: u64,
+    pub(in crate::http) number: u64,
     greeting: OnceLock<Greeting>,
     /// The level of log messages that the client set, and one more; none at 0.
     level: AtomicU8,
@@ -212,7 +212,7 @@ impl Session {
 
     /// The stream of an event, and the number of the next one.
     pub(in crate::http) fn resume(&self, last: &str) -> Option<(Arc<Outbox>, u64)> {
-        lock(&self.outboxes).iter().find_map(|outbox| Some((outbox.clone(), outbox.number(last)? + 1)))
+        lock(&self.outboxes).iter().find_map(|outbox| Some((outbox.clone(), outbox.number(last)?.checked_add(1)?)))
     }
 
     /// Follows a resource for the client; false when it follows too many.

@@ -11,17 +11,20 @@ pub(super) struct Inquiry {
     pub(super) question: Question,
     pub(super) listener: Listener,
     /// Cancelled when the server takes the question back.
-    pub(super) cancelled: CancellationToken,
+    pub(super) taken_back: CancellationToken,
+    /// Cancelled when the request is over for whose sake it was asked.
+    pub(super) over: CancellationToken,
 }
 
 impl Inquiry {
     /// Asks the caller, and gives the message to send back; none when the server has taken the question back.
     pub(super) async fn reply(self) -> Option<String> {
-        let Self { id, question, listener, cancelled } = self;
+        let Self { id, question, listener, taken_back, over } = self;
         let method = question.method();
         let answer = tokio::select! {
             answer = listener.ask(question.clone()) => answer,
-            () = cancelled.cancelled() => return None,
+            () = taken_back.cancelled() => return None,
+            () = over.cancelled() => Err(RpcError::new(RpcError::INVALID_REQUEST, "the request is over for which this was asked")),
         };
         Some(match answer {
             Ok(answer) => Outgoing::result(&id, answer.get()),

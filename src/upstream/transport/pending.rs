@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -13,6 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::inquiry::{Inquiry, nobody};
 use crate::protocol::{Id, Incoming, Level, Outgoing, Params, Question};
 use crate::upstream::{Change, Error, Listener, Note};
+
+/// How long a server may still be at work for a request that nobody waits for any more.
+const STILL_AT_WORK: Duration = Duration::from_secs(30);
+/// Most questions of one server that are open at the same time.
+const MOST_ASKED: usize = 128;
+/// Most of those that are remembered.
+const MOST_ABANDONED: usize = 64;
 
 /// What a message came on.
 #[derive(Clone, Copy, Debug)]
@@ -44,18 +51,34 @@ pub(super) struct Pending {
     waiting: Mutex<Waiting>,
     /// Requests under way whose callers hear of nothing.
     silent: AtomicUsize,
+    /// What was given up lately.
+    abandoned: Mutex<Vec<Abandoned>>,
     /// The questions that callers are asked at this moment, by the server's ids: for which request, and what takes them back.
-    asked: Mutex<HashMap<String, (u64, CancellationToken)>>,
+    asked: Mutex<HashMap<String, Open>>,
     /// Whether all requests are of one caller, who may then be told from: what a server keeps of a session is that caller's alone.
     own: bool,
     /// The level of log messages that the server was asked for, and one more; none at 0.
     level: AtomicU8,
-    /// The resources that a stateless server was asked to tell of last, and those of which it said that it will.
-    wanted: Mutex<BTreeSet<String>>,
+    /// The resources of which a stateless server said that it will tell.
     standing: watch::Sender<BTreeSet<String>>,
 }
 
 type Waiting = HashMap<u64, Wait>;
+
+/// A question that a caller is asked at this moment.
+struct Open {
+    /// The request for whose sake it is asked.
+    of: u64,
+    taken_back: CancellationToken,
+    over: CancellationToken,
+}
+
+/// A request that nobody waits for any more, while the server may still work for it: since when, and who heard of it.
+struct Abandoned {
+    id: u64,
+    since: Instant,
+    listener: Option<Listener>,
+}
 
 /// A request that waits.
 struct Wait {
@@ -71,13 +94,9 @@ impl Pending {
     /// Nothing waits yet; `own` says that all requests are of one caller.
     pub(super) fn new(own: bool) -> Self {
         let (silent, level) = (AtomicUsize::new(0), AtomicU8::new(0));
-        let (wanted, standing) = (Mutex::default(), watch::Sender::default());
-        Self { waiting: Mutex::default(), silent, asked: Mutex::default(), own, level, wanted, standing }
-    }
-
-    /// Notes what a stateless server is asked to tell of from now on.
-    pub(super) fn wants(&self, uris: BTreeSet<String>) {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = uris;
+        let standing = watch::Sender::default();
+        let (waiting, abandoned, asked) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { waiting, silent, abandoned, asked, own, level, standing }
     }
 
     /// Waits until the server has said that it tells of all these, or until it is clear that it does not say so.
@@ -112,15 +131,28 @@ impl Pending {
 
     /// Stops waiting; true when the answer had not come.
     pub(super) fn forget(&self, id: u64) -> bool {
-        self.take(id).is_some()
+        let Some(wait) = self.take(id) else { return false };
+        if !wait.listens {
+            let mut abandoned = self.abandoned();
+            abandoned.push(Abandoned { id, since: Instant::now(), listener: wait.listener });
+            let excess = abandoned.len().saturating_sub(MOST_ABANDONED);
+            abandoned.drain(..excess);
+        }
+        true
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<Abandoned>> {
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        abandoned.retain(|one| one.since.elapsed() < STILL_AT_WORK);
+        abandoned
     }
 
     /// Takes a request out. What was asked for its sake is taken back: its answer is nobody's business any more.
     fn take(&self, id: u64) -> Option<Wait> {
-        self.asked_lock().retain(|_, (of, asked)| {
-            let over = *of == id;
+        self.asked_lock().retain(|_, open| {
+            let over = open.of == id;
             if over {
-                asked.cancel();
+                open.over.cancel();
             }
             !over
         });
@@ -166,6 +198,8 @@ impl Pending {
                 });
                 if let Some(wait) = id.and_then(|id| self.take(id)) {
                     let _ = wait.out.send(outcome.map_err(Error::Rpc));
+                } else {
+                    self.abandoned().retain(|one| Some(one.id) != id);
                 }
                 Arrival::Done
             }
@@ -184,8 +218,10 @@ impl Pending {
                 return params.string("uri").map_or(Arrival::Done, |uri| Arrival::Changed(Change::Updated(uri.into())));
             }
             "notifications/subscriptions/acknowledged" => {
-                let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                self.standing.send_replace(wanted);
+                let said: serde_json::Value = params.read_member("notifications").unwrap_or_default();
+                let uris = said.get("resourceSubscriptions").and_then(serde_json::Value::as_array);
+                let uris = uris.into_iter().flatten().filter_map(serde_json::Value::as_str).map(str::to_owned);
+                self.standing.send_replace(uris.collect());
             }
             "notifications/progress" => {
                 let token: Option<u64> = params.read_member("progressToken");
@@ -202,8 +238,8 @@ impl Pending {
             }
             "notifications/cancelled" => {
                 let asked = params.get("requestId").and_then(|id| self.asked_lock().remove(id.get()));
-                if let Some((_, asked)) = asked {
-                    asked.cancel();
+                if let Some(open) = asked {
+                    open.taken_back.cancel();
                 }
             }
             "notifications/elicitation/complete" => {
@@ -228,12 +264,13 @@ impl Pending {
         }
         let Some(question) = Question::read(method, params) else { return Arrival::Reply(nobody(&id, method, None)) };
         let foreign = question.is_of_session() && !self.own;
-        match self.concerned(stream).filter(|_| !foreign) {
+        let crowded = self.asked_lock().len() >= MOST_ASKED;
+        match self.concerned(stream).filter(|_| !foreign && !crowded) {
             None => Arrival::Reply(nobody(&id, method, Some(&question))),
             Some((of, listener)) => {
-                let cancelled = CancellationToken::new();
-                self.asked_lock().insert(id.to_string(), (of, cancelled.clone()));
-                Arrival::Asked(Inquiry { id, question, listener, cancelled })
+                let (taken_back, over) = (CancellationToken::new(), CancellationToken::new());
+                self.asked_lock().insert(id.to_string(), Open { of, taken_back: taken_back.clone(), over: over.clone() });
+                Arrival::Asked(Inquiry { id, question, listener, taken_back, over })
             }
         }
     }
@@ -256,7 +293,9 @@ impl Pending {
         let worked_for = || waiting.iter().filter(|(_, wait)| !wait.listens);
         let (id, newest) = worked_for().max_by_key(|(id, _)| **id).and_then(|(id, wait)| Some((*id, wait.listener.as_ref()?)))?;
         let all = worked_for().all(|(_, wait)| wait.listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
-        all.then(|| (id, newest.clone()))
+        // What a server asks may also be for the sake of somebody who has left.
+        let left = || self.abandoned().iter().all(|one| one.listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
+        (all && left()).then(|| (id, newest.clone()))
     }
 
     fn listener(&self, id: u64) -> Option<Listener> {
@@ -267,7 +306,7 @@ impl Pending {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, (u64, CancellationToken)>> {
+    fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, Open>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

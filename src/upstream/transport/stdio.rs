@@ -77,7 +77,6 @@ impl Stdio {
         loop {
             let wanted = followed.borrow_and_update().clone();
             let params = every_change(wanted.iter().map(String::as_str));
-            self.pending.wants(wanted);
             let this = Arc::downgrade(&self);
             // What listened so far ends when this one has begun, so that nothing is missed between them.
             let newer = tokio::spawn(async move {

@@ -29,7 +29,8 @@ const MAX_ANSWER: usize = 16 << 20;
 const RESUMPTIONS: usize = 20;
 /// How long to wait before that, where the server does not say.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a server may have us wait.
+/// The shortest and the longest that a server may have us wait.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) struct Shared {
@@ -71,7 +72,7 @@ impl Place {
             self.last = Some(id);
         }
         if let Some(retry) = event.retry {
-            self.pause = Some(Duration::from_millis(retry).min(LONGEST_PAUSE));
+            self.pause = Some(Duration::from_millis(retry).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
         }
     }
 
@@ -198,7 +199,7 @@ impl Shared {
             let waiting = waiting.get_or_insert_with(|| Waiting { answer: self.pending.add(id, None), pending: &self.pending, id });
             let reply = self.send(Method::POST, &headers, body.into()).await?;
             Box::pin(self.accepted(reply)).await?;
-            return (&mut waiting.answer).await.unwrap_or(Err(Error::SessionLost));
+            return (&mut waiting.answer).await.unwrap_or(Err(Error::Interrupted));
         }
         let mut reply = self.send(Method::POST, &headers, body.into()).await?;
         if !reply.status.is_success() {
@@ -258,7 +259,9 @@ impl Shared {
             }
             tokio::time::sleep(place.pause().unwrap_or(PAUSE)).await;
             let agreed = self.agreed.load_full();
-            reply = self.send(Method::GET, &place.headers(&agreed), Bytes::new()).await?;
+            // What was sent has reached the server, so whatever goes wrong now says nothing of whether it was done.
+            let Ok(next) = self.send(Method::GET, &place.headers(&agreed), Bytes::new()).await else { return Err(Error::Net(broke)) };
+            reply = next;
             if !reply.status.is_success() || media_type(&reply) != "text/event-stream" {
                 return Err(Error::Net(broke));
             }
@@ -319,6 +322,7 @@ impl Shared {
         }
     }
 
+    /// Whether a server refuses a request for want of a login, or of one that is good for more (RFC 6750 §3). What it asks for is kept
     /// for whoever logs in.
     fn wants_login(&self, reply: &Reply) -> Option<Error> {
         // Who sends a credential of the operator's is told that it is not good, and not to get another.

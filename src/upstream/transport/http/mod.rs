@@ -198,6 +198,7 @@ impl Wire for Http {
         if let Some(listener) = listener {
             listener.abort();
         }
+        self.shared.pending.fail_all(|| Error::Interrupted);
         let agreed = self.shared.agreed.load_full();
         if agreed.session.is_some() {
             let headers = agreed.get(ANSWERS);

@@ -81,7 +81,6 @@ impl Shared {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let followed = self.followed.borrow().clone();
             let wanted = every_change(followed.iter().map(String::as_str)).dressed(Era::Modern, &Dress::default());
-            self.pending.wants(followed);
             let body = Outgoing::request(id, "subscriptions/listen", &wanted);
             let mut headers = agreed.post.clone();
             put(&mut headers, HEADER_METHOD, "subscriptions/listen");
@@ -97,6 +96,8 @@ impl Shared {
             }
             // What a server that is starting, busy or being replaced says need not be true for long.
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Err(Error::Status(status.as_u16())),
+            // What is followed must be heard of again, also where the server will not have it at this moment.
+            status if !self.followed.borrow().is_empty() => Err(Error::Status(status.as_u16())),
             _ => Ok(None),
         }
     }
