@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, Events, Manner, Modern, Puppet, Session, TestGateway, form, named, question, settles, text_of, within};
+use crate::support::{Call, Events, Manner, Modern, Puppet, Session, TestGateway, form, named, question, saying, settles, text_of, within};
 
 /// All that a client can be asked.
 fn everything() -> Value {
@@ -186,6 +186,45 @@ async fn what_is_asked_beside_the_calls_reaches_the_only_caller_and_where_there_
         other.text("two");
         assert_eq!(heard_before(&mut events).await, Vec::<Value>::new(), "{manner:?}");
         assert_eq!(heard_before(&mut second.await.unwrap()).await, Vec::<Value>::new(), "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_done_keeps_no_question_from_the_next_caller_and_one_that_was_left_does() {
+    for manner in Manner::ASKING {
+        let gateway = TestGateway::start().await;
+        let server = Puppet::at(&gateway, "inn", manner, &["greet"]).await;
+        let (ada, alan) = (stateless(&gateway, "/mcp"), able(&gateway, "/mcp").await);
+        let first = ada.starting("tools/call", calling("inn__greet"));
+        let mut call = server.call().await;
+        if manner == Manner::Sessions {
+            // Without a stream: nothing but the answer itself says that the server is done.
+            call.whole(call.success(saying("done")).to_string());
+        } else {
+            call.text("done");
+        }
+        assert_eq!(text_of(&first.await.unwrap().result().await), "done", "{manner:?}");
+        let second = alan.starting("inn__greet", json!({}));
+        let mut call = server.call().await;
+        call.progress(1);
+        server.notice(&question("q-1", "elicitation/create", form("Who is there?")));
+        let mut events = second.await.unwrap();
+        let asked = events.next_of("elicitation/create").await;
+        alan.reply(&asked, named("Alan")).await;
+        assert_eq!(server.answer_to("q-1").await["result"], named("Alan"), "{manner:?}");
+        call.text("done");
+        events.result().await;
+
+        let left = ada.starting("tools/call", calling("inn__greet"));
+        let _at_work = server.call().await;
+        left.abort();
+        settles("the server was told", async || server.seen("notifications/cancelled").len() == 1).await;
+        let third = alan.starting("inn__greet", json!({}));
+        let call = server.call().await;
+        server.notice(&question("q-2", "elicitation/create", form("Who is there?")));
+        assert_eq!(server.answer_to("q-2").await["result"], json!({ "action": "cancel" }), "{manner:?}: it may be for whoever left");
+        call.text("done");
+        third.await.unwrap().result().await;
     }
 }
 

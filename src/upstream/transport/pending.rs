@@ -133,12 +133,22 @@ impl Pending {
     pub(super) fn forget(&self, id: u64) -> bool {
         let Some(wait) = self.take(id) else { return false };
         if !wait.listens {
-            let mut abandoned = self.abandoned();
-            abandoned.push(Abandoned { id, since: Instant::now(), listener: wait.listener });
-            let excess = abandoned.len().saturating_sub(MOST_ABANDONED);
-            abandoned.drain(..excess);
+            self.abandon(id, wait.listener);
         }
         true
+    }
+
+    /// Stops waiting for a request with which the server is done.
+    pub(super) fn settle(&self, id: u64) {
+        self.take(id);
+    }
+
+    /// Notes that nobody waits for a request any more, while the server may still be at work for it.
+    pub(super) fn abandon(&self, id: u64, listener: Option<Listener>) {
+        let mut abandoned = self.abandoned();
+        abandoned.push(Abandoned { id, since: Instant::now(), listener });
+        let excess = abandoned.len().saturating_sub(MOST_ABANDONED);
+        abandoned.drain(..excess);
     }
 
     fn abandoned(&self) -> MutexGuard<'_, Vec<Abandoned>> {

@@ -390,7 +390,7 @@ struct Waiting<'p> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.pending.forget(self.id);
+        self.pending.settle(self.id);
     }
 }
 

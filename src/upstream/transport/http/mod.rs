@@ -141,8 +141,8 @@ impl Wire for Http {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         // `initialize` cannot be cancelled (2025-11-25 §basic/utilities/cancellation).
         let cancelled = Some(id).filter(|_| call.method != "initialize");
-        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled };
         let listener = call.listener.clone();
+        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled, listener: listener.clone() };
         let outcome = within(timeout, listener.as_ref().map(Listener::pauses), self.shared.call(id, era, call)).await;
         if outcome.is_some() {
             cancel.id = None;
@@ -220,11 +220,14 @@ impl Drop for Http {
 struct CancelOnDrop {
     shared: Arc<Shared>,
     id: Option<u64>,
+    /// Who heard of it.
+    listener: Option<Listener>,
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let Some(id) = self.id.filter(|_| self.shared.era() != Era::Modern) else { return };
+        self.shared.pending.abandon(id, self.listener.take());
         let body = Outgoing::notification("notifications/cancelled", &cancelled(id));
         let shared = self.shared.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
