@@ -8,8 +8,8 @@ use super::name::ServerName;
 use super::secret::Secret;
 use super::text::clip;
 
-#[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 /// An upstream server as the operator described it.
+#[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerSpec {
     /// Its name in the gateway.

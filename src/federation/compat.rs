@@ -18,6 +18,42 @@ pub(super) fn definition(tool: &mut RawObject<'_>) {
     }
 }
 
+/// A tool's definition as the revisions with sessions know it, whose schemas are objects with schemas of properties that are
+/// objects again (2025-11-25 §schema: `Tool`); none where it is one already. An output schema that is none of these is left out.
+pub(super) fn for_sessions(mut tool: RawObject<'_>) -> Option<String> {
+    let is_object =
+        |schema: &RawValue| RawObject::parse(schema.get()).is_ok_and(|schema| schema.string("type").as_deref() == Some("object"));
+    let unknown = tool.get("outputSchema").is_some_and(|output| !is_object(output));
+    if unknown {
+        tool.remove("outputSchema");
+    }
+    let mended = ["inputSchema", "outputSchema"].map(|key| (key, tool.get(key).and_then(plain_properties)));
+    let changed = unknown || mended.iter().any(|(_, schema)| schema.is_some());
+    for (key, schema) in mended {
+        if let Some(schema) = schema {
+            tool.set(key, schema);
+        }
+    }
+    changed.then(|| tool.to_text())
+}
+
+/// A schema whose properties' schemas are objects; none where they are.
+fn plain_properties(schema: &RawValue) -> Option<Box<RawValue>> {
+    let mut schema = RawObject::parse(schema.get()).ok()?;
+    let properties = schema.get("properties")?.to_owned();
+    let mut properties = RawObject::parse(properties.get()).ok()?;
+    let is_bool = |(key, property): (&str, &RawValue)| Some((key.to_owned(), serde_json::from_str::<bool>(property.get()).ok()?));
+    let bools: Vec<_> = properties.iter().filter_map(is_bool).collect();
+    if bools.is_empty() {
+        return None;
+    }
+    for (key, anything) in bools {
+        properties.put(&key, raw(&if anything { json!({}) } else { json!({ "not": {} }) }));
+    }
+    schema.set("properties", properties.to_raw());
+    Some(schema.to_raw())
+}
+
 /// Takes structured content that is no object out of a result. What it says stays, as text.
 pub(super) fn result(result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
     let text = result.get().as_bytes();
@@ -41,6 +77,30 @@ pub(super) fn result(result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
 mod tests {
     use super::*;
     use crate::domain::raw_string;
+
+    #[test]
+    fn sessions_are_shown_schemas_as_their_revisions_know_them() {
+        let shown = |text: &str| for_sessions(RawObject::parse(text).unwrap());
+        for same in [
+            r#"{"name":"a","inputSchema":{"type":"object"}}"#,
+            r#"{"inputSchema":{"type":"object","properties":{"a":{"const":true}}},"outputSchema":{"type":"object","anyOf":[]}}"#,
+        ] {
+            assert_eq!(shown(same), None);
+        }
+        for (given, told) in [
+            (
+                r#"{"inputSchema":{"type":"object"},"outputSchema":{"type":"array"},"x":1.0}"#,
+                r#"{"inputSchema":{"type":"object"},"x":1.0}"#,
+            ),
+            (r#"{"outputSchema":true,"inputSchema":{}}"#, r#"{"inputSchema":{}}"#),
+            (
+                r#"{"inputSchema":{"properties":{"b":true,"a":{"minimum":1.0},"c":false},"type":"object"},"outputSchema":{"anyOf":[]}}"#,
+                r#"{"inputSchema":{"properties":{"b":{},"a":{"minimum":1.0},"c":{"not":{}}},"type":"object"}}"#,
+            ),
+        ] {
+            assert_eq!(shown(given).as_deref(), Some(told));
+        }
+    }
 
     #[test]
     fn structured_content_that_is_no_object_becomes_text_unless_it_is_there_already() {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::caller::Caller;
 use super::page::{List, Pager};
 use super::scope::Scope;
 use crate::domain::Principal;
@@ -13,11 +14,20 @@ use crate::registry::Catalog;
 #[derive(Clone, Copy)]
 pub(super) struct Listing<'a> {
     pub(super) principal: &'a Principal,
+    /// Whether it is for a session, whose revisions know less of schemas.
+    pub(super) in_session: bool,
     pub(super) scope: Scope<'a>,
     /// The servers with what is wrong with them now.
     pub(super) catalog: &'a Catalog,
     pub(super) pager: &'a Pager,
     pub(super) params: &'a Params,
+}
+
+impl<'a> Listing<'a> {
+    /// What a caller asks for.
+    pub(super) fn of(caller: &'a Caller<'_>, scope: Scope<'a>, catalog: &'a Catalog, pager: &'a Pager, params: &'a Params) -> Self {
+        Self { principal: caller.principal, in_session: !caller.in_rounds, scope, catalog, pager, params }
+    }
 }
 
 impl Listing<'_> {

@@ -47,7 +47,7 @@ impl Made {
     }
 }
 
-/// What a list depends on beside the catalog: the endpoint, what the caller may see, and what is said of servers.
+/// What a list depends on beside the catalog: the era, the endpoint, what the caller may see, and what is said of servers.
 fn key(member: &str, listing: &Listing<'_>, meta: Option<&Value>) -> String {
     let grants = listing.principal.grants();
     let sees = if grants.sees_everything() {
@@ -57,5 +57,6 @@ fn key(member: &str, listing: &Listing<'_>, meta: Option<&Value>) -> String {
         format!("{} {:?} {:?}", grants.mcp, grants.servers.patterns(), grants.tools.patterns())
     };
     let meta = meta.map(ToString::to_string).unwrap_or_default();
-    format!("{member} {} [{sees}] {meta}", listing.scope)
+    let form = if listing.in_session { "session" } else { "stateless" };
+    format!("{member} {form} {} [{sees}] {meta}", listing.scope)
 }

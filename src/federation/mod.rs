@@ -259,7 +259,7 @@ impl Federation {
         let catalog = self.0.road.registry.catalog();
         let view = self.view_of(&catalog);
         let ask = Ask { view: &view, caller, scope };
-        let listing = Listing { principal: caller.principal, scope, catalog: &catalog, pager: &self.0.pager, params: &params };
+        let listing = Listing::of(caller, scope, &catalog, &self.0.pager, &params);
         let list = |kind, capability| {
             let meta = outcome::meta(&self.0.road.absent(&view, &listing, capability));
             view.list(kind, &listing, meta.as_ref())
@@ -268,7 +268,6 @@ impl Federation {
             "tools/list" => list(Kind::Tool, "tools"),
             "prompts/list" => list(Kind::Prompt, "prompts"),
             "resources/templates/list" => list(Kind::Template, "resources"),
-            "tools/call" if view.is_compat(scope) => compat::result(self.0.road.call(ask, params).await?),
             "tools/call" => self.0.road.call(ask, params).await,
             // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
             "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
@@ -303,7 +302,7 @@ impl Federation {
         ids: &[&str],
         told: impl Fn(Params) + Send + Sync + Clone + 'static,
     ) -> (Vec<String>, Vec<AbortOnDropHandle<()>>) {
-        self.0.road.follow_tasks(principal, scope, capabilities, ids, told)
+        self.0.road.follow_tasks(&self.view(), (principal, scope), capabilities, ids, told)
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).

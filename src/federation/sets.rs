@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compat;
 use super::name::{SetNames, public};
-use super::shown::Shown;
+use super::shown::{Body, Shown};
 use crate::domain::{Form, RawObject, Toolset, raw};
 use crate::registry::{Catalog, Kind};
 
@@ -37,7 +37,7 @@ pub(super) struct Member {
     /// What it is called in the set.
     pub(super) name: String,
     /// Its definition, where that is another than at `/mcp`.
-    pub(super) body: Option<Box<str>>,
+    pub(super) body: Option<Body>,
 }
 
 impl Members {
@@ -51,7 +51,7 @@ impl Members {
         self.public.get(name).map(String::as_str)
     }
 
-    fn push(&mut self, at: usize, name: String, body: Option<Box<str>>) {
+    fn push(&mut self, at: usize, name: String, body: Option<Body>) {
         self.by_name.insert(name.clone(), at);
         self.list.push(Member { at, name, body });
     }
@@ -63,7 +63,7 @@ impl Set {
         let compat = toolset.form == Form::Compat;
         let tools_of = members(toolset, catalog, Kind::Tool, tools, compat);
         let prompts = members(toolset, catalog, Kind::Prompt, prompts, false);
-        let pages = tools_of.list.iter().filter_map(|member| page_of(&tools.get(member.at)?.public_body)).collect();
+        let pages = tools_of.list.iter().filter_map(|member| page_of(tools.get(member.at)?.public_body.whole())).collect();
         let mut own = Members::default();
         for (at, shown) in templates.iter().enumerate().filter(|(_, shown)| toolset.takes_server(&shown.server)) {
             own.push(at, shown.public.clone(), None);
@@ -101,7 +101,7 @@ fn members(toolset: &Toolset, catalog: &Catalog, kind: Kind, list: &[Shown], com
     let mut members = Members::default();
     for (at, shown) in list.iter().enumerate() {
         let Some(name) = names.names.get(&shown.public) else { continue };
-        let body = (compat || *name != shown.public).then(|| body(shown, name, compat)).flatten();
+        let body = (compat || *name != shown.public).then(|| body(shown, name, compat));
         members.push(at, name.clone(), body);
     }
     members.public = names.names.into_iter().map(|(public, name)| (name, public)).collect();
@@ -110,13 +110,15 @@ fn members(toolset: &Toolset, catalog: &Catalog, kind: Kind, list: &[Shown], com
 }
 
 /// A definition under another name, and in the plainer form where that is wanted.
-fn body(shown: &Shown, name: &str, compat: bool) -> Option<Box<str>> {
-    let mut object = RawObject::parse(&shown.public_body).ok()?;
-    object.set("name", raw(name));
-    if compat {
-        compat::definition(&mut object);
-    }
-    Some(object.to_text().into())
+fn body(shown: &Shown, name: &str, compat: bool) -> Body {
+    shown.public_body.map(|text| {
+        let Ok(mut object) = RawObject::parse(text) else { return text.into() };
+        object.set("name", raw(name));
+        if compat {
+            compat::definition(&mut object);
+        }
+        object.to_text().into()
+    })
 }
 
 /// The page that a tool's definition names, by the URI by which it is read here.

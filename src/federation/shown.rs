@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, OnceLock};
 
 use super::calls::Calls;
+use super::compat;
 use super::name::{public, public_uri};
 use crate::domain::{RawObject, raw};
 use crate::registry::{Definition, Kind, Release};
@@ -13,14 +14,43 @@ pub(super) struct Shown {
     pub(super) server: String,
     pub(super) own: String,
     pub(super) public: String,
-    pub(super) body: Box<str>,
-    pub(super) public_body: Box<str>,
+    pub(super) body: Body,
+    pub(super) public_body: Body,
     /// Tells two bodies apart.
     pub(super) mark: u64,
     /// What is counted of its calls.
     pub(super) calls: OnceLock<Calls>,
     /// What it is called in the journal: with its release, and the beginning of its digest.
     pub(super) record: Arc<str>,
+}
+
+/// A definition's text.
+pub(super) struct Body {
+    whole: Box<str>,
+    /// As revisions with sessions know it, where that is another one.
+    in_session: Option<Box<str>>,
+}
+
+impl Body {
+    /// A definition of a kind.
+    pub(super) fn new(kind: Kind, text: &str) -> Self {
+        let plainer = if kind == Kind::Tool { RawObject::parse(text).ok().and_then(compat::for_sessions) } else { None };
+        Self { whole: text.into(), in_session: plainer.map(Into::into) }
+    }
+
+    /// The same definition, changed in what eras agree on.
+    pub(super) fn map(&self, change: impl Fn(&str) -> Box<str>) -> Self {
+        Self { whole: change(&self.whole), in_session: self.in_session.as_deref().map(change) }
+    }
+
+    pub(super) fn whole(&self) -> &str {
+        &self.whole
+    }
+
+    /// As a client is shown it, which has a session or has none.
+    pub(super) fn at(&self, in_session: bool) -> &str {
+        self.in_session.as_deref().filter(|_| in_session).unwrap_or(&self.whole)
+    }
 }
 
 impl Shown {
@@ -30,23 +60,25 @@ impl Shown {
             Kind::Template => ("uriTemplate", public_uri(server, &own)),
             _ => ("name", public(server, &own)),
         };
-        let body: Box<str> = definition.body.get().into();
-        let public_body = match RawObject::parse(&body) {
+        let text = definition.body.get();
+        let body = Body::new(definition.kind, text);
+        let named = |text: &str| match RawObject::parse(text) {
             Ok(mut object) => {
                 object.set(key, raw(&public));
                 rewrite_ui(server, &mut object);
-                object.to_raw().get().into()
+                object.to_text().into()
             }
-            Err(_) => body.clone(),
+            Err(_) => text.into(),
         };
-        let mark = hash(&*body);
+        let public_body = body.map(named);
+        let mark = hash(text);
         let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
         Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), record }
     }
 
     /// Whether its definition says that it only reads.
     pub(super) fn reads_only(&self) -> bool {
-        let annotations = RawObject::parse(&self.body).ok().and_then(|body| body.read::<serde_json::Value>("annotations"));
+        let annotations = RawObject::parse(self.body.whole()).ok().and_then(|body| body.read::<serde_json::Value>("annotations"));
         annotations.is_some_and(|annotations| annotations.get("readOnlyHint") == Some(&true.into()))
     }
 }

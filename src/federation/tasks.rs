@@ -3,6 +3,9 @@
 //! A server that is asked with the gateway's credential cannot tell its callers apart, so a task's id is sealed together with whose it
 //! is and where. Nothing is kept here: a restart loses no task.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -11,12 +14,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::ask::Ask;
 use super::caller::Caller;
+use super::compat;
 use super::scope::Scope;
 use super::tools::rewrite_content;
 use super::upstreams::{Errand, Road};
+use super::view::View;
 use crate::domain::{Principal, RawObject, raw};
 use crate::policy::Act;
-use crate::protocol::{ClientCapabilities, Params, RpcError, TASKS};
+use crate::protocol::{ClientCapabilities, InputRequired, Params, RpcError, TASKS};
 use crate::registry::Entry;
 use crate::upstream::{Call, Heard, Identity, Listener, Logs};
 
@@ -54,12 +59,14 @@ impl Road {
         Ok(object.to_raw())
     }
 
-    /// A task of that id, if it is this principal's.
-    fn task(&self, principal: &Principal, scope: Scope<'_>, handle: &str) -> Option<Task> {
+    /// A task of that id, if it is this principal's, and of something that the endpoint has.
+    fn task(&self, view: &View, principal: &Principal, scope: Scope<'_>, handle: &str) -> Option<Task> {
         let task: Task = self.handles.take(HANDLE, handle)?;
-        let here = match scope {
-            Scope::One(server) => server == task.server,
-            Scope::All | Scope::Set(_) => true,
+        let here = match (scope, &task.tool) {
+            (Scope::One(server), _) => server == task.server,
+            (Scope::All, _) => true,
+            (Scope::Set(name), Some(tool)) => view.set(name)?.toolset().takes_tool(&task.server, tool),
+            (Scope::Set(name), None) => view.set(name)?.toolset().takes_server(&task.server),
         };
         let grants = principal.grants();
         let may = task.tool.as_ref().map_or_else(|| grants.server(&task.server), |tool| grants.tool(&task.server, tool));
@@ -76,61 +83,92 @@ impl Road {
         }
         let unknown = || RpcError::params("`params.taskId` is no task of yours");
         let handle = params.string("taskId").ok_or_else(unknown)?;
-        let task = self.task(caller.principal, scope, &handle).ok_or_else(unknown)?;
+        let task = self.task(view, caller.principal, scope, &handle).ok_or_else(unknown)?;
         let entry = view.catalog().usable(&task.server).filter(|entry| entry.release.is_some()).ok_or_else(unknown)?;
         params.set("taskId", raw(&task.id));
         let errand = Errand { tool: task.tool.as_deref(), ..Errand::new(method, &params, scope) };
         let result = self.send(entry, caller, errand).await?;
-        let mut object = RawObject::parse(result.get()).map_err(|_| RpcError::unreadable())?;
-        let named = object.has("taskId");
-        if named {
-            object.set("taskId", raw(&handle));
-        }
-        let inner = object.get("result").filter(|_| scope.is_joined()).map(ToOwned::to_owned);
-        let rewritten = inner.is_some();
-        if let Some(inner) = inner {
-            object.set("result", rewrite_content(&task.server, inner)?);
-        }
-        Ok(if named || rewritten { object.to_raw() } else { result.clone() })
+        Told::at(view, scope).state(&task.server, &handle, &result)
     }
 
     /// Hears of tasks for as long as what comes back is held; `told` gets each notification. With it come the ids that are followed.
     pub(super) fn follow_tasks(
         &self,
-        principal: &Principal,
-        scope: Scope<'_>,
-        capabilities: &std::sync::Arc<ClientCapabilities>,
+        view: &View,
+        (principal, scope): (&Principal, Scope<'_>),
+        capabilities: &Arc<ClientCapabilities>,
         handles: &[&str],
         told: impl Fn(Params) + Send + Sync + Clone + 'static,
     ) -> (Vec<String>, Vec<AbortOnDropHandle<()>>) {
         if !capabilities.knows(TASKS) {
             return (Vec::new(), Vec::new());
         }
-        let mine = handles.iter().filter_map(|handle| Some(((*handle).to_owned(), self.task(principal, scope, handle)?)));
-        let (mut followed, mut servers) = (Vec::new(), std::collections::BTreeMap::<String, Vec<(String, String)>>::new());
+        let mine = handles.iter().filter_map(|handle| Some(((*handle).to_owned(), self.task(view, principal, scope, handle)?)));
+        let (mut followed, mut of_tools) = (Vec::new(), BTreeMap::<_, Vec<(String, String)>>::new());
         for (handle, task) in mine {
             followed.push(handle.clone());
-            servers.entry(task.server).or_default().push((task.id, handle));
+            of_tools.entry((task.server, task.tool)).or_default().push((task.id, handle));
         }
-        let follow = |(server, tasks)| {
-            let hearing = hear(self.clone(), principal.clone(), capabilities.clone(), server, tasks, told.clone());
+        let follow = |((server, tool), tasks)| {
+            let group = Group { server, tool, tasks, as_told: Told::at(view, scope) };
+            let hearing = hear(self.clone(), principal.clone(), capabilities.clone(), group, told.clone());
             AbortOnDropHandle::new(tokio::spawn(hearing))
         };
-        (followed, servers.into_iter().map(follow).collect())
+        (followed, of_tools.into_iter().map(follow).collect())
     }
 }
 
-/// Hears of one server's tasks, each with its id there and here.
-async fn hear(
-    road: Road,
-    principal: Principal,
-    capabilities: std::sync::Arc<ClientCapabilities>,
+/// How an endpoint tells of a task.
+#[derive(Clone, Copy)]
+struct Told {
+    /// Whether several servers are joined there.
+    joined: bool,
+    /// Whether results are shown in the plainer form.
+    compat: bool,
+}
+
+impl Told {
+    fn at(view: &View, scope: Scope<'_>) -> Self {
+        Self { joined: scope.is_joined(), compat: view.is_compat(scope) }
+    }
+
+    /// What is said of a task, with our own id, and what it holds as it would be told without a task.
+    fn state(self, server: &str, handle: &str, state: &RawValue) -> Result<Box<RawValue>, RpcError> {
+        let mut object = RawObject::parse(state.get()).map_err(|_| RpcError::unreadable())?;
+        if object.has("taskId") {
+            object.set("taskId", raw(handle));
+        }
+        if self.joined && object.get("inputRequests").is_some_and(|asked| asked.get() != "null") {
+            let InputRequired { questions, .. } = InputRequired::read(state).map_err(|_| RpcError::unreadable())?;
+            let questions = questions.into_iter().map(|(key, question)| (key, question.asked_by(server))).collect();
+            object.set("inputRequests", InputRequired { questions, state: None }.requests());
+        }
+        if let Some(mut result) = object.get("result").filter(|_| self.joined || self.compat).map(ToOwned::to_owned) {
+            if self.joined {
+                result = rewrite_content(server, result)?;
+            }
+            if self.compat {
+                result = compat::result(result)?;
+            }
+            object.set("result", result);
+        }
+        Ok(object.to_raw())
+    }
+}
+
+/// Tasks of one tool, each with its id there and here.
+struct Group {
     server: String,
+    tool: Option<String>,
     tasks: Vec<(String, String)>,
-    told: impl Fn(Params),
-) {
+    as_told: Told,
+}
+
+/// Hears of tasks until they can be heard of no more.
+async fn hear(road: Road, principal: Principal, capabilities: Arc<ClientCapabilities>, group: Group, told: impl Fn(Params)) {
+    let Group { server, tool, tasks, as_told } = group;
     let catalog = road.registry.catalog();
-    let Some(entry) = catalog.usable(&server) else { return };
+    let Some(entry) = catalog.usable(&server).filter(|entry| entry.release.is_some()) else { return };
     let identity = Identity { principal: principal.id(), session: None };
     let Ok(connection) = road.upstreams.connection(&entry.spec, identity, entry.era).await else { return };
     let ids: Vec<&str> = tasks.iter().map(|(id, _)| id.as_str()).collect();
@@ -144,17 +182,19 @@ async fn hear(
         whole: true,
         ..Call::new("subscriptions/listen", &params, forever)
     };
-    let act = Act { server: Some(&server), ..Act::of(&principal) };
+    let act = Act { server: Some(&server), tool: tool.as_deref(), ..Act::of(&principal) };
     let (mut call, blocked) = (std::pin::pin!(connection.call(call)), road.blocks.until(&act));
     let mut blocked = std::pin::pin!(blocked);
     loop {
         tokio::select! {
             Some(heard) = heard.recv() => {
-                let Heard::Note(mut note) = heard else { continue };
+                let Heard::Note(note) = heard else { continue };
                 let ours = note.params.string("taskId").and_then(|id| tasks.iter().find(|(own, _)| *own == id));
-                if let (Some((_, handle)), "notifications/tasks") = (ours, note.method.as_str()) {
-                    note.params.set("taskId", raw(handle));
-                    told(note.params);
+                if let (Some((_, handle)), "notifications/tasks") = (ours, note.method.as_str())
+                    && let Ok(state) = as_told.state(&server, handle, &raw(&note.params))
+                    && let Ok(params) = Params::read(&state)
+                {
+                    told(params);
                 }
             }
             _ = &mut call => return,

@@ -6,12 +6,13 @@ use serde_json::value::RawValue;
 
 use super::ask::Ask;
 use super::calls::{Calls, Verdict};
+use super::compat;
 use super::name::public_uri;
 use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
 use crate::domain::{RawObject, clip, raw};
 use crate::journal::{Entry, Open, Outcome};
-use crate::protocol::{Params, RpcError, is_tool_error};
+use crate::protocol::{Era, Params, RpcError, is_tool_error};
 use crate::registry::{Refused, Release};
 
 impl Road {
@@ -82,6 +83,9 @@ impl Road {
             Err(error) if error.code == RpcError::MISSING_CAPABILITY && !caller.in_rounds => incapable(&error),
             outcome => outcome?,
         };
+        // Only a stateless server has structured content that sessions do not know.
+        let plain = view.is_compat(scope) || (!caller.in_rounds && entry.era == Some(Era::Modern));
+        let result = if plain { compat::result(result)? } else { result };
         Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }
 }

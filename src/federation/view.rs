@@ -12,7 +12,7 @@ use super::name::{parted_uri, public};
 use super::offered::OfferedTool;
 use super::scope::Scope;
 use super::sets::{Member, Set};
-use super::shown::{Shown, hash};
+use super::shown::{Body, Shown, hash};
 use crate::domain::{Globs, Principal};
 use crate::policy::Blocked;
 use crate::protocol::RpcError;
@@ -48,7 +48,7 @@ pub(super) struct View {
 struct Seen<'v> {
     shown: &'v Shown,
     name: &'v str,
-    body: &'v str,
+    body: &'v Body,
 }
 
 /// Where a definition stands in its list, by its public name, and by its own at its server.
@@ -154,7 +154,7 @@ impl View {
         };
         let write = || {
             let seen = self.seen(kind, listing.principal, listing.scope);
-            let bodies: Vec<&str> = seen.map(|seen| seen.body).collect();
+            let bodies: Vec<&str> = seen.map(|seen| seen.body.at(listing.in_session)).collect();
             (listing.page(member, &bodies, meta), bodies.len())
         };
         if listing.params.get("cursor").is_some() { write().0 } else { self.made.or_make(member, listing, meta, write) }
@@ -189,7 +189,7 @@ impl View {
                 });
                 let seen = move |member: &'v Member| {
                     let shown = all.get(member.at).filter(|shown| may(shown))?;
-                    Some(Seen { shown, name: &member.name, body: member.body.as_deref().unwrap_or(&shown.public_body) })
+                    Some(Seen { shown, name: &member.name, body: member.body.as_ref().unwrap_or(&shown.public_body) })
                 };
                 Box::new(members.into_iter().flat_map(|members| &members.list).filter_map(seen))
             }
@@ -259,7 +259,7 @@ impl View {
         self.tools
             .iter()
             .filter(chosen)
-            .filter_map(|shown| OfferedTool::read(&shown.server, &shown.own, &shown.public, &shown.body))
+            .filter_map(|shown| OfferedTool::read(&shown.server, &shown.own, &shown.public, shown.body.whole()))
             .collect()
     }
 }

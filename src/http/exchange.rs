@@ -94,15 +94,13 @@ impl Exchange {
         }
     }
 
-    /// A notification as a message, with the client's own token where it is of progress.
-    pub(super) fn note(&self, note: Note) -> String {
+    /// A notification as a message, with the client's own token where it is of progress; none where the client gave no token.
+    pub(super) fn note(&self, note: Note) -> Option<String> {
         let Note { method, mut params } = note;
-        if method == "notifications/progress"
-            && let Some(token) = &self.token
-        {
-            params.set("progressToken", token.clone());
+        if method == "notifications/progress" {
+            params.set("progressToken", self.token.clone()?);
         }
-        Outgoing::notification(&method, &params)
+        Some(Outgoing::notification(&method, &params))
     }
 
     /// A question as a request of an id, which is JSON.

@@ -19,8 +19,8 @@ pub const TASKS: &str = "io.modelcontextprotocol/tasks";
 /// The extensions that mean the same where many servers are one.
 pub const KNOWN_EXTENSIONS: [&str; 2] = [UI, TASKS];
 
-#[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 /// A client's capabilities (`ClientCapabilities` of all revisions), as far as servers may ask it something.
+#[allow(clippy::struct_excessive_bools)] // Each is the answer to a question of its own.
 #[derive(Clone, Debug)]
 pub struct ClientCapabilities {
     /// As a stateless server is told them.
@@ -83,7 +83,7 @@ impl ClientCapabilities {
         put(!modes.is_empty(), "elicitation", Value::Object(modes));
         put(self.sampling, "sampling", if self.sampling_tools { json!({ "tools": {} }) } else { json!({}) });
         put(self.roots, "roots", json!({}));
-        if let Some(ui) = extensions.and_then(|extensions| extensions.get(UI)) {
+        if let Some(ui) = extensions.and_then(|extensions| extensions.get(UI)).filter(|ui| ui.to_string().len() <= LONGEST / 2) {
             put(true, "extensions", json!({ UI: ui }));
         }
         Value::Object(told)

@@ -421,8 +421,40 @@ async fn progress_carries_the_clients_own_token_also_after_a_round_trip() {
     let mut events = second.await.unwrap();
     let told = events.next_of("notifications/progress").await;
     assert_eq!((&told["params"]["progressToken"], &told["params"]["progress"]), (&json!("after"), &json!(2)));
+    call.ask_name("q-2");
+    let asked = events.result().await;
+    // Whoever gives no token is told nothing, least of all the gateway's own.
+    params["_meta"].as_object_mut().unwrap().remove("progressToken");
+    let third = client.starting("tools/call", again(&params, &asked, json!({ only(&asked).0: named("Ada") })));
+    server.answer_to("q-2").await;
+    call.progress(3);
     call.text("done");
-    assert_eq!(text_of(&events.result().await), "done");
+    let mut events = third.await.unwrap();
+    assert_eq!(heard_before(&mut events).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn the_time_of_all_calls_that_may_be_meant_stands_still_while_a_question_is_open() {
+    for manner in [Manner::Line, Manner::Pipe] {
+        let gateway = TestGateway::with_config("limits: { tool_timeout: 1s }\n").await;
+        let server = Puppet::at(&gateway, "inn", manner, &["greet", "other"]).await;
+        let session = able(&gateway, "/mcp").await;
+        let older = session.starting("inn__greet", json!({}));
+        let asking = server.call().await;
+        let newer = session.starting("inn__other", json!({}));
+        let mut call = server.call().await;
+        // Nothing says for which of the two.
+        call.ask_name("q-1");
+        let mut events = newer.await.unwrap();
+        let asked = events.next_of("elicitation/create").await;
+        tokio::time::sleep(Duration::from_millis(1800)).await;
+        session.reply(&asked, named("Ada")).await;
+        server.answer_to("q-1").await;
+        asking.text("older");
+        call.text("newer");
+        assert_eq!(text_of(&older.await.unwrap().result().await), "older", "{manner:?}");
+        assert_eq!(text_of(&events.result().await), "newer", "{manner:?}");
+    }
 }
 
 #[tokio::test]

@@ -229,10 +229,15 @@ async fn a_task_is_its_callers_alone_and_outlives_the_gateway() {
             let call = inn.server.call().await;
             assert_eq!((call.method.as_str(), &call.params["taskId"]), ("tasks/get", &json!("t-1")));
             assert_eq!(call.headers["mcp-name"], "t-1");
-            let mut working = state.clone();
-            working["resultType"] = "complete".into();
-            call.answer(working);
-            assert_eq!(asking.await.unwrap().result().await["taskId"], task, "{path}");
+            let mut waiting = state.clone();
+            waiting["resultType"] = "complete".into();
+            waiting["status"] = "input_required".into();
+            waiting["inputRequests"] = json!({ "who": { "method": "elicitation/create", "params": form("Who?") } });
+            call.answer(waiting);
+            let told = asking.await.unwrap().result().await;
+            assert_eq!(told["taskId"], task, "{path}");
+            let whose = if path == "/mcp" { "inn: Who?" } else { "Who?" };
+            assert_eq!(told["inputRequests"]["who"]["params"]["message"], whose, "{path}");
         }
     }
 }

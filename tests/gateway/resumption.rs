@@ -257,6 +257,22 @@ async fn what_changed_while_nobody_listened_is_told_to_whoever_comes_back() {
 }
 
 #[tokio::test]
+async fn of_two_streams_of_one_session_only_the_newer_one_tells_of_changes() {
+    let gateway = TestGateway::start().await;
+    let session = Session::open(&gateway.url("/mcp"), "2025-11-25", None).await;
+    let mut older = session.listen().await;
+    let mut newer = session.listen().await;
+    assert!(older.next_json().await.is_none(), "the older one has ended");
+    gateway.add_demo().await;
+    newer.next_of("notifications/tools/list_changed").await;
+    // Also where that one is not read by anybody any more.
+    let _unread = session.listen().await;
+    let mut last = session.listen().await;
+    gateway.control("servers_remove", json!({ "name": "demo" })).await;
+    last.next_of("notifications/tools/list_changed").await;
+}
+
+#[tokio::test]
 async fn a_question_on_the_stream_of_notices_is_still_asked_when_that_stream_broke_off_before() {
     let gateway = TestGateway::start().await;
     let server = Puppet::at(&gateway, "inn", Manner::Sessions, &["greet"]).await;

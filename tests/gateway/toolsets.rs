@@ -244,9 +244,7 @@ async fn the_compat_view_is_of_one_draft_and_of_objects() {
     hub.answers("count", json!({ "content": [], "structuredContent": [1, 2] }));
     hub.answers("plain", json!({ "content": [{ "type": "text", "text": "{}" }], "structuredContent": { "a": 1 } }));
     let gateway = gateway(&[("hub", &hub)], "    old: { tools: [hub], view: compat }\n    new: { tools: [hub] }\n").await;
-    let (old, mut new) = (session(&gateway.url("/mcp/old")).await, session(&gateway.url("/mcp/new")).await);
-    // The full view is of the newest revision's forms.
-    new.strict = false;
+    let (old, new) = (session(&gateway.url("/mcp/old")).await, modern(&gateway.url("/mcp/new")));
     let shown = |tools: Vec<Value>, name: &str| tools.into_iter().find(|tool| tool["name"] == name).unwrap();
     let full = shown(new.tools().await, "hub__count");
     assert_eq!((&full["inputSchema"], &full["outputSchema"]), (&draft, &counted["outputSchema"]), "the full view changes nothing");
@@ -263,10 +261,36 @@ async fn the_compat_view_is_of_one_draft_and_of_objects() {
     );
     let counted = old.call("hub__count", json!({})).await;
     assert!(counted.get("structuredContent").is_none() && text_of(&counted) == "[1,2]", "{counted}");
-    assert_eq!(new.call("hub__count", json!({})).await["structuredContent"], json!([1, 2]));
+    let whole = new.request("tools/call", json!({ "name": "hub__count", "arguments": {} })).await;
+    assert_eq!(whole.result()["structuredContent"], json!([1, 2]));
     assert_eq!(old.call("hub__plain", json!({})).await["structuredContent"], json!({ "a": 1 }), "objects stay");
     let misfit = old.call("hub__count", json!({ "at": ["a", 70000], "why": 1 })).await;
     assert!(misfit["isError"] == true, "arguments are checked as before: {misfit}");
+}
+
+#[tokio::test]
+async fn sessions_are_shown_the_tools_of_a_stateless_server_in_forms_that_they_know() {
+    let input = json!({ "type": "object", "properties": { "any": true, "none": false, "size": { "minimum": 1.0 } } });
+    let mut counted = tool("count", "Counts.", input.clone());
+    counted["outputSchema"] = json!({ "type": "array", "items": { "type": "number" } });
+    let hub = McpUpstream::start(Speaks::Stateless, [counted.clone(), tool("plain", "Plain.", json!({ "type": "object" }))]).await;
+    hub.answers("count", json!({ "content": [], "structuredContent": [1.0, 2] }));
+    let gateway = gateway(&[("hub", &hub)], "    all: { tools: [hub], names: bare }\n").await;
+    for (path, name) in [("/mcp", "hub__count"), ("/mcp/hub", "count"), ("/mcp/all", "count")] {
+        let (old, new) = (session(&gateway.url(path)).await, modern(&gateway.url(path)));
+        let shown = |tools: Vec<Value>| tools.into_iter().find(|tool| tool["name"] == name).unwrap();
+        let (as_it_is, plain) = (shown(new.tools().await), shown(old.tools().await));
+        assert_eq!((&as_it_is["inputSchema"], &as_it_is["outputSchema"]), (&input, &counted["outputSchema"]), "{path}");
+        assert!(plain.get("outputSchema").is_none(), "{path}: {plain}");
+        let properties = json!({ "any": {}, "none": { "not": {} }, "size": { "minimum": 1.0 } });
+        assert_eq!(plain["inputSchema"]["properties"], properties, "{path}");
+        let said = old.call(name, json!({})).await;
+        assert!(said.get("structuredContent").is_none() && text_of(&said) == "[1.0,2]", "{path}: {said}");
+        let whole = new.request("tools/call", json!({ "name": name, "arguments": {} })).await;
+        assert_eq!(whole.result()["structuredContent"], json!([1.0, 2]), "{path}");
+        let misfit = old.call(name, json!({ "none": 1 })).await;
+        assert!(misfit["isError"] == true, "{path}: {misfit}");
+    }
 }
 
 #[tokio::test]

@@ -123,9 +123,10 @@ impl Next {
             };
             match step {
                 Step::Note(note) => {
-                    let text = parked.exchange.note(note);
-                    self.parked = Some(parked);
-                    return (text, None);
+                    if let Some(text) = parked.exchange.note(note) {
+                        self.parked = Some(parked);
+                        return (text, None);
+                    }
                 }
                 Step::Asked(asked) => {
                     parked.count += 1;

@@ -31,7 +31,7 @@ struct Wanted {
 /// The stream of a session.
 pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let mut changes = changes(visit, session);
-    let (ended, closing) = (session.ended.clone(), visit.state.closing.clone());
+    let (ended, closing) = (session.stream(), visit.state.closing.clone());
     let events = async_stream::stream! {
         // Something must be sent at once, or some clients take the stream for a failed one.
         yield Bytes::from_static(b": listening\n\n");
@@ -57,34 +57,26 @@ pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'stati
     let mut updates = session.updates.subscribe();
     updates.mark_changed();
     Box::pin(async_stream::stream! {
-        let since = lock(&session.seen).take();
+        let since = *lock(&session.seen);
         if let Some(since) = since {
             for event in watch.since(since) { yield event; }
         }
-        let mut watch = Left { watch, session: session.clone() };
         loop {
+            // Only now: what is broken off while it is told is told again.
+            *lock(&session.seen) = Some(watch.seen);
             tokio::select! {
                 () = &mut blocked => return,
-                Ok(()) = updates.changed() => for uri in session.updated() { yield updated(Params::default(), &uri); },
-                news = watch.watch.next() => match news {
+                Ok(()) = updates.changed() => while let Some(untold) = session.updated() {
+                    yield updated(Params::default(), untold.uri());
+                    untold.told();
+                },
+                news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => return,
                 },
             }
         }
     })
-}
-
-/// Notes where a session's stream broke off.
-struct Left {
-    watch: Watch,
-    session: Arc<Session>,
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        *lock(&self.session.seen) = Some(self.watch.seen);
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

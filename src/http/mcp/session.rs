@@ -276,7 +276,7 @@ impl Drop for Batch {
     fn drop(&mut self) {
         self.outbox.close();
         if Handle::try_current().is_ok() {
-            self.session.retire(&self.outbox);
+            self.session.sweep();
         }
     }
 }
@@ -302,7 +302,11 @@ pub(super) async fn drive(session: Arc<Session>, mut exchange: Exchange, first: 
             None => exchange.step().await,
         };
         match next {
-            Step::Note(note) => out.push(exchange.note(note)).await,
+            Step::Note(note) => {
+                if let Some(text) = exchange.note(note) {
+                    out.push(text).await;
+                }
+            }
             Step::Asked(question) => {
                 let params = question.question.clone();
                 let id = session.ask(question);
@@ -322,7 +326,7 @@ pub(super) async fn drive(session: Arc<Session>, mut exchange: Exchange, first: 
     }
     if let Out::Box(outbox) = out {
         outbox.close();
-        session.retire(&outbox);
+        session.sweep();
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -14,8 +15,13 @@ use crate::domain::one_line;
 /// Most events of one stream that are kept, and most bytes of them; of more, the last ones.
 const EVENTS: usize = 1_000;
 const BYTES: usize = 4 << 20;
-/// Most bytes of all streams together, beyond which nothing is kept that has ended.
+/// Most bytes of all streams together. Beyond that, nothing is kept that has ended, and of each other stream the last event alone.
 const ALL: usize = 256 << 20;
+
+/// How long a stream is kept that has ended: long enough for a client that comes back.
+const LINGERS: Duration = Duration::from_secs(300);
+/// The same where too much is kept already.
+const BRIEFLY: Duration = Duration::from_secs(5);
 
 /// The events of one stream.
 #[derive(Debug)]
@@ -35,7 +41,8 @@ struct Queue {
     first: u64,
     events: VecDeque<Bytes>,
     bytes: usize,
-    closed: bool,
+    /// Since when nothing comes any more.
+    closed: Option<Instant>,
     /// Whether somebody has read it to its end.
     read: bool,
 }
@@ -46,7 +53,7 @@ impl Outbox {
     }
 
     /// Whether so much is kept in all of them together that what has ended cannot be kept any longer.
-    pub(super) fn is_crowded(&self) -> bool {
+    fn is_crowded(&self) -> bool {
         self.all.load(Ordering::Relaxed) > ALL
     }
 
@@ -68,7 +75,7 @@ impl Outbox {
         queue.bytes += event.len();
         self.all.fetch_add(event.len(), Ordering::Relaxed);
         queue.events.push_back(event);
-        while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES) {
+        while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES || self.is_crowded()) {
             let gone = queue.events.pop_front().map_or(0, |event| event.len());
             queue.bytes -= gone;
             self.all.fetch_sub(gone, Ordering::Relaxed);
@@ -80,14 +87,21 @@ impl Outbox {
 
     /// Says that nothing comes any more.
     pub(in crate::http) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().closed.get_or_insert_with(Instant::now);
         self.changed.send_replace(());
+    }
+
+    /// For how long it is kept on; none while something may still come.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        let lingers = if self.is_crowded() { BRIEFLY } else { LINGERS };
+        let closed = self.lock().closed?;
+        Some(lingers.saturating_sub(closed.elapsed()))
     }
 
     /// How many bytes are kept, and whether all was said and read.
     pub(super) fn state(&self) -> (usize, bool) {
         let queue = self.lock();
-        (queue.bytes, queue.closed && queue.read)
+        (queue.bytes, queue.closed.is_some() && queue.read)
     }
 
     /// The number of the event of that id; none when it is not of this stream.
@@ -107,8 +121,9 @@ impl Outbox {
                     let skipped = usize::try_from(next.saturating_sub(queue.first)).unwrap_or(usize::MAX);
                     let events: Vec<Bytes> = queue.events.iter().skip(skipped).cloned().collect();
                     next = queue.first + queue.events.len() as u64;
-                    queue.read |= queue.closed;
-                    (events, queue.closed)
+                    let closed = queue.closed.is_some();
+                    queue.read |= closed;
+                    (events, closed)
                 };
                 for event in events {
                     yield event;

@@ -1,7 +1,7 @@
 //! One session: what its client said of itself, what is under way, and what it was asked.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,9 @@ const IN_FLIGHT: usize = 1_000;
 /// Streams of one session that are kept, and bytes of those that have ended.
 const OUTBOXES: usize = 64;
 const KEPT: usize = 8 << 20;
-/// How long a stream is kept that has ended: long enough for a client that comes back.
-const LINGERS: Duration = Duration::from_secs(300);
-/// The same where too much is kept already.
-const BRIEFLY: Duration = Duration::from_secs(5);
+/// The shortest and the longest time from one look at what has ended to the next.
+const SOON: Duration = Duration::from_secs(5);
+const LATER: Duration = Duration::from_secs(30);
 /// Resources that one session may follow.
 const FOLLOWED: usize = 500;
 
@@ -60,6 +59,8 @@ pub(in crate::http) struct Session {
     asked: Mutex<HashMap<String, Asked>>,
     outboxes: Mutex<VecDeque<Arc<Outbox>>>,
     outboxes_made: AtomicU32,
+    /// Whether those are swept that have ended.
+    sweeping: AtomicBool,
     /// The bytes that are kept in the streams of all sessions.
     kept: Arc<AtomicUsize>,
     followed: Mutex<HashMap<String, Followed>>,
@@ -67,8 +68,10 @@ pub(in crate::http) struct Session {
     updated: Mutex<BTreeSet<String>>,
     /// Counts up with each of those.
     pub(in crate::http) updates: watch::Sender<u64>,
-    /// What its stream of changes had told when it broke off.
+    /// What its stream of changes has told.
     pub(in crate::http) seen: Mutex<Option<Seen>>,
+    /// Cancelled when another stream tells of changes.
+    stream: Mutex<CancellationToken>,
     /// The one stream of a session of 2024-11-05, on which everything is said.
     line: Option<mpsc::Sender<Bytes>>,
 }
@@ -88,11 +91,13 @@ impl Session {
             asked: Mutex::default(),
             outboxes: Mutex::default(),
             outboxes_made: AtomicU32::new(0),
+            sweeping: AtomicBool::new(false),
             kept,
             followed: Mutex::default(),
             updated: Mutex::default(),
             updates: watch::Sender::default(),
             seen: Mutex::default(),
+            stream: Mutex::default(),
             line: None,
         }
     }
@@ -198,16 +203,31 @@ impl Session {
         outbox
     }
 
-    /// Forgets a stream that has ended, once no client can be expected to come back for it.
-    pub(in crate::http) fn retire(self: &Arc<Self>, outbox: &Arc<Outbox>) {
-        let lingers = if outbox.is_crowded() { BRIEFLY } else { LINGERS };
-        let (session, outbox) = (Arc::downgrade(self), Arc::downgrade(outbox));
+    /// Forgets the streams that have ended, each once no client can be expected to come back for it. To be told of each end.
+    pub(in crate::http) fn sweep(self: &Arc<Self>) {
+        // Under the lock, so that no look is just over that did not see the end.
+        let under_way = {
+            let _outboxes = lock(&self.outboxes);
+            self.sweeping.swap(true, Ordering::Relaxed)
+        };
+        if under_way {
+            return;
+        }
+        let session = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(lingers).await;
-            if let (Some(session), Some(outbox)) = (session.upgrade(), outbox.upgrade()) {
-                lock(&session.outboxes).retain(|kept| !Arc::ptr_eq(kept, &outbox));
+            while let Some(next) = session.upgrade().and_then(|session| session.next_sweep()) {
+                tokio::time::sleep(next).await;
             }
         });
+    }
+
+    /// Forgets what has lasted long enough; when to look again, if anything is left.
+    fn next_sweep(&self) -> Option<Duration> {
+        let mut outboxes = lock(&self.outboxes);
+        outboxes.retain(|outbox| outbox.lasts().is_none_or(|lasts| !lasts.is_zero()));
+        let next = outboxes.iter().filter_map(|outbox| outbox.lasts()).min();
+        self.sweeping.store(next.is_some(), Ordering::Relaxed);
+        Some(next?.clamp(SOON, LATER))
     }
 
     /// The stream of an event, and the number of the next one.
@@ -245,9 +265,17 @@ impl Session {
         self.updates.send_modify(|count| *count += 1);
     }
 
-    /// The resources of which the client is to be told.
-    pub(in crate::http) fn updated(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *lock(&self.updated))
+    /// The next resource of which the client is to be told.
+    pub(in crate::http) fn updated(self: &Arc<Self>) -> Option<Untold> {
+        let uri = lock(&self.updated).pop_first()?;
+        Some(Untold { session: self.clone(), uri: Some(uri) })
+    }
+
+    /// The one stream that tells of changes, until a newer one does: no message goes onto two (2025-11-25 §basic/transports).
+    pub(in crate::http) fn stream(&self) -> CancellationToken {
+        let newer = self.ended.child_token();
+        std::mem::replace(&mut *lock(&self.stream), newer.clone()).cancel();
+        newer
     }
 
     /// Lets go of everything that was open for the session.
@@ -260,6 +288,31 @@ impl Session {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A resource of which the client is told at this moment; where that is broken off, it is told again.
+pub(in crate::http) struct Untold {
+    session: Arc<Session>,
+    uri: Option<String>,
+}
+
+impl Untold {
+    pub(in crate::http) fn uri(&self) -> &str {
+        self.uri.as_deref().unwrap_or_default()
+    }
+
+    /// Notes that the client was told.
+    pub(in crate::http) fn told(mut self) {
+        self.uri = None;
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        if let Some(uri) = self.uri.take() {
+            self.session.update(uri);
+        }
+    }
 }
 
 /// A request that is under way; forgotten when dropped.

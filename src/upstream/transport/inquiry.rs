@@ -4,12 +4,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Id, Outgoing, Question, RpcError};
 use crate::upstream::Listener;
+use crate::upstream::patience::Pause;
 
 /// A question of a server's that a caller must answer.
 pub(super) struct Inquiry {
     pub(super) id: Id,
     pub(super) question: Question,
     pub(super) listener: Listener,
+    /// The time of the requests for which it may be asked stands still until there is an answer.
+    pub(super) pauses: Vec<Pause>,
     /// Cancelled when the server takes the question back.
     pub(super) taken_back: CancellationToken,
     /// Cancelled when the request is over for whose sake it was asked.
@@ -19,7 +22,7 @@ pub(super) struct Inquiry {
 impl Inquiry {
     /// Asks the caller, and gives the message to send back; none when the server has taken the question back.
     pub(super) async fn reply(self) -> Option<String> {
-        let Self { id, question, listener, taken_back, over } = self;
+        let Self { id, question, listener, pauses: _pauses, taken_back, over } = self;
         let method = question.method();
         let answer = tokio::select! {
             answer = listener.ask(question.clone()) => answer,

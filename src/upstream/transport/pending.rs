@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::inquiry::{Inquiry, nobody};
 use crate::protocol::{Id, Incoming, Level, Outgoing, Params, Question};
+use crate::upstream::patience::Pause;
 use crate::upstream::{Change, Error, Listener, Note};
 
-/// How long a server may still be at work for a request that nobody waits for any more.
-const STILL_AT_WORK: Duration = Duration::from_secs(30);
+/// How long a server counts as at work for a request that nobody waits for any more. It was told, and who heeds that stops at once;
+/// who does not may go on for any time, and none would be long enough.
+const STILL_AT_WORK: Duration = Duration::from_secs(5);
 /// Most questions of one server that are open at the same time.
 const MOST_ASKED: usize = 128;
 /// Most of those that are remembered.
@@ -280,9 +282,18 @@ impl Pending {
             Some((of, listener)) => {
                 let (taken_back, over) = (CancellationToken::new(), CancellationToken::new());
                 self.asked_lock().insert(id.to_string(), Open { of, taken_back: taken_back.clone(), over: over.clone() });
-                Arrival::Asked(Inquiry { id, question, listener, taken_back, over })
+                let pauses = self.pauses(stream);
+                Arrival::Asked(Inquiry { id, question, listener, pauses, taken_back, over })
             }
         }
+    }
+
+    /// Stops the clocks of all that a server may be asking for, where what it asks names no request.
+    fn pauses(&self, stream: Stream) -> Vec<Pause> {
+        let waiting = self.lock();
+        let asking = |id: &u64| !matches!(stream, Stream::Of(own) if own != *id);
+        let listeners = waiting.iter().filter(|(id, wait)| asking(id) && !wait.listens).filter_map(|(_, wait)| wait.listener.as_ref());
+        listeners.map(|listener| listener.pauses().begin()).collect()
     }
 
     /// Forgets a question that was answered.

@@ -296,6 +296,7 @@ impl Shared {
                     match message.map(|message| self.pending.arrive(message, stream)) {
                         Ok(Arrival::Changed(change)) => changed(change),
                         Ok(Arrival::Reply(reply)) => {
+                            // Before the next message is read: nobody makes us answer more than is taken.
                             let _ = self.tell(reply, Duration::from_secs(10)).await;
                         }
                         Ok(Arrival::Asked(inquiry)) => {
