@@ -3,6 +3,7 @@
 mod digest;
 mod grants;
 mod name;
+mod needle;
 mod principal;
 mod raw;
 mod secret;
@@ -16,6 +17,7 @@ pub mod walk;
 pub use digest::Digest;
 pub use grants::{Globs, Grants, may_reach};
 pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
+pub use needle::{Needle, hides_keys};
 pub use principal::Principal;
 pub use raw::{RawObject, is_deep, push_member, raw, raw_string};
 pub use secret::Secret;

@@ -1,10 +1,9 @@
 //! Definitions and results for clients that read less than the newest revision says.
 
-use memchr::memmem;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::domain::{RawObject, raw};
+use crate::domain::{Needle, RawObject, hides_keys, raw};
 use crate::protocol::RpcError;
 use crate::schema;
 
@@ -56,9 +55,8 @@ fn plain_properties(schema: &RawValue) -> Option<Box<RawValue>> {
 
 /// Takes structured content that is no object out of a result. What it says stays, as text.
 pub(super) fn result(result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
-    let text = result.get().as_bytes();
-    // A key may hide behind an escape.
-    if memmem::find(text, b"\"structuredContent\"").is_none() && memmem::find(text, b"\\u").is_none() {
+    static KEY: Needle = Needle::new("\"structuredContent\"");
+    if !KEY.is_in(result.get()) && !hides_keys(result.get()) {
         return Ok(result);
     }
     let mut object = RawObject::forgiving(result.get()).map_err(|_| RpcError::unreadable())?;

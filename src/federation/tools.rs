@@ -1,6 +1,5 @@
 //! Tools: **the one road to every tool**. Name, grant, release, arguments, connection, result.
 
-use memchr::memmem;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -10,7 +9,7 @@ use super::compat;
 use super::name::public_uri;
 use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
-use crate::domain::{RawObject, clip, raw};
+use crate::domain::{Needle, RawObject, clip, hides_keys, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Era, Params, RpcError, is_tool_error};
 use crate::registry::{Refused, Release};
@@ -120,9 +119,8 @@ fn incapable(error: &RpcError) -> Box<RawValue> {
 
 /// On the aggregate, resources in a result carry the URI by which they can be read there.
 pub(super) fn rewrite_content(server: &str, result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
-    let text = result.get().as_bytes();
-    // A key may hide behind an escape.
-    if memmem::find(text, b"\"uri\"").is_none() && memmem::find(text, b"\\u").is_none() {
+    static KEY: Needle = Needle::new("\"uri\"");
+    if !KEY.is_in(result.get()) && !hides_keys(result.get()) {
         return Ok(result);
     }
     let rewritten = || -> serde_json::Result<Box<RawValue>> {

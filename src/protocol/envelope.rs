@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::RpcError;
 use super::params::Params;
-use crate::domain::{RawObject, clip, is_deep, walk};
+use crate::domain::{Needle, RawObject, clip, is_deep, walk};
 
 /// A request id as it was written: a string or an integer.
 #[derive(Clone, Debug)]
@@ -153,9 +152,10 @@ impl Incoming {
 
 /// Whether a result of `tools/call` says that the tool failed.
 pub fn is_tool_error(result: &RawValue) -> bool {
+    static KEY: Needle = Needle::new("\"isError\"");
     let text = result.get();
     // Most say nothing of it, and are not read.
-    if memmem::find(text.as_bytes(), b"\"isError\"").is_none() {
+    if !KEY.is_in(text) {
         return false;
     }
     match walk::members(text) {

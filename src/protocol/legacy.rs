@@ -1,28 +1,27 @@
 //! The revisions with sessions, to 2025-11-25.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 
 use super::dialect::Dialect;
 use super::error::RpcError;
-use crate::domain::RawObject;
+use super::rounds::RESULT_TYPE;
+use crate::domain::{Needle, RawObject};
 
 /// Answers peers that opened a session.
 pub(super) struct Legacy;
 
 /// What only stateless results say of themselves.
 const MODERN: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+static MODERN_KEYS: [Needle; 3] = [Needle::new(MODERN[0]), Needle::new(MODERN[1]), Needle::new(MODERN[2])];
 /// The first of them at the end of a result, where most servers write it.
 const LAST: &str = ",\"resultType\":\"complete\"}";
 
 impl Dialect for Legacy {
     fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Result<Cow<'r, str>, RpcError> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
-        static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
-        if KEY.find(result.get().as_bytes()).is_none() {
+        if !RESULT_TYPE.is_in(result.get()) {
             return Ok(result.get().into());
         }
         // What stands before the last brace is the object's own last member, and a result needs no opening to lose it.
@@ -30,7 +29,7 @@ impl Dialect for Legacy {
             .get()
             .trim_end()
             .strip_suffix(LAST)
-            .filter(|rest| MODERN.iter().all(|key| memmem::find(rest.as_bytes(), key.as_bytes()).is_none()));
+            .filter(|rest| !MODERN_KEYS.iter().any(|key| key.is_in(rest)));
         if let Some(rest) = last {
             return Ok([rest, "}"].concat().into());
         }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::dialect::Dialect;
@@ -12,7 +11,7 @@ use super::era::{Era, Revision};
 use super::error::RpcError;
 use super::headers::{HEADER_METHOD, HEADER_NAME, HEADER_VERSION, decoded, named_by};
 use super::params::{CLIENT_CAPABILITIES, PROTOCOL_VERSION};
-use crate::domain::{RawObject, clip, raw, raw_string};
+use crate::domain::{Needle, RawObject, clip, hides_keys, raw, raw_string};
 
 /// Answers stateless peers.
 pub(super) struct Modern;
@@ -32,6 +31,9 @@ const TTL: (&str, &str) = ("ttlMs", "0");
 /// The longest that a server may say, in milliseconds.
 const LONGEST_MS: u64 = 3_600_000;
 
+/// The keys of these.
+static KEYS: [Needle; 3] = [Needle::new(MEMBERS[0].0), Needle::new(MEMBERS[1].0), Needle::new(MEMBERS[2].0)];
+
 /// An object's text with members put at its end.
 fn appended(text: &str, members: &[(&str, &str)]) -> String {
     let open = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
@@ -50,9 +52,7 @@ impl Dialect for Modern {
         let wanted = if CACHEABLE.contains(&method) { MEMBERS.as_slice() } else { &MEMBERS[..1] };
         let text = result.get();
         // A long list is not opened for the sake of members that it certainly lacks.
-        if wanted.iter().all(|(key, _)| memmem::find(text.as_bytes(), key.as_bytes()).is_none())
-            && memmem::find(text.as_bytes(), b"\\u").is_none()
-        {
+        if !KEYS.iter().zip(wanted).any(|(key, _)| key.is_in(text)) && !hides_keys(text) {
             return Ok(appended(text, wanted).into());
         }
         let read = RawObject::parse(text);

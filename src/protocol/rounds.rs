@@ -1,14 +1,12 @@
 //! Round trips: a stateless server answers a request with what it wants to know first (2026-07-28 §basic/patterns/mrtr).
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 
 use super::params::Params;
 use super::question::{Entry, Question};
-use crate::domain::{Digest, RawObject, raw};
+use crate::domain::{Digest, Needle, RawObject, hides_keys, raw};
 use crate::schema::canonical;
 
 /// Most questions that are taken at one time.
@@ -100,12 +98,12 @@ impl InputRequired {
     }
 }
 
+/// What a result says of itself.
+pub(super) static RESULT_TYPE: Needle = Needle::new("\"resultType\"");
+
 /// Whether a result says that it is all there is, or says nothing of it. It is opened only where a look does not tell.
 pub fn is_complete(result: &str) -> bool {
-    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"resultType\""));
-    let mut said = KEY.find_iter(result.as_bytes()).map(|at| result.get(at + 12..).unwrap_or_default());
-    // A key may hide behind an escape.
-    if said.all(|rest| rest.starts_with(":\"complete\"")) && memmem::find(result.as_bytes(), b"\\u").is_none() {
+    if RESULT_TYPE.behind(result).all(|rest| rest.starts_with(":\"complete\"")) && !hides_keys(result) {
         return true;
     }
     // What says it twice says nothing: others might read the other one.

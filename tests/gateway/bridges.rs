@@ -276,6 +276,28 @@ async fn folders_are_told_to_a_server_of_one_caller_and_never_to_one_that_is_sha
 }
 
 #[tokio::test]
+async fn a_session_of_a_callers_own_is_called_once_the_server_can_ask_beside_the_calls() {
+    let gateway = TestGateway::start().await;
+    let server = Puppet::start(Manner::Sessions, &["greet"]).await;
+    server.join(&gateway, "inn", "session").await;
+    for _ in 0..3 {
+        let session = able(&gateway, "/mcp").await;
+        let before = server.listeners();
+        let calling = session.starting("inn__greet", json!({}));
+        let call = server.call().await;
+        assert_eq!(server.listeners(), before + 1, "it is listened to before anything is asked of it");
+        server.notice(&question("q-1", "elicitation/create", form("Who is there?")));
+        let mut events = calling.await.unwrap();
+        let asked = events.next_of("elicitation/create").await;
+        session.reply(&asked, named("Ada")).await;
+        call.text("done");
+        assert_eq!(text_of(&events.result().await), "done");
+        session.end().await;
+        settles("the server is let go", async || server.listeners() == before).await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_did_not_say_it_can_is_not_asked() {
     let sampling = json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": "Hi" } }], "maxTokens": 5 });
     for manner in Manner::ASKING {

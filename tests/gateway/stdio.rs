@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use crate::support::{PATIENCE, REVISION_MODERN, TestGateway, initialize, names, text_of, within};
+use crate::support::{Manner, PATIENCE, Puppet, REVISION_MODERN, TestGateway, form, initialize, named, names, text_of, within};
 
 /// A child that speaks JSON-RPC lines.
 struct Talk {
@@ -88,6 +88,79 @@ async fn a_stateless_client_reaches_one_server_over_standard_streams() {
     let read = talk.ask(&stamped(3, "resources/read", json!({ "uri": "demo://greeting/Zoë" }))).await;
     assert_eq!(read["result"]["contents"][0]["text"], "Good morning, Zoë.", "{read}");
     assert_eq!(talk.end().await, 0);
+}
+
+#[tokio::test]
+async fn what_a_server_asks_is_asked_and_answered_over_standard_streams_in_both_eras() {
+    for manner in [Manner::Sessions, Manner::Stateless, Manner::Pipe] {
+        let gateway = TestGateway::start().await;
+        let server = Puppet::at(&gateway, "inn", manner, &["greet"]).await;
+        let wanted = json!({ "resultType": "input_required", "requestState": "inner",
+            "inputRequests": { "who": { "method": "elicitation/create", "params": form("Who?") } } });
+        let call = json!({ "name": "inn__greet", "arguments": {} });
+
+        let mut talk = Talk::with(gateway.spawn_cli(&["stdio"]));
+        let mut opening = initialize("2025-11-25");
+        opening["params"]["capabilities"] = json!({ "elicitation": {} });
+        talk.ask(&opening).await;
+        talk.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        talk.say(&json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call })).await;
+        let mut under_way = server.call().await;
+        let answering = if manner == Manner::Stateless {
+            under_way.answer(wanted.clone());
+            None
+        } else {
+            under_way.ask_name("q-1");
+            Some(under_way)
+        };
+        let asked = loop {
+            let asked = talk.hear().await;
+            if asked["method"] == "elicitation/create" {
+                break asked;
+            }
+        };
+        talk.say(&json!({ "jsonrpc": "2.0", "id": asked["id"], "result": named("Ada") })).await;
+        if let Some(under_way) = answering {
+            assert_eq!(server.answer_to("q-1").await["result"], named("Ada"), "{manner:?}");
+            under_way.text("welcome");
+        } else {
+            let again = server.call().await;
+            assert_eq!(again.params["inputResponses"]["who"], named("Ada"), "{manner:?}");
+            again.text("welcome");
+        }
+        assert_eq!(text_of(&talk.hear().await["result"]), "welcome", "{manner:?}");
+        assert_eq!(talk.end().await, 0);
+
+        let mut talk = Talk::with(gateway.spawn_cli(&["stdio"]));
+        let elicits = |id, params: Value| {
+            let mut message = stamped(id, "tools/call", params);
+            message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({ "elicitation": {} });
+            message
+        };
+        talk.say(&elicits(1, call.clone())).await;
+        let mut under_way = server.call().await;
+        let answering = if manner == Manner::Stateless {
+            under_way.answer(wanted);
+            None
+        } else {
+            under_way.ask_name("q-2");
+            Some(under_way)
+        };
+        let asked = talk.hear().await["result"].clone();
+        let key = asked["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+        let mut params = call;
+        (params["requestState"], params["inputResponses"]) = (asked["requestState"].clone(), json!({ key: named("Ada") }));
+        talk.say(&elicits(2, params)).await;
+        match answering {
+            Some(under_way) => {
+                assert_eq!(server.answer_to("q-2").await["result"], named("Ada"), "{manner:?}");
+                under_way.text("welcome");
+            }
+            None => server.call().await.text("welcome"),
+        }
+        assert_eq!(text_of(&talk.hear().await["result"]), "welcome", "{manner:?}");
+        assert_eq!(talk.end().await, 0);
+    }
 }
 
 #[tokio::test]

@@ -19,20 +19,24 @@ use crate::upstream::Asked;
 /// How long questions are gathered that come together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
-/// Where a request may be parked.
+/// Where a request may be parked, and what it is. It is digested only then.
 pub(super) struct Yard {
     pub(super) parks: Parks,
-    pub(super) whose: Whose,
+    pub(super) principal: String,
+    pub(super) endpoint: String,
+    pub(super) method: String,
+    pub(super) params: Params,
 }
 
 impl Yard {
-    pub(super) fn new(parks: Parks, principal: &str, endpoint: &str, method: &str, params: &Params) -> Self {
-        let request = request_digest(method, params);
-        Self { parks, whose: Whose { principal: principal.to_owned(), endpoint: endpoint.to_owned(), request } }
+    fn whose(&self) -> Whose {
+        let request = request_digest(&self.method, &self.params);
+        Whose { principal: self.principal.clone(), endpoint: self.endpoint.clone(), request }
     }
 
     /// The work that a request goes on with; none when it is a request of its own.
-    pub(super) fn parked(&self, params: &Params) -> Option<Result<Parked, RpcError>> {
+    pub(super) fn parked(&self) -> Option<Result<Parked, RpcError>> {
+        let params = &self.params;
         let state: String = params.read_member("requestState")?;
         let mut answers: HashMap<String, Box<RawValue>> = match params.get("inputResponses") {
             Some(answers) => match serde_json::from_str(answers.get()) {
@@ -45,7 +49,7 @@ impl Yard {
             let key = crate::domain::clip(key, 80);
             return Some(Err(RpcError::params(format!("`params.inputResponses.{key}` must be an object"))));
         }
-        let taken = self.parks.take(&self.whose, &state)?;
+        let taken = self.parks.take(&self.whose(), &state)?;
         Some(taken.map(|mut parked| {
             // Those that are missing are asked for again, and those that nobody asked for are left aside.
             for (key, asked) in std::mem::take(&mut parked.asked) {
@@ -151,7 +155,7 @@ impl Next {
                 asked.answer(Err(RpcError::new(RpcError::INTERNAL, "too many requests of this client wait for an answer")));
             }
         };
-        let Some(yard) = self.yard.as_ref().filter(|yard| yard.parks.has_room(&yard.whose.principal)) else {
+        let Some(yard) = self.yard.as_ref().filter(|yard| yard.parks.has_room(&yard.principal)) else {
             refuse(std::mem::take(&mut parked.asked));
             return Err(parked);
         };
@@ -160,7 +164,7 @@ impl Next {
         // It goes on by itself: whoever blocks it ends it at once.
         let parked = parked.apart();
         // Without a state the client would begin anew what is under way.
-        let Some(state) = yard.parks.put(yard.whose.clone(), parked) else {
+        let Some(state) = yard.parks.put(yard.whose(), parked) else {
             return Ok(Outgoing::error(Some(&id), &RpcError::new(RpcError::INTERNAL, "the request could not be parked")));
         };
         let wanted = InputRequired { questions, state: Some(raw(&state)) };

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 
 use super::listen as streams;
 use super::reply::{id_of, json as whole};
@@ -223,7 +224,8 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
         outcome
     };
     // A client that only disconnects did not cancel (2025-11-25 §basic/transports).
-    let work: Work = Box::pin(Outliving(Some(Box::pin(work.in_current_span()))));
+    let work: Work = Box::pin(work);
+    let work: Work = Box::pin(Outliving(Some(work.in_current_span())));
     Exchange::new(era, id, method, work).heard(token, heard)
 }
 
@@ -338,7 +340,7 @@ fn taken_back(id: &str) -> String {
 }
 
 /// Work that goes on by itself when nobody waits for it any more. It needs a task of its own only then.
-struct Outliving(Option<Work>);
+struct Outliving(Option<Instrumented<Work>>);
 
 impl Future for Outliving {
     type Output = Outcome;
@@ -346,7 +348,7 @@ impl Future for Outliving {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Taken out meanwhile: what panics is not to go on.
         let Some(mut work) = self.0.take() else { return Poll::Ready(Err(failed())) };
-        match panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        match panic::catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context))) {
             Ok(Poll::Ready(outcome)) => Poll::Ready(outcome),
             Ok(Poll::Pending) => {
                 self.0 = Some(work);

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::answer::{deliver, go_on};
+use super::answer::{Yard, deliver, go_on};
 use super::listen;
 use super::visit::Visit;
 use crate::domain::raw;
@@ -66,7 +66,7 @@ async fn ask(mut visit: Visit, id: Id, method: String, params: Params) -> Respon
     let capabilities = Some(ClientCapabilities::of(&params)).filter(|able| !able.is_empty()).map(Arc::new);
     let asked = may_ask(&method) && capabilities.as_ref().is_some_and(|able| able.can_be_asked());
     let yard = (asked || params.get("requestState").is_some()).then(|| visit.yard(&method, &params));
-    if let Some(parked) = yard.as_ref().and_then(|yard| yard.parked(&params)) {
+    if let Some(parked) = yard.as_ref().and_then(Yard::parked) {
         return match parked {
             Ok(mut parked) => {
                 // What the work is, is on record with the request that began it.

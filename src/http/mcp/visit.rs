@@ -71,7 +71,13 @@ impl Visit {
 
     /// Where a stateless request may be parked.
     pub(super) fn yard(&self, method: &str, params: &Params) -> Yard {
-        Yard::new(self.state.parks.clone(), self.principal.id(), self.endpoint.path(), method, params)
+        Yard {
+            parks: self.state.parks.clone(),
+            principal: self.principal.id().to_owned(),
+            endpoint: self.endpoint.path().to_owned(),
+            method: method.to_owned(),
+            params: params.clone(),
+        }
     }
 
     /// Notes in the span which session the request is part of.
