@@ -13,7 +13,7 @@ use super::toolsets;
 use crate::auth::Auth;
 use crate::config::{Config, Provider, stray_toolsets, strays};
 use crate::context::Context;
-use crate::domain::{ServerName, printable};
+use crate::domain::{ServerName, meant, printable};
 use crate::llm::Providers;
 use crate::net::Net;
 use crate::telemetry;
@@ -29,6 +29,7 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     checked.extend(files(&config));
     let (found, _) = providers(&config);
     checked.extend(missing(&config, &found));
+    checked.extend(unanswered(&config, &found));
     if !offline {
         checked.extend(online(&config, &found).await?);
     }
@@ -50,6 +51,22 @@ fn missing(config: &Config, found: &BTreeMap<String, Provider>) -> Vec<Checked> 
         }
     }
     checked
+}
+
+/// The servers whose questions a model is to answer that there is not.
+fn unanswered(config: &Config, found: &BTreeMap<String, Provider>) -> Vec<Checked> {
+    let there = |model: &str| {
+        let direct = model.split_once('/').is_some_and(|(provider, _)| found.contains_key(provider));
+        direct || model == "portolan/echo" || config.models.contains_key(model)
+    };
+    let servers = config.mcp.servers.iter().filter_map(|(name, server)| Some((name, &*server.sampling.as_ref()?.model)));
+    let absent = servers.filter(|(_, model)| !there(model));
+    let warn = |(name, model): (&ServerName, &str)| {
+        let like = meant(model, config.models.keys().map(String::as_str));
+        let detail = format!("`sampling.model`: there is no model `{}`{like}; nobody answers what the server asks", printable(model));
+        Checked { kind: "server", name: name.to_string(), state: State::Warning, detail }
+    };
+    absent.map(warn).collect()
 }
 
 async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Result<Vec<Checked>> {

@@ -149,8 +149,22 @@ fn tokens_per_day() -> u64 {
 }
 
 impl SamplingPolicy {
+    fn check(&self, at: &str) -> Result<(), Error> {
+        let wrong = |member: &str, why: &str| Err(Error::wrong(format!("{at}.{member}"), why));
+        if self.model.is_empty() {
+            return wrong("model", "needs the name of a model");
+        }
+        if self.max_tokens == 0 {
+            return wrong("max_tokens", "must be at least 1");
+        }
+        if self.tokens_per_day < u64::from(self.max_tokens) {
+            return wrong("tokens_per_day", "must be at least `max_tokens`, or no answer fits into it");
+        }
+        Ok(())
+    }
+
     fn policy(&self) -> Sampling {
-        Sampling { model: self.model.to_string(), max_tokens: self.max_tokens.max(1), tokens_per_day: self.tokens_per_day }
+        Sampling { model: self.model.to_string(), max_tokens: self.max_tokens, tokens_per_day: self.tokens_per_day }
     }
 }
 
@@ -191,6 +205,9 @@ impl Server {
                 return Err(Error::wrong(format!("{at}.auth"), "goes without a header `Authorization`: it puts one there itself"));
             }
             auth.client().check().map_err(|(member, why)| Error::wrong(format!("{at}.auth.{member}"), why))?;
+        }
+        if let Some(sampling) = &self.sampling {
+            sampling.check(&format!("{at}.sampling"))?;
         }
         match (&self.command, &self.url) {
             (Some(command), None) if command.first().is_some_and(|program| !program.is_empty()) => Ok(()),

@@ -26,7 +26,7 @@ pub(super) struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// What a caller asks for.
     pub(super) fn of(caller: &'a Caller<'_>, scope: Scope<'a>, catalog: &'a Catalog, pager: &'a Pager, params: &'a Params) -> Self {
-        Self { principal: caller.principal, in_session: !caller.in_rounds, scope, catalog, pager, params }
+        Self { principal: caller.principal, in_session: caller.session.is_some(), scope, catalog, pager, params }
     }
 }
 

@@ -21,7 +21,7 @@ use super::upstreams::{Errand, Road};
 use super::view::View;
 use crate::domain::{Principal, RawObject, raw};
 use crate::policy::Act;
-use crate::protocol::{ClientCapabilities, InputRequired, Params, RpcError, TASKS};
+use crate::protocol::{ClientCapabilities, Params, RpcError, TASKS, asked_by};
 use crate::registry::Entry;
 use crate::upstream::{Call, Heard, Identity, Listener, Logs};
 
@@ -104,17 +104,17 @@ impl Road {
             return (Vec::new(), Vec::new());
         }
         let mine = handles.iter().filter_map(|handle| Some(((*handle).to_owned(), self.task(view, principal, scope, handle)?)));
-        let (mut followed, mut of_tools) = (Vec::new(), BTreeMap::<_, Vec<(String, String)>>::new());
-        for (handle, task) in mine {
+        let (mut followed, mut of_servers) = (Vec::new(), BTreeMap::<String, Vec<Followed>>::new());
+        for (handle, Task { server, tool, id, .. }) in mine {
             followed.push(handle.clone());
-            of_tools.entry((task.server, task.tool)).or_default().push((task.id, handle));
+            of_servers.entry(server).or_default().push(Followed { id, handle, tool });
         }
-        let follow = |((server, tool), tasks)| {
-            let group = Group { server, tool, tasks, as_told: Told::at(view, scope) };
+        let follow = |(server, tasks)| {
+            let group = Group { server, tasks, as_told: Told::at(view, scope) };
             let hearing = hear(self.clone(), principal.clone(), capabilities.clone(), group, told.clone());
             AbortOnDropHandle::new(tokio::spawn(hearing))
         };
-        (followed, of_tools.into_iter().map(follow).collect())
+        (followed, of_servers.into_iter().map(follow).collect())
     }
 }
 
@@ -138,10 +138,8 @@ impl Told {
         if object.has("taskId") {
             object.set("taskId", raw(handle));
         }
-        if self.joined && object.get("inputRequests").is_some_and(|asked| asked.get() != "null") {
-            let InputRequired { questions, .. } = InputRequired::read(state).map_err(|_| RpcError::unreadable())?;
-            let questions = questions.into_iter().map(|(key, question)| (key, question.asked_by(server))).collect();
-            object.set("inputRequests", InputRequired { questions, state: None }.requests());
+        if let Some(named) = object.get("inputRequests").filter(|_| self.joined).and_then(|asked| asked_by(asked, server)) {
+            object.set("inputRequests", named);
         }
         if let Some(mut result) = object.get("result").filter(|_| self.joined || self.compat).map(ToOwned::to_owned) {
             if self.joined {
@@ -156,22 +154,28 @@ impl Told {
     }
 }
 
-/// Tasks of one tool, each with its id there and here.
+/// A task that is followed: its id there and here, and the tool that began it.
+struct Followed {
+    id: String,
+    handle: String,
+    tool: Option<String>,
+}
+
+/// The tasks of one server.
 struct Group {
     server: String,
-    tool: Option<String>,
-    tasks: Vec<(String, String)>,
+    tasks: Vec<Followed>,
     as_told: Told,
 }
 
 /// Hears of tasks until they can be heard of no more.
 async fn hear(road: Road, principal: Principal, capabilities: Arc<ClientCapabilities>, group: Group, told: impl Fn(Params)) {
-    let Group { server, tool, tasks, as_told } = group;
+    let Group { server, tasks, as_told } = group;
     let catalog = road.registry.catalog();
     let Some(entry) = catalog.usable(&server).filter(|entry| entry.release.is_some()) else { return };
     let identity = Identity { principal: principal.id(), session: None };
     let Ok(connection) = road.upstreams.connection(&entry.spec, identity, entry.era).await else { return };
-    let ids: Vec<&str> = tasks.iter().map(|(id, _)| id.as_str()).collect();
+    let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     let params = Params::default().with("notifications", &json!({ "taskIds": ids }));
     let (out, mut heard) = mpsc::channel(QUEUE);
     let listener = Listener::new(principal.id(), false, Logs::None, capabilities.clone(), out);
@@ -182,16 +186,17 @@ async fn hear(road: Road, principal: Principal, capabilities: Arc<ClientCapabili
         whole: true,
         ..Call::new("subscriptions/listen", &params, forever)
     };
-    let act = Act { server: Some(&server), tool: tool.as_deref(), ..Act::of(&principal) };
+    let act = Act { server: Some(&server), ..Act::of(&principal) };
     let (mut call, blocked) = (std::pin::pin!(connection.call(call)), road.blocks.until(&act));
     let mut blocked = std::pin::pin!(blocked);
     loop {
         tokio::select! {
             Some(heard) = heard.recv() => {
                 let Heard::Note(note) = heard else { continue };
-                let ours = note.params.string("taskId").and_then(|id| tasks.iter().find(|(own, _)| *own == id));
-                if let (Some((_, handle)), "notifications/tasks") = (ours, note.method.as_str())
-                    && let Ok(state) = as_told.state(&server, handle, &raw(&note.params))
+                let ours = note.params.string("taskId").and_then(|id| tasks.iter().find(|task| task.id == id));
+                let ours = ours.filter(|task| task.tool.as_deref().is_none_or(|tool| road.blocks.list().of_tool(tool).is_none()));
+                if let (Some(task), "notifications/tasks") = (ours, note.method.as_str())
+                    && let Ok(state) = as_told.state(&server, &task.handle, &raw(&note.params))
                     && let Ok(params) = Params::read(&state)
                 {
                     told(params);

@@ -59,6 +59,10 @@ impl Road {
         let rules = release.header_rules(&shown.own);
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         params.set("name", raw(&shown.own));
+        if caller.session.is_some() {
+            // No client was told that there are tasks, and who asks for one nevertheless is answered as usual (2025-11-25 §basic/utilities/tasks).
+            params.remove("task");
+        }
         let headers = headers.unwrap_or_default();
         let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params, scope) };
         let outcome = self.send(entry, caller, errand).await;
@@ -83,7 +87,7 @@ impl Road {
             outcome => outcome?,
         };
         // Only a stateless server has structured content that sessions do not know.
-        let plain = view.is_compat(scope) || (!caller.in_rounds && entry.era == Some(Era::Modern));
+        let plain = view.is_compat(scope) || (caller.session.is_some() && entry.era == Some(Era::Modern));
         let result = if plain { compat::result(result)? } else { result };
         Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }

@@ -83,7 +83,7 @@ impl ClientCapabilities {
         put(!modes.is_empty(), "elicitation", Value::Object(modes));
         put(self.sampling, "sampling", if self.sampling_tools { json!({ "tools": {} }) } else { json!({}) });
         put(self.roots, "roots", json!({}));
-        if let Some(ui) = extensions.and_then(|extensions| extensions.get(UI)).filter(|ui| ui.to_string().len() <= LONGEST / 2) {
+        if let Some(ui) = extensions.and_then(|extensions| extensions.get(UI)).filter(|ui| ui.to_string().len() <= LONGEST / 4) {
             put(true, "extensions", json!({ UI: ui }));
         }
         Value::Object(told)

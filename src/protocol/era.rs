@@ -31,6 +31,9 @@ impl Revision {
     /// The newest revision with sessions.
     pub const LATEST: Self = Self::V2025_11_25;
 
+    /// All of them, the oldest first.
+    pub const ALL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+
     /// Its name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,13 +49,7 @@ impl FromStr for Revision {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Ok(match text {
-            "2024-11-05" => Self::V2024_11_05,
-            "2025-03-26" => Self::V2025_03_26,
-            "2025-06-18" => Self::V2025_06_18,
-            "2025-11-25" => Self::V2025_11_25,
-            _ => return Err(()),
-        })
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text).ok_or(())
     }
 }
 

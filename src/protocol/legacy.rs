@@ -25,11 +25,7 @@ impl Dialect for Legacy {
             return Ok(result.get().into());
         }
         // What stands before the last brace is the object's own last member, and a result needs no opening to lose it.
-        let last = result
-            .get()
-            .trim_end()
-            .strip_suffix(LAST)
-            .filter(|rest| !MODERN_KEYS.iter().any(|key| key.is_in(rest)));
+        let last = result.get().trim_end().strip_suffix(LAST).filter(|rest| !MODERN_KEYS.iter().any(|key| key.is_in(rest)));
         if let Some(rest) = last {
             return Ok([rest, "}"].concat().into());
         }

@@ -26,7 +26,7 @@ pub use headers::{HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEAD
 pub use level::Level;
 pub use modern::{Opening, Refusal, classify};
 pub use params::{Dress, Params, SUBSCRIPTION};
-pub use question::Question;
+pub use question::{Question, asked_by};
 pub use rounds::{InputRequired, ResultKind, is_complete, request_digest};
 
 impl Era {

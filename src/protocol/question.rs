@@ -6,7 +6,10 @@ use serde_json::value::RawValue;
 
 use super::era::{Era, Revision};
 use super::params::Params;
-use crate::domain::raw;
+use crate::domain::{RawObject, raw};
+
+/// The method by which a person is asked.
+const ELICITATION: &str = "elicitation/create";
 
 /// What kind of question it is, as far as a client must be able to answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +39,39 @@ pub(super) struct Entry {
     params: Option<Box<RawValue>>,
 }
 
+/// A message that says from which of many servers it comes.
+fn from(server: &str, message: &str) -> String {
+    format!("{server}: {message}")
+}
+
+/// An `inputRequests` of which each form says from which of many servers it comes. All else stays as it was written; none where that
+/// is everything.
+pub fn asked_by(requests: &RawValue, server: &str) -> Option<Box<RawValue>> {
+    let named = |entry: &RawValue| {
+        let mut entry = RawObject::parse(entry.get()).ok().filter(|entry| entry.string("method").as_deref() == Some(ELICITATION))?;
+        let params = entry.get("params")?.to_owned();
+        let mut params = RawObject::parse(params.get()).ok()?;
+        params.set("message", raw(&from(server, &params.string("message")?)));
+        entry.set("params", params.to_raw());
+        Some(entry.to_raw())
+    };
+    let mut requests = RawObject::parse(requests.get()).ok()?;
+    let forms: Vec<_> = requests.iter().filter_map(|(key, entry)| Some((key.to_owned(), named(entry)?))).collect();
+    if forms.is_empty() {
+        return None;
+    }
+    for (key, form) in forms {
+        requests.put(&key, form);
+    }
+    Some(requests.to_raw())
+}
+
 impl Question {
     /// Reads a request of a server's; none when it is no question that a client could answer.
     pub fn read(method: &str, params: Params) -> Option<Self> {
         let kind = match method {
-            "elicitation/create" if params.string("mode").as_deref() == Some("url") => Kind::Url,
-            "elicitation/create" => Kind::Form,
+            ELICITATION if params.string("mode").as_deref() == Some("url") => Kind::Url,
+            ELICITATION => Kind::Form,
             "sampling/createMessage" => Kind::Sampling,
             "roots/list" => Kind::Roots,
             _ => return None,
@@ -67,7 +97,7 @@ impl Question {
     /// The method it is asked with.
     pub fn method(&self) -> &'static str {
         match self.kind {
-            Kind::Form | Kind::Url => "elicitation/create",
+            Kind::Form | Kind::Url => ELICITATION,
             Kind::Sampling => "sampling/createMessage",
             Kind::Roots => "roots/list",
         }
@@ -93,7 +123,7 @@ impl Question {
     #[must_use]
     pub fn asked_by(mut self, server: &str) -> Self {
         if let (Kind::Form | Kind::Url, Some(message)) = (self.kind, self.params.string("message")) {
-            self.params.set("message", raw(&format!("{server}: {message}")));
+            self.params.set("message", raw(&from(server, &message)));
         }
         self
     }

@@ -83,18 +83,13 @@ impl InputRequired {
         let mut result = RawObject::default();
         result.set("resultType", raw("input_required"));
         if !self.questions.is_empty() {
-            result.set("inputRequests", self.requests());
+            let asked: BTreeMap<&str, _> = self.questions.iter().map(|(key, question)| (key.as_str(), question.entry())).collect();
+            result.set("inputRequests", raw(&asked));
         }
         if let Some(state) = &self.state {
             result.set("requestState", state.clone());
         }
         result.to_raw()
-    }
-
-    /// The questions, as the member of a result.
-    pub fn requests(&self) -> Box<RawValue> {
-        let asked: BTreeMap<&str, _> = self.questions.iter().map(|(key, question)| (key.as_str(), question.entry())).collect();
-        raw(&asked)
     }
 }
 

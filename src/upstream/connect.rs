@@ -17,7 +17,7 @@ use super::connection::{Call, Connection, Peer, Wire};
 use super::credentials::Credentials;
 use super::error::Error;
 use super::topics::Topics;
-use super::transport::{Http, Launch, Stdio};
+use super::transport::{Http, Launch, Pending, Stdio};
 use crate::domain::{Isolation, RawObject, ServerSpec, Transport};
 use crate::net::{Net, Reach};
 use crate::protocol::{ClientCapabilities, Era, Params, Revision, RpcError};
@@ -65,10 +65,11 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
         on_change(&name, change);
     };
     let own = spec.isolation != Isolation::Shared;
+    let pending = || Pending::new(spec.name.clone(), own);
     match &spec.transport {
         Transport::Stdio { command, env } => {
             let launch = Launch { command, env };
-            let start = || Stdio::start(&launch, own, changed.clone()).map(Arc::new);
+            let start = || Stdio::start(&launch, pending(), changed.clone()).map(Arc::new);
             let wire = start()?;
             let (wire, peer) = match era {
                 Some(Era::Modern) => (wire.clone(), discover(&*wire, GREETING).await?),
@@ -95,7 +96,7 @@ async fn greet(means: &Means, spec: &ServerSpec, era: Option<Era>, on_change: On
                 headers.iter(),
                 reach,
                 means.credentials.as_ref().and_then(|all| all.holder(spec)),
-                own,
+                pending(),
             )?);
             let peer = match era {
                 Some(Era::Modern) => discover(&*wire, REMOTE_GREETING).await?,

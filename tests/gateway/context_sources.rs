@@ -269,14 +269,17 @@ async fn only_a_tool_that_is_said_to_read_is_called() {
     let mut deletes = reads("delete");
     deletes["annotations"] = json!({ "readOnlyHint": false });
     let silent = tool("silent", "Says nothing of itself.", json!({ "type": "object" }));
-    let tools = [reads("search"), reads("structured"), reads("fails"), reads("asks"), deletes, silent];
+    let tools = [reads("search"), reads("structured"), reads("listed"), reads("fails"), reads("asks"), deletes, silent];
     let upstream = McpUpstream::start(Speaks::Stateless, tools).await;
     upstream.answers("structured", json!({ "content": [], "structuredContent": { "hits": ["The reef is marked."] } }));
+    let listed = json!({ "content": [{ "type": "text", "text": "1 hit" }], "structuredContent": ["The buoy is red."] });
+    upstream.answers("listed", listed);
     upstream.answers("fails", json!({ "content": [{ "type": "text", "text": "CANARY" }], "isError": true }));
     upstream.answers("asks", json!({ "resultType": "input_required", "inputRequests": {} }));
     let more = format!("{KEYS}mcp: {{ servers: {{ jira: {{ url: '{}' }} }} }}", upstream.url());
     let sources = "search: { server: jira, tool: search, arguments: { q: '{{ query }} by {{ caller.id }}' } }
         structured: { server: jira, tool: structured, arguments: { q: x }, select: /hits/0 }
+        listed: { server: jira, tool: listed, arguments: { q: x }, select: /0 }
         fails: { server: jira, tool: fails, arguments: { q: x } }
         asks: { server: jira, tool: asks, arguments: { q: x } }
         misfit: { server: jira, tool: search, arguments: { q: 7 } }
@@ -292,6 +295,7 @@ async fn only_a_tool_that_is_said_to_read_is_called() {
     assert_eq!(call.body["params"]["arguments"], json!({ "q": format!("{hostile} by key:alice") }), "{}", answer.text);
     assert_eq!((&report(&answer)["trust"], &report(&answer)["from"]), (&json!("server"), &json!("jira tool search")));
     assert_eq!(preview(&gateway, "structured").await["text"], "The reef is marked.");
+    assert_eq!(preview(&gateway, "listed").await["text"], "The buoy is red.", "what no session knows is read as it is");
     assert!(preview(&gateway, "vouched").await["text"].as_str().unwrap().contains("silent was given"));
     let calls = upstream.recorded("tools/call").len();
     for (name, expected) in [("delete", "readOnlyHint"), ("silent", "read_only: true"), ("nothing", "no tool"), ("misfit", "error")] {

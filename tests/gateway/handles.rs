@@ -232,12 +232,22 @@ async fn a_task_is_its_callers_alone_and_outlives_the_gateway() {
             let mut waiting = state.clone();
             waiting["resultType"] = "complete".into();
             waiting["status"] = "input_required".into();
-            waiting["inputRequests"] = json!({ "who": { "method": "elicitation/create", "params": form("Who?") } });
+            let form = json!({ "method": "elicitation/create", "params": form("Who?"), "x": 1.0 });
+            let other = json!({ "method": "vendor/ask", "params": { "message": "What?" } });
+            waiting["inputRequests"] = json!({ "who": form, "what": other });
             call.answer(waiting);
             let told = asking.await.unwrap().result().await;
             assert_eq!(told["taskId"], task, "{path}");
             let whose = if path == "/mcp" { "inn: Who?" } else { "Who?" };
             assert_eq!(told["inputRequests"]["who"]["params"]["message"], whose, "{path}");
+            assert_eq!((&told["inputRequests"]["who"]["x"], &told["inputRequests"]["what"]), (&json!(1.0), &other), "{path}");
+
+            let asking = inn.client(path, 0, able.clone()).starting("tasks/get", json!({ "taskId": task }));
+            let mut done = state.clone();
+            (done["resultType"], done["status"], done["inputRequests"]) = ("complete".into(), "completed".into(), json!({}));
+            done["result"] = json!({ "content": [{ "type": "text", "text": "done" }] });
+            inn.server.call().await.answer(done);
+            assert_eq!(text_of(&asking.await.unwrap().result().await["result"]), "done", "{path}");
         }
     }
 }

@@ -262,14 +262,37 @@ async fn of_two_streams_of_one_session_only_the_newer_one_tells_of_changes() {
     let session = Session::open(&gateway.url("/mcp"), "2025-11-25", None).await;
     let mut older = session.listen().await;
     let mut newer = session.listen().await;
-    assert!(older.next_json().await.is_none(), "the older one has ended");
     gateway.add_demo().await;
     newer.next_of("notifications/tools/list_changed").await;
-    // Also where that one is not read by anybody any more.
-    let _unread = session.listen().await;
-    let mut last = session.listen().await;
+    assert_eq!(older.for_a_while(Duration::from_millis(500)).await, Vec::<Value>::new(), "no message goes onto two streams");
+    // When the newer one has ended, it is the older one's turn again.
+    let mut older = session.listen().await;
+    drop(session.listen().await);
     gateway.control("servers_remove", json!({ "name": "demo" })).await;
-    last.next_of("notifications/tools/list_changed").await;
+    older.next_of("notifications/tools/list_changed").await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_list_is_told_also_when_a_resource_changes_right_behind_it() {
+    let gateway = TestGateway::start().await;
+    let server = Puppet::at(&gateway, "inn", Manner::Sessions, &["greet"]).await;
+    let session = able(&gateway).await;
+    let mut events = session.listen().await;
+    let followed = session.request("resources/subscribe", json!({ "uri": "inn+note://a" })).await;
+    assert!(followed.body["result"].is_object(), "{}", followed.text);
+    let updated = json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated", "params": { "uri": "note://a" } });
+    server.notice(&json!({ "jsonrpc": "2.0", "method": "notifications/resources/list_changed" }));
+    let (mut told, mut listed) = (0, false);
+    // Faster than the pause in which changes of lists are gathered.
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        server.notice(&updated);
+    }
+    while told == 0 || !listed {
+        let message = events.next_json().await.expect("the stream goes on");
+        told += usize::from(message["method"] == "notifications/resources/updated");
+        listed |= message["method"] == "notifications/resources/list_changed";
+    }
 }
 
 #[tokio::test]

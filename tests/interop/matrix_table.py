@@ -21,7 +21,9 @@ Which MCP clients get on with which MCP servers through Portolan. Nothing here i
 in CI fails when it finds something else.
 
 Each client does ten things with each server: first directly, then through one gateway that has all the servers in its
-configuration, at `/mcp/{server}`.
+configuration, at `/mcp/{server}`. One client at a time is with a server; what is different where several are is told in
+[configuration.md](configuration.md#what-servers-ask). The tasks of 2025-11-25, an experiment of that revision, are not carried: no
+client is told of them, and a tool that insists on them cannot be called.
 
 | | what is tried |
 |---|---|
@@ -108,7 +110,7 @@ The clients find the newest revision that both sides know, as far as their SDK d
 only, and the Inspector's command line asks for nothing newer unless it is told to. The server on the Python SDK
 (`tests/interop/servers/python_server.py`) speaks all revisions and lists its tools in pages of three; server-everything speaks those
 before 2026-07-28; the rmcp fixture is started once with those alone, and once with 2026-07-28 alone. HTTP+SSE is the transport
-of revision 2024-11-05, at two addresses."""
+of revision 2024-11-05, at two addresses; servers and SDKs speak newer revisions over it as well."""
 
 
 def cannot():
@@ -124,7 +126,7 @@ def expected():
     files = [file.read_text() for file in sorted((HERE / "expected").glob("*.yml"))]
     if not files:
         return "None is known.\n"
-    parts = ["One that does not fail any more fails the run of the suite.\n"]
+    parts = ["The names are those of the suite. One that passes after all fails the test run, so that this list stays true.\n"]
     for text in files:
         by_reason = {}
         for entry, why in commented(text):

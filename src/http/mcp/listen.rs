@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::visit::Visit;
@@ -31,15 +32,17 @@ struct Wanted {
 /// The stream of a session.
 pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let mut changes = changes(visit, session);
-    let (ended, closing) = (session.stream(), visit.state.closing.clone());
+    let (ended, closing, mut turn) = (session.ended.clone(), visit.state.closing.clone(), session.turn());
     let events = async_stream::stream! {
         // Something must be sent at once, or some clients take the stream for a failed one.
         yield Bytes::from_static(b": listening\n\n");
         loop {
+            let here = turn.is_here();
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = closing.cancelled() => return,
-                change = changes.next() => match change {
+                () = turn.changed() => {}
+                change = changes.next(), if here => match change {
                     Some(change) => yield change,
                     None => return,
                 },
@@ -66,10 +69,14 @@ pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'stati
             *lock(&session.seen) = Some(watch.seen);
             tokio::select! {
                 () = &mut blocked => return,
-                Ok(()) = updates.changed() => while let Some(untold) = session.updated() {
-                    yield updated(Params::default(), untold.uri());
-                    untold.told();
-                },
+                Ok(()) = updates.changed() => {
+                    // What changes meanwhile comes with the next round, so that others have their turn.
+                    let mut untold = session.updated();
+                    while let Some(uri) = untold.next() {
+                        yield updated(Params::default(), uri);
+                        untold.told();
+                    }
+                }
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => return,
@@ -89,8 +96,8 @@ fn updated(params: Params, uri: &str) -> Bytes {
 
 /// Most resources that one stream follows.
 const FOLLOWED: usize = 500;
-/// Updates that may wait for a client that reads slowly.
-const UPDATES: usize = 256;
+/// What may wait of that for a client that reads slowly.
+const HEARD: usize = 256;
 
 /// The stream of a stateless client: the acknowledgement first, every message with the request's id,
 /// and the result when the gateway ends it.
@@ -106,16 +113,20 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
             accepted.insert(key.to_owned(), true.into());
         }
     }
-    let uris = asked.get("resourceSubscriptions").and_then(serde_json::Value::as_array);
-    let uris: Vec<&str> = uris.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
-    let (out, mut updates) = mpsc::channel::<String>(UPDATES);
-    let (task_out, mut tasks) = mpsc::channel::<Params>(UPDATES);
+    let texts = |key: &str| -> Vec<&str> {
+        let listed = asked.get(key).and_then(serde_json::Value::as_array);
+        listed.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect()
+    };
+    let (uris, ids) = (texts("resourceSubscriptions"), texts("taskIds"));
+    let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
+    // Most follow nothing, and keep no room for what comes of it.
+    let (out, mut heard) = (!uris.is_empty() || !ids.is_empty()).then(|| mpsc::channel::<Bytes>(HEARD)).unzip();
     let (mut followed, mut followed_tasks) = (Vec::new(), Vec::new());
-    if let Some(scope) = visit.endpoint.servers().filter(|_| !uris.is_empty()) {
+    if let (Some(scope), Some(out)) = (visit.endpoint.servers(), &out) {
         let follow = async |uri: &str| {
-            let out = out.clone();
+            let (out, named) = (out.clone(), named.clone());
             // What does not fit is told again with the next change.
-            let told = move |uri| drop(out.try_send(uri));
+            let told = move |uri: String| drop(out.try_send(updated(named.clone(), &uri)));
             let followed = visit.state.federation.follow(&visit.principal, None, scope, uri, told).await.ok()?;
             Some((uri.to_owned(), followed))
         };
@@ -124,13 +135,12 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
             accepted.insert("resourceSubscriptions".to_owned(), all.iter().map(|(uri, _)| uri.as_str()).collect());
         }
         followed.extend(all);
-    }
-    let ids = asked.get("taskIds").and_then(serde_json::Value::as_array);
-    let ids: Vec<&str> = ids.into_iter().flatten().filter_map(serde_json::Value::as_str).take(FOLLOWED).collect();
-    if let Some(scope) = visit.endpoint.servers().filter(|_| !ids.is_empty()) {
-        let out = task_out.clone();
+        let (out, subscription) = (out.clone(), id.as_raw().to_owned());
         // What does not fit is told again with the task's next change, or with its state, which can be asked for.
-        let told = move |params| drop(out.try_send(params));
+        let told = move |params: Params| {
+            let params = params.with_meta(SUBSCRIPTION, &subscription);
+            drop(out.try_send(sse::message(Outgoing::notification("notifications/tasks", &params))));
+        };
         let able = Arc::new(ClientCapabilities::of(params));
         let (accepted_ids, tasks) = visit.state.federation.follow_tasks(&visit.principal, scope, &able, &ids, told);
         followed_tasks = tasks;
@@ -138,25 +148,20 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
             accepted.insert("taskIds".to_owned(), accepted_ids.into());
         }
     }
-    let named = Params::default().with_meta(SUBSCRIPTION, id.as_raw());
     let acknowledged = named.clone().with("notifications", &accepted);
     let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
-    let watch = Watch::new(visit, wanted, named.clone());
-    let subscription = id.as_raw().to_owned();
+    let watch = Watch::new(visit, wanted, named);
     let (closing, mut blocked) = (visit.state.closing.clone(), blocked(visit));
     let events = async_stream::stream! {
-        let (mut watch, _followed, _out) = (watch, (followed, followed_tasks), (out, task_out));
+        let (mut watch, _followed, _out) = (watch, (followed, followed_tasks), out);
         yield first;
         loop {
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = &mut blocked => break,
-                Some(uri) = updates.recv() => yield updated(named.clone(), &uri),
-                Some(params) = tasks.recv() => {
-                    yield sse::message(Outgoing::notification("notifications/tasks", &params.with_meta(SUBSCRIPTION, &subscription)));
-                }
+                Some(event) = next_of(&mut heard) => yield event,
                 news = watch.next() => match news {
                     Some(news) => for event in news { yield event; },
                     None => break,
@@ -166,6 +171,14 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
         yield last;
     };
     sse::response(events.boxed())
+}
+
+/// The next event of what is followed; never where nothing is.
+async fn next_of(heard: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
+    match heard {
+        Some(heard) => heard.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until whoever listens is blocked, or what they listen to, or until their access token ends. Those who administer hear on, or nobody could lift a block.
@@ -204,6 +217,8 @@ struct Watch {
     params: Params,
     changes: tokio::sync::watch::Receiver<crate::registry::Changes>,
     seen: Seen,
+    /// When a burst of changes is over that has begun.
+    burst: Option<Instant>,
 }
 
 impl Watch {
@@ -218,6 +233,7 @@ impl Watch {
             params,
             changes,
             seen: Seen::default(),
+            burst: None,
         };
         watch.seen = watch.look(edition);
         watch
@@ -234,9 +250,17 @@ impl Watch {
     /// The notifications of the next change that this caller can see; none when there will be no more.
     async fn next(&mut self) -> Option<Vec<Bytes>> {
         loop {
-            self.changes.changed().await.ok()?;
+            // Kept here: who waits for this may be called away in between.
+            let over = match self.burst {
+                Some(over) => over,
+                None => {
+                    self.changes.changed().await.ok()?;
+                    *self.burst.insert(Instant::now() + BURST)
+                }
+            };
             // A server may tell of a thousand changes in a row; the client hears of them once.
-            tokio::time::sleep(BURST).await;
+            tokio::time::sleep_until(over).await;
+            self.burst = None;
             let edition = self.changes.borrow_and_update().edition;
             let news = self.news(self.look(edition));
             if !news.is_empty() {

@@ -41,7 +41,7 @@ pub(super) fn initialize(mut visit: Visit, message: Incoming) -> Response {
     visit.in_session(&session.id, revision);
     std::mem::take(&mut visit.span).done();
     let mut response = whole(200, text);
-    if let Ok(value) = HeaderValue::try_from(&session.id) {
+    if let Ok(value) = HeaderValue::from_str(&session.id) {
         response.headers_mut().insert(HEADER_SESSION, value);
     }
     response
@@ -76,7 +76,9 @@ pub(super) fn find(visit: &Visit) -> Result<Arc<Session>, ApiError> {
     if let Some(version) = visit.header(HEADER_VERSION)
         && version.parse::<Revision>().is_err()
     {
-        let message = format!("the header `MCP-Protocol-Version` names no revision with sessions: `{}`", clip(version, 40));
+        let known = Revision::ALL.map(Revision::as_str).join(", ");
+        let message =
+            format!("the header `MCP-Protocol-Version` names no revision with sessions: `{}`; those are {known}", clip(version, 40));
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "unsupported_version", message));
     }
     let session = visit.state.sessions.get(id, visit.principal.id(), visit.endpoint.path());

@@ -3,8 +3,10 @@
 //! Its id says all that must be known to go on with it, sealed. So a restart of the gateway ends no session: most clients never
 //! recover from that. What is lost with the process is what was under way, and what was followed.
 
+mod changes;
 mod outbox;
 mod session;
+mod streams;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -21,8 +23,9 @@ use tokio::sync::mpsc;
 use crate::domain::{now_ms, raw_string};
 use crate::protocol::{ClientCapabilities, Era, Revision};
 use crate::store::Handles;
+pub(super) use changes::Seen;
 pub(super) use outbox::Outbox;
-pub(super) use session::{Greeting, Seen, Session};
+pub(super) use session::{Greeting, Session};
 
 /// Most sessions at one time; the longest unused one makes room.
 const MOST: u64 = 100_000;
@@ -55,7 +58,7 @@ struct Carried {
 /// All sessions. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Sessions {
-    open: Cache<String, Arc<Session>>,
+    open: Cache<Arc<str>, Arc<Session>>,
     /// The open sessions of each principal.
     owned: Arc<Mutex<Owned>>,
     /// The numbers of those that their clients have ended, as far as this process knows.
@@ -65,23 +68,16 @@ pub(super) struct Sessions {
     handles: Handles,
 }
 
-type Owned = HashMap<String, HashMap<String, Arc<Session>>>;
+type Owned = HashMap<String, HashMap<Arc<str>, Arc<Session>>>;
 
 impl Sessions {
     /// No sessions yet; `ended` is told of each that is closed, however that comes.
     pub(super) fn new(handles: Handles, ended: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let owned: Arc<Mutex<Owned>> = Arc::default();
         let of_all = owned.clone();
-        let end = move |_: Arc<String>, session: Arc<Session>, _| {
+        let end = move |_: Arc<Arc<str>>, session: Arc<Session>, _| {
             session.end();
-            let mut owned = of_all.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(of_one) = owned.get_mut(&session.principal) {
-                of_one.remove(&session.id);
-                if of_one.is_empty() {
-                    owned.remove(&session.principal);
-                }
-            }
-            drop(owned);
+            disown(&of_all, &session);
             ended(&session.id);
         };
         let open = Cache::builder().eviction_policy(EvictionPolicy::lru()).max_capacity(MOST).time_to_idle(SILENCE).eviction_listener(end);
@@ -112,7 +108,7 @@ impl Sessions {
             number: rand::random(),
         };
         // One that cannot be sealed is known here alone.
-        let id = self.handles.give(HANDLE, &carried).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let id: Arc<str> = self.handles.give(HANDLE, &carried).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()).into();
         let session =
             Arc::new(Session::new(id.clone(), (principal, endpoint), Some(Greeting { revision, capabilities }), self.kept.clone()));
         self.open.insert(id, session.clone());
@@ -122,7 +118,7 @@ impl Sessions {
 
     /// A new session that is said on one stream, as in 2024-11-05; it ends with that.
     pub(super) fn open_line(&self, principal: &str, endpoint: &str, line: mpsc::Sender<Bytes>) -> Arc<Session> {
-        let id = uuid::Uuid::new_v4().to_string();
+        let id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let session = Arc::new(Session::new(id.clone(), (principal, endpoint), None, self.kept.clone()).on_line(line));
         self.open.insert(id, session.clone());
         self.own(&session);
@@ -140,12 +136,19 @@ impl Sessions {
                 let mut all: Vec<_> = of_one.values().map(|session| (session.last_used(), session.id.clone())).collect();
                 all.select_nth_unstable(AT_A_TIME);
                 all.truncate(AT_A_TIME);
+                for (_, id) in &all {
+                    of_one.remove(id);
+                }
                 unused = all;
             }
             of_one.insert(session.id.clone(), session.clone());
         }
+        // One that was ended meanwhile was not there yet to be let go.
+        if session.ended.is_cancelled() {
+            disown(&self.owned, session);
+        }
         for (_, id) in unused {
-            self.open.invalidate(&id);
+            self.open.invalidate(&*id);
         }
     }
 
@@ -168,11 +171,11 @@ impl Sessions {
         }
         let capabilities = Arc::new(ClientCapabilities::read(carried.capabilities.as_deref(), Era::Legacy(revision)));
         let greeting = Greeting { revision, capabilities };
-        let session = Session::new(id.to_owned(), (&carried.principal, &carried.endpoint), Some(greeting), self.kept.clone());
+        let session = Session::new(id.into(), (&carried.principal, &carried.endpoint), Some(greeting), self.kept.clone());
         // Nobody knows what its client has seen; it is told that everything may be another.
         *session.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen::default());
         // Two requests may come for it at the same time.
-        let entry = self.open.entry(id.to_owned()).or_insert(Arc::new(session));
+        let entry = self.open.entry(session.id.clone()).or_insert(Arc::new(session));
         let (fresh, session) = (entry.is_fresh(), entry.into_value());
         if fresh {
             self.own(&session);
@@ -186,6 +189,17 @@ impl Sessions {
             self.over.insert(carried.number, ());
         }
         self.open.invalidate(id);
+    }
+}
+
+/// Lets go of a session that has ended.
+fn disown(owned: &Mutex<Owned>, session: &Session) {
+    let mut owned = owned.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(of_one) = owned.get_mut(&session.principal) {
+        of_one.remove(&session.id);
+        if of_one.is_empty() {
+            owned.remove(&session.principal);
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use crate::domain::one_line;
 /// Most events of one stream that are kept, and most bytes of them; of more, the last ones.
 const EVENTS: usize = 1_000;
 const BYTES: usize = 4 << 20;
-/// Most bytes of all streams together. Beyond that, nothing is kept that has ended, and of each other stream the last event alone.
+/// Most bytes of all streams together. Beyond that, what has ended is kept for a short time only, and of each other stream what nobody
+/// was handed yet.
 const ALL: usize = 256 << 20;
 
 /// How long a stream is kept that has ended: long enough for a client that comes back.
@@ -41,6 +42,8 @@ struct Queue {
     first: u64,
     events: VecDeque<Bytes>,
     bytes: usize,
+    /// The number behind the last event that somebody was handed.
+    handed: u64,
     /// Since when nothing comes any more.
     closed: Option<Instant>,
     /// Whether somebody has read it to its end.
@@ -75,7 +78,8 @@ impl Outbox {
         queue.bytes += event.len();
         self.all.fetch_add(event.len(), Ordering::Relaxed);
         queue.events.push_back(event);
-        while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES || self.is_crowded()) {
+        let seen = |queue: &Queue| self.is_crowded() && queue.first < queue.handed;
+        while queue.events.len() > 1 && (queue.events.len() > EVENTS || queue.bytes > BYTES || seen(&queue)) {
             let gone = queue.events.pop_front().map_or(0, |event| event.len());
             queue.bytes -= gone;
             self.all.fetch_sub(gone, Ordering::Relaxed);
@@ -121,6 +125,7 @@ impl Outbox {
                     let skipped = usize::try_from(next.saturating_sub(queue.first)).unwrap_or(usize::MAX);
                     let events: Vec<Bytes> = queue.events.iter().skip(skipped).cloned().collect();
                     next = queue.first + queue.events.len() as u64;
+                    queue.handed = next;
                     let closed = queue.closed.is_some();
                     queue.read |= closed;
                     (events, closed)
@@ -170,6 +175,25 @@ mod tests {
         assert_eq!(outbox.number("a-2-1"), None);
         assert_eq!(all(&outbox, 2).await, ["event: message\nid: a-1-2\ndata: two\n\n"]);
         assert!(outbox.state().1);
+    }
+
+    #[tokio::test]
+    async fn where_too_much_is_kept_nothing_is_lost_that_nobody_was_handed_yet() {
+        let kept = Arc::new(AtomicUsize::new(ALL + 1));
+        let outbox = Arc::new(Outbox::new("a".to_owned(), kept));
+        let mut reading = Box::pin(outbox.clone().read(0));
+        for text in ["one", "two", "three"] {
+            outbox.push(text.to_owned());
+        }
+        for text in ["one", "two", "three"] {
+            let event = String::from_utf8(reading.next().await.unwrap().to_vec()).unwrap();
+            assert!(event.contains(text), "{event}");
+        }
+        outbox.push("four".to_owned());
+        assert_eq!(outbox.lock().events.len(), 1, "what was handed over is let go");
+        outbox.close();
+        assert!(outbox.lasts().unwrap() <= BRIEFLY);
+        assert!(reading.next().await.unwrap().ends_with(b"four\n\n"));
     }
 
     #[tokio::test]

@@ -3,29 +3,21 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Seen;
 use super::outbox::Outbox;
-use crate::federation::{Followed, Sight};
+use crate::federation::Followed;
 use crate::protocol::{ClientCapabilities, Level, Revision, RpcError};
 use crate::upstream::{Asked, Logs};
 
 /// Requests of one session that may be under way at the same time.
 const IN_FLIGHT: usize = 1_000;
-/// Streams of one session that are kept, and bytes of those that have ended.
-const OUTBOXES: usize = 64;
-const KEPT: usize = 8 << 20;
-/// The shortest and the longest time from one look at what has ended to the next.
-const SOON: Duration = Duration::from_secs(5);
-const LATER: Duration = Duration::from_secs(30);
-/// Resources that one session may follow.
-const FOLLOWED: usize = 500;
-
 /// What a client said when it opened a session.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Greeting {
@@ -33,17 +25,9 @@ pub(in crate::http) struct Greeting {
     pub(in crate::http) capabilities: Arc<ClientCapabilities>,
 }
 
-/// What a client was shown the last time it was told of changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::http) struct Seen {
-    pub(in crate::http) edition: Option<u64>,
-    pub(in crate::http) sight: Sight,
-    pub(in crate::http) resources: u64,
-}
-
 /// One session.
 pub(in crate::http) struct Session {
-    pub(in crate::http) id: String,
+    pub(in crate::http) id: Arc<str>,
     pub(super) principal: String,
     pub(super) endpoint: String,
     /// Tells it from all others, also from the one of the same id before a restart.
@@ -57,27 +41,27 @@ pub(in crate::http) struct Session {
     pub(super) used: Mutex<Instant>,
     /// What the client is asked at this moment.
     asked: Mutex<HashMap<String, Asked>>,
-    outboxes: Mutex<VecDeque<Arc<Outbox>>>,
-    outboxes_made: AtomicU32,
+    pub(super) outboxes: Mutex<VecDeque<Arc<Outbox>>>,
+    pub(super) outboxes_made: AtomicU32,
     /// Whether those are swept that have ended.
-    sweeping: AtomicBool,
+    pub(super) sweeping: AtomicBool,
     /// The bytes that are kept in the streams of all sessions.
-    kept: Arc<AtomicUsize>,
-    followed: Mutex<HashMap<String, Followed>>,
+    pub(super) kept: Arc<AtomicUsize>,
+    pub(super) followed: Mutex<HashMap<String, Followed>>,
     /// The resources of which the client has not been told yet that they changed.
-    updated: Mutex<BTreeSet<String>>,
+    pub(super) updated: Mutex<BTreeSet<String>>,
     /// Counts up with each of those.
     pub(in crate::http) updates: watch::Sender<u64>,
     /// What its stream of changes has told.
     pub(in crate::http) seen: Mutex<Option<Seen>>,
-    /// Cancelled when another stream tells of changes.
-    stream: Mutex<CancellationToken>,
+    /// The streams that tell of changes, the newest last.
+    pub(super) telling: Mutex<Vec<u64>>,
     /// The one stream of a session of 2024-11-05, on which everything is said.
     line: Option<mpsc::Sender<Bytes>>,
 }
 
 impl Session {
-    pub(super) fn new(id: String, (principal, endpoint): (&str, &str), greeting: Option<Greeting>, kept: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(id: Arc<str>, (principal, endpoint): (&str, &str), greeting: Option<Greeting>, kept: Arc<AtomicUsize>) -> Self {
         Self {
             id,
             principal: principal.to_owned(),
@@ -97,7 +81,7 @@ impl Session {
             updated: Mutex::default(),
             updates: watch::Sender::default(),
             seen: Mutex::default(),
-            stream: Mutex::default(),
+            telling: Mutex::default(),
             line: None,
         }
     }
@@ -188,96 +172,6 @@ impl Session {
         lock(&self.asked).remove(id).is_some()
     }
 
-    /// A new stream, from which the client can go on when it breaks off.
-    pub(in crate::http) fn outbox(&self) -> Arc<Outbox> {
-        let number = self.outboxes_made.fetch_add(1, Ordering::Relaxed);
-        let outbox = Arc::new(Outbox::new(format!("{:x}-{number}", self.number), self.kept.clone()));
-        let mut outboxes = lock(&self.outboxes);
-        outboxes.push_back(outbox.clone());
-        let mut bytes: usize = outboxes.iter().map(|outbox| outbox.state().0).sum();
-        while outboxes.len() > OUTBOXES || bytes > KEPT {
-            // Those that were read go first, and then the oldest.
-            let at = outboxes.iter().position(|outbox| outbox.state().1).unwrap_or(0);
-            bytes = bytes.saturating_sub(outboxes.remove(at).map_or(bytes, |outbox| outbox.state().0));
-        }
-        outbox
-    }
-
-    /// Forgets the streams that have ended, each once no client can be expected to come back for it. To be told of each end.
-    pub(in crate::http) fn sweep(self: &Arc<Self>) {
-        // Under the lock, so that no look is just over that did not see the end.
-        let under_way = {
-            let _outboxes = lock(&self.outboxes);
-            self.sweeping.swap(true, Ordering::Relaxed)
-        };
-        if under_way {
-            return;
-        }
-        let session = Arc::downgrade(self);
-        tokio::spawn(async move {
-            while let Some(next) = session.upgrade().and_then(|session| session.next_sweep()) {
-                tokio::time::sleep(next).await;
-            }
-        });
-    }
-
-    /// Forgets what has lasted long enough; when to look again, if anything is left.
-    fn next_sweep(&self) -> Option<Duration> {
-        let mut outboxes = lock(&self.outboxes);
-        outboxes.retain(|outbox| outbox.lasts().is_none_or(|lasts| !lasts.is_zero()));
-        let next = outboxes.iter().filter_map(|outbox| outbox.lasts()).min();
-        self.sweeping.store(next.is_some(), Ordering::Relaxed);
-        Some(next?.clamp(SOON, LATER))
-    }
-
-    /// The stream of an event, and the number of the next one.
-    pub(in crate::http) fn resume(&self, last: &str) -> Option<(Arc<Outbox>, u64)> {
-        lock(&self.outboxes).iter().find_map(|outbox| Some((outbox.clone(), outbox.number(last)?.checked_add(1)?)))
-    }
-
-    /// Follows a resource for the client; false when it follows too many.
-    pub(in crate::http) fn follow(&self, uri: &str, followed: Followed) -> bool {
-        let mut all = lock(&self.followed);
-        let room = all.len() < FOLLOWED || all.contains_key(uri);
-        if room {
-            all.insert(uri.to_owned(), followed);
-        }
-        room
-    }
-
-    /// Whether the client follows a resource.
-    pub(in crate::http) fn follows(&self, uri: &str) -> bool {
-        lock(&self.followed).get(uri).is_some_and(|followed| !followed.is_over())
-    }
-
-    /// Follows a resource no more.
-    pub(in crate::http) fn unfollow(&self, uri: &str) {
-        lock(&self.followed).remove(uri);
-    }
-
-    /// Notes that a resource changed which the client follows.
-    pub(in crate::http) fn update(&self, uri: String) {
-        let mut updated = lock(&self.updated);
-        if updated.len() < FOLLOWED * 4 {
-            updated.insert(uri);
-        }
-        drop(updated);
-        self.updates.send_modify(|count| *count += 1);
-    }
-
-    /// The next resource of which the client is to be told.
-    pub(in crate::http) fn updated(self: &Arc<Self>) -> Option<Untold> {
-        let uri = lock(&self.updated).pop_first()?;
-        Some(Untold { session: self.clone(), uri: Some(uri) })
-    }
-
-    /// The one stream that tells of changes, until a newer one does: no message goes onto two (2025-11-25 §basic/transports).
-    pub(in crate::http) fn stream(&self) -> CancellationToken {
-        let newer = self.ended.child_token();
-        std::mem::replace(&mut *lock(&self.stream), newer.clone()).cancel();
-        newer
-    }
-
     /// Lets go of everything that was open for the session.
     pub(super) fn end(&self) {
         self.ended.cancel();
@@ -286,33 +180,8 @@ impl Session {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A resource of which the client is told at this moment; where that is broken off, it is told again.
-pub(in crate::http) struct Untold {
-    session: Arc<Session>,
-    uri: Option<String>,
-}
-
-impl Untold {
-    pub(in crate::http) fn uri(&self) -> &str {
-        self.uri.as_deref().unwrap_or_default()
-    }
-
-    /// Notes that the client was told.
-    pub(in crate::http) fn told(mut self) {
-        self.uri = None;
-    }
-}
-
-impl Drop for Untold {
-    fn drop(&mut self) {
-        if let Some(uri) = self.uri.take() {
-            self.session.update(uri);
-        }
-    }
 }
 
 /// A request that is under way; forgotten when dropped.

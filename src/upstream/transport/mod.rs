@@ -9,4 +9,5 @@ mod stdio;
 
 pub(super) use child::Launch;
 pub(super) use http::Http;
+pub(super) use pending::Pending;
 pub(super) use stdio::Stdio;

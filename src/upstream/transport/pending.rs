@@ -1,7 +1,7 @@
 //! Requests that wait for their answer, and what arrives meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::inquiry::{Inquiry, nobody};
+use crate::domain::ServerName;
 use crate::protocol::{Id, Incoming, Level, Outgoing, Params, Question};
 use crate::upstream::patience::Pause;
 use crate::upstream::{Change, Error, Listener, Note};
@@ -49,7 +51,7 @@ pub(super) enum Arrival {
 type Answer = Result<Box<RawValue>, Error>;
 
 /// The waiting requests of one connection, by our own ids.
-pub(super) struct Pending {
+pub(in crate::upstream) struct Pending {
     waiting: Mutex<Waiting>,
     /// Requests under way whose callers hear of nothing.
     silent: AtomicUsize,
@@ -57,8 +59,12 @@ pub(super) struct Pending {
     abandoned: Mutex<Vec<Abandoned>>,
     /// The questions that callers are asked at this moment, by the server's ids: for which request, and what takes them back.
     asked: Mutex<HashMap<String, Open>>,
+    /// The server, for the log.
+    server: ServerName,
     /// Whether all requests are of one caller, who may then be told from: what a server keeps of a session is that caller's alone.
     own: bool,
+    /// Whether the log has said that a question could not be placed.
+    told: AtomicBool,
     /// The level of log messages that the server was asked for, and one more; none at 0.
     level: AtomicU8,
     /// The resources of which a stateless server said that it will tell.
@@ -93,12 +99,12 @@ struct Wait {
 }
 
 impl Pending {
-    /// Nothing waits yet; `own` says that all requests are of one caller.
-    pub(super) fn new(own: bool) -> Self {
+    /// Nothing waits yet; `own` says that all requests to the server are of one caller.
+    pub(in crate::upstream) fn new(server: ServerName, own: bool) -> Self {
         let (silent, level) = (AtomicUsize::new(0), AtomicU8::new(0));
         let standing = watch::Sender::default();
         let (waiting, abandoned, asked) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { waiting, silent, abandoned, asked, own, level, standing }
+        Self { waiting, silent, abandoned, asked, server, own, told: AtomicBool::new(false), level, standing }
     }
 
     /// Waits until the server has said that it tells of all these, or until it is clear that it does not say so.
@@ -133,11 +139,12 @@ impl Pending {
 
     /// Stops waiting; true when the answer had not come.
     pub(super) fn forget(&self, id: u64) -> bool {
-        let Some(wait) = self.take(id) else { return false };
-        if !wait.listens {
-            self.abandon(id, wait.listener);
+        // First this and then that: at no time does it look as if the server worked for nobody.
+        let worked_for = self.lock().get(&id).filter(|wait| !wait.listens).map(|wait| wait.listener.clone());
+        if let Some(listener) = worked_for {
+            self.abandon(id, listener);
         }
-        true
+        self.take(id).is_some()
     }
 
     /// Stops waiting for a request with which the server is done.
@@ -278,13 +285,35 @@ impl Pending {
         let foreign = question.is_of_session() && !self.own;
         let crowded = self.asked_lock().len() >= MOST_ASKED;
         match self.concerned(stream).filter(|_| !foreign && !crowded) {
-            None => Arrival::Reply(nobody(&id, method, Some(&question))),
+            None => {
+                if !foreign && !crowded && self.is_at_work() {
+                    self.misplaced(method);
+                }
+                Arrival::Reply(nobody(&id, method, Some(&question)))
+            }
             Some((of, listener)) => {
                 let (taken_back, over) = (CancellationToken::new(), CancellationToken::new());
                 self.asked_lock().insert(id.to_string(), Open { of, taken_back: taken_back.clone(), over: over.clone() });
                 let pauses = self.pauses(stream);
                 Arrival::Asked(Inquiry { id, question, listener, pauses, taken_back, over })
             }
+        }
+    }
+
+    /// Whether a request is under way that somebody hears of.
+    fn is_at_work(&self) -> bool {
+        self.lock().values().any(|wait| !wait.listens && wait.listener.is_some())
+    }
+
+    /// Says, once, that a question could be of several requests, and how that is mended.
+    fn misplaced(&self, method: &str) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let server = &self.server;
+            warn!(
+                server.name = %server,
+                "`{server}` asked `{method}` while several clients were served, or one had just left, and did not say for whom; nobody was asked. \
+                 With `isolation: session` it is clear whose each question is"
+            );
         }
     }
 

@@ -53,12 +53,14 @@ impl Drop for Stdio {
 
 impl Stdio {
     /// Starts the program and the tasks that read and write its streams.
-    ///
-    /// `own` says that all that is asked of it is one caller's.
-    pub(in crate::upstream) fn start(launch: &Launch<'_>, own: bool, changed: impl Fn(Change) + Send + 'static) -> Result<Self, Error> {
+    pub(in crate::upstream) fn start(
+        launch: &Launch<'_>,
+        pending: Pending,
+        changed: impl Fn(Change) + Send + 'static,
+    ) -> Result<Self, Error> {
         let Started { child, stdin, stdout, stderr, drained } = launch.start()?;
         let (lines, queue) = mpsc::channel(QUEUE);
-        let pending = Arc::new(Pending::new(own));
+        let pending = Arc::new(pending);
         let (end, ended) = watch::channel(None);
         let closing = CancellationToken::new();
         let input = write(stdin, queue);

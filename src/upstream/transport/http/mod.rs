@@ -57,7 +57,7 @@ impl Http {
         headers: impl Iterator<Item = (&'a String, &'a String)>,
         reach: Reach,
         login: Option<Arc<Holder>>,
-        own: bool,
+        pending: Pending,
     ) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|error| Error::Net(net::Error::NotAllowed(format!("not a URL: {error}"))))?;
         let destination = net.to(url, reach)?;
@@ -80,7 +80,7 @@ impl Http {
             login,
             agreed: ArcSwap::from_pointee(Agreed::on(&first, Era::Modern, None)),
             first,
-            pending: Pending::new(own),
+            pending,
             followed: watch::Sender::default(),
             posting: OnceLock::new(),
             named: watch::Sender::default(),
@@ -144,7 +144,13 @@ impl Wire for Http {
         let listener = call.listener.clone();
         let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled, listener: listener.clone() };
         let outcome = within(timeout, listener.as_ref().map(Listener::pauses), self.shared.call(id, era, call)).await;
-        if outcome.is_some() {
+        let over = match &outcome {
+            Some(Ok(_) | Err(Error::Rpc(_) | Error::QuotesUs)) => true,
+            // Of what else goes wrong the server may know nothing, and be still at work.
+            Some(Err(error)) => error.is_unprocessed(),
+            None => false,
+        };
+        if over {
             cancel.id = None;
         }
         // Nothing can be done with it until somebody logs in; whoever looks at the server is to see that.
