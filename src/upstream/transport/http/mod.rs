@@ -145,7 +145,8 @@ impl Wire for Http {
         let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled, listener: listener.clone() };
         let outcome = within(timeout, listener.as_ref().map(Listener::pauses), self.shared.call(id, era, call)).await;
         let over = match &outcome {
-            Some(Ok(_) | Err(Error::Rpc(_) | Error::QuotesUs)) => true,
+            // With its one stream ends all that the server did on it.
+            Some(Ok(_) | Err(Error::Rpc(_) | Error::QuotesUs | Error::Interrupted)) => true,
             // Of what else goes wrong the server may know nothing, and be still at work.
             Some(Err(error)) => error.is_unprocessed(),
             None => false,
