@@ -79,6 +79,10 @@ async fn a_wrong_file_stops_the_start_and_says_where_it_is_wrong() {
         ("providers:\n  a: { kind: openai-compatible }\n", vec!["providers.a.base_url"]),
         ("mcp:\n  servers:\n    a: {}\n", vec!["mcp.servers.a", "command", "url"]),
         ("mcp:\n  servers:\n    A__b: { command: [x] }\n", vec!["line 3", "A__b"]),
+        (
+            "mcp:\n  servers:\n    a: { command: [x], sampling: { model: m, max_tokens: 0 } }\n",
+            vec!["mcp.servers.a.sampling.max_tokens", "at least 1"],
+        ),
         ("auth:\n  keys:\n    a: { key: 'file:nowhere.txt', grants: [mcp] }\n", vec!["auth.keys.a.key", "nowhere.txt"]),
         ("auth:\n  keys:\n    a: { key: 0123456789abcdef, grants: [everything] }\n", vec!["auth.keys.a", "everything"]),
         (
