@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use futures::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -65,16 +66,15 @@ pub async fn serve(listener: TcpListener, router: Router, state: State, stop: Ca
                     phase.step();
                     let (state, router, phase) = (state.clone(), router.clone(), phase.clone());
                     async move {
-                        let answer = every::answer(&state, &router, request).await;
+                        // In a box: while a stream is read, and between two requests, nothing of it is kept.
+                        let answer = Box::pin(every::answer(&state, &router, request)).await;
                         phase.step();
                         Ok::<_, Infallible>(answer)
                     }
                 });
                 let connection = graceful.watch(http.serve_connection(stream, service));
-                tokio::spawn(async move {
-                    let _ = connection.await;
-                    drop(place);
-                });
+                // Not awaited in a block, which would hold it twice.
+                tokio::spawn(connection.map(|_| drop(place)));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: a pause lets some go instead of spinning.

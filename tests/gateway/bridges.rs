@@ -182,6 +182,8 @@ async fn what_is_asked_beside_the_calls_reaches_the_only_caller_and_where_there_
         server.notice(&question("q-3", "sampling/createMessage", json!({ "messages": [], "maxTokens": 1 })));
         assert_eq!(server.answer_to("q-2").await["result"], json!({ "action": "cancel" }), "{manner:?}");
         assert!(server.answer_to("q-3").await["error"].is_object(), "{manner:?}");
+        let said = gateway.log().lines().filter(|line| line.contains("`inn` asked") && line.contains("isolation: session")).count();
+        assert_eq!(said, 1, "{manner:?}: whoever runs it is told once how to mend that: {}", gateway.log());
         call.text("one");
         other.text("two");
         assert_eq!(heard_before(&mut events).await, Vec::<Value>::new(), "{manner:?}");

@@ -257,6 +257,16 @@ async fn the_tasks_of_an_older_server_are_reached_by_nobody_who_only_knows_their
     let inn = inn(Manner::Sessions).await;
     let session = Session::open(&inn.gateway.url("/mcp/inn"), "2025-11-25", Some(&inn.keys[1])).await;
     let client = inn.client("/mcp/inn", 1, elicits());
+    // Nobody was told of tasks, so a call that asks for one is an ordinary call.
+    let session = Arc::new(session);
+    let calling = tokio::spawn({
+        let session = session.clone();
+        async move { session.start("tools/call", json!({ "name": "greet", "arguments": {}, "task": { "ttl": 1000 } })).await }
+    });
+    let call = inn.server.call().await;
+    assert!(call.params.get("task").is_none(), "{}", call.params);
+    call.text("done");
+    assert_eq!(text_of(&calling.await.unwrap().result().await), "done");
     for method in ["tasks/list", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/anything"] {
         let refused = session.request(method, json!({ "taskId": "t-1" })).await;
         assert_eq!(refused.code(), -32601, "{method}: {}", refused.text);

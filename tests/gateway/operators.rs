@@ -40,6 +40,23 @@ models: {{ m: {{ targets: [{{ provider: portolan, model: echo }}], tools: ['gihu
 }
 
 #[tokio::test]
+async fn check_warns_of_a_model_that_is_to_answer_servers_and_is_not_there() {
+    let config = format!(
+        "mcp:
+  servers:
+    good: {{ command: {DEMO}, sampling: {{ model: fast }} }}
+    echo: {{ command: {DEMO}, sampling: {{ model: portolan/echo }} }}
+    wrong: {{ command: {DEMO}, sampling: {{ model: fsat }} }}
+    direct: {{ command: {DEMO}, sampling: {{ model: nobody/x }} }}
+models: {{ fast: {{ targets: [{{ provider: portolan, model: echo }}] }} }}\n"
+    );
+    let (shown, read) = checked(&config, &["--offline"]).await;
+    let warned: Vec<&str> = read["checked"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(warned, ["direct", "wrong"], "{shown}");
+    assert!(shown.contains("there is no model `fsat`; did you mean `fast`?") && shown.contains("no model `nobody/x`"), "{shown}");
+}
+
+#[tokio::test]
 async fn check_compares_what_is_asked_of_a_server_with_what_it_lists() {
     let config = format!(
         "mcp: {{ servers: {{ demo: {{ command: {DEMO} }} }} }}
