@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::live::Live;
 use super::options::Options;
+use crate::config::ECHO;
 
 /// The start-up text.
 pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_key: Option<&str>) -> String {
@@ -23,11 +24,7 @@ pub(super) fn banner(address: SocketAddr, options: &Options, live: &Live, owner_
     let providers: Vec<String> = live.found.iter().map(|(name, from)| format!("{name} ({from})")).collect();
     line(
         "providers",
-        &if providers.is_empty() {
-            "none found; the built-in model portolan/echo answers without one".to_owned()
-        } else {
-            providers.join(", ")
-        },
+        &if providers.is_empty() { format!("none found; the built-in model {ECHO} answers without one") } else { providers.join(", ") },
     );
     let catalog = live.registry.catalog();
     let servers: Vec<String> = catalog.servers.keys().map(ToString::to_string).collect();

@@ -11,7 +11,7 @@ use super::live::{declared, providers};
 use super::names;
 use super::toolsets;
 use crate::auth::Auth;
-use crate::config::{Config, Provider, stray_toolsets, strays};
+use crate::config::{Config, ECHO, Provider, stray_toolsets, strays};
 use crate::context::Context;
 use crate::domain::{ServerName, meant, printable};
 use crate::llm::Providers;
@@ -57,7 +57,7 @@ fn missing(config: &Config, found: &BTreeMap<String, Provider>) -> Vec<Checked> 
 fn unanswered(config: &Config, found: &BTreeMap<String, Provider>) -> Vec<Checked> {
     let there = |model: &str| {
         let direct = model.split_once('/').is_some_and(|(provider, _)| found.contains_key(provider));
-        direct || model == "portolan/echo" || config.models.contains_key(model)
+        direct || model == ECHO || config.models.contains_key(model)
     };
     let servers = config.mcp.servers.iter().filter_map(|(name, server)| Some((name, &*server.sampling.as_ref()?.model)));
     let absent = servers.filter(|(_, model)| !there(model));

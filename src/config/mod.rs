@@ -40,7 +40,7 @@ pub use limits::Limits;
 pub use mcp::Mcp;
 pub use models::{Model, Price, Strategy, Target, When};
 pub use otlp::Otlp;
-pub use providers::{BUILT_IN, Kind, Provider};
+pub use providers::{BUILT_IN, ECHO, Kind, Provider};
 pub use registry::Registry;
 pub use server::{Server, listen_address};
 pub use source::{Method, OnError, Reads, Refresh, Sharing, Source, Trust, has_dots};

@@ -13,6 +13,8 @@ use super::value::{SecretText, Text};
 
 /// The provider that is part of the gateway: it needs no key and no network.
 pub const BUILT_IN: &str = "portolan";
+/// The model that it has.
+pub const ECHO: &str = "portolan/echo";
 
 /// The dialect a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -104,10 +104,10 @@ impl Road {
             return (Vec::new(), Vec::new());
         }
         let mine = handles.iter().filter_map(|handle| Some(((*handle).to_owned(), self.task(view, principal, scope, handle)?)));
-        let (mut followed, mut of_servers) = (Vec::new(), BTreeMap::<String, Vec<Followed>>::new());
+        let (mut followed, mut of_servers) = (Vec::new(), BTreeMap::<String, Vec<FollowedTask>>::new());
         for (handle, Task { server, tool, id, .. }) in mine {
             followed.push(handle.clone());
-            of_servers.entry(server).or_default().push(Followed { id, handle, tool });
+            of_servers.entry(server).or_default().push(FollowedTask { id, handle, tool });
         }
         let follow = |(server, tasks)| {
             let group = Group { server, tasks, as_told: Told::at(view, scope) };
@@ -155,7 +155,7 @@ impl Told {
 }
 
 /// A task that is followed: its id there and here, and the tool that began it.
-struct Followed {
+struct FollowedTask {
     id: String,
     handle: String,
     tool: Option<String>,
@@ -164,7 +164,7 @@ struct Followed {
 /// The tasks of one server.
 struct Group {
     server: String,
-    tasks: Vec<Followed>,
+    tasks: Vec<FollowedTask>,
     as_told: Told,
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -76,19 +76,26 @@ impl Reply {
 
     /// The whole body, of at most `limit` bytes. One that comes in a single piece is not copied.
     pub async fn whole(mut self, limit: usize) -> Result<Bytes, Error> {
-        let mut first = Bytes::new();
-        let mut more = BytesMut::new();
-        while let Some(piece) = self.chunk().await? {
-            if first.len() + more.len() + piece.len() > limit {
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        let Some(mut piece) = self.chunk().await? else { return Ok(first) };
+        let mut body = Vec::from(first);
+        loop {
+            let length = body.len() + piece.len();
+            if length > limit {
                 return Err(Error::TooLarge(limit));
             }
-            if first.is_empty() && more.is_empty() {
-                first = piece;
-                continue;
+            if length > body.capacity() {
+                // Twice as much, as vectors do, but never more than there may be.
+                body.reserve_exact(length.saturating_mul(2).min(limit) - body.len());
             }
-            more.extend_from_slice(&std::mem::take(&mut first));
-            more.extend_from_slice(&piece);
+            body.extend_from_slice(&piece);
+            match self.chunk().await? {
+                Some(more) => piece = more,
+                None => return Ok(body.into()),
+            }
         }
-        Ok(if more.is_empty() { first } else { more.freeze() })
     }
 }

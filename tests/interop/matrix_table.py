@@ -165,6 +165,4 @@ def compare(found):
 
 
 def in_tables(text):
-    """The lines of its tables. What fails directly now and then, and works through the gateway, is a peer's own."""
-    signs = (f" {SIGNS[GAINED]} |", f" {SIGNS[WORKS]} |")
-    return [line.replace(*signs) for line in text.splitlines() if line.startswith("|")]
+    return [line for line in text.splitlines() if line.startswith("|")]

@@ -1,6 +1,6 @@
 //! Streams that tell of changes: `GET` in a session, `subscriptions/listen` without one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -39,6 +39,7 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
         loop {
             let here = turn.is_here();
             tokio::select! {
+                biased;
                 () = ended.cancelled() => return,
                 () = closing.cancelled() => return,
                 () = turn.changed() => {}
@@ -56,17 +57,14 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
 pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'static, Bytes> {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
     let mut watch = Watch::new(visit, wanted, Params::default());
-    let (session, mut blocked) = (session.clone(), blocked(visit));
-    let mut updates = session.updates.subscribe();
-    updates.mark_changed();
+    let (session, mut blocked, mut updates) = (session.clone(), blocked(visit), session.news());
     Box::pin(async_stream::stream! {
-        let since = *lock(&session.seen);
-        if let Some(since) = since {
+        if let Some(since) = session.seen() {
             for event in watch.since(since) { yield event; }
         }
         loop {
             // Only now: what is broken off while it is told is told again.
-            *lock(&session.seen) = Some(watch.seen);
+            session.saw(watch.seen);
             tokio::select! {
                 () = &mut blocked => return,
                 Ok(()) = updates.changed() => {
@@ -84,10 +82,6 @@ pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'stati
             }
         }
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn updated(params: Params, uri: &str) -> Bytes {

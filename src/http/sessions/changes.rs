@@ -47,7 +47,24 @@ impl Session {
             updated.insert(uri);
         }
         drop(updated);
-        self.updates.send_modify(|count| *count += 1);
+        self.news.send_replace(());
+    }
+
+    /// Wakes whoever tells of changes: at once, and then when a resource changed or a stream came or went.
+    pub(in crate::http) fn news(&self) -> watch::Receiver<()> {
+        let mut news = self.news.subscribe();
+        news.mark_changed();
+        news
+    }
+
+    /// What the client was shown when it was told last; none before its first stream of changes.
+    pub(in crate::http) fn seen(&self) -> Option<Seen> {
+        *lock(&self.seen)
+    }
+
+    /// Notes what the client has been told of.
+    pub(in crate::http) fn saw(&self, seen: Seen) {
+        *lock(&self.seen) = Some(seen);
     }
 
     /// The resources of which the client is to be told.
@@ -57,9 +74,9 @@ impl Session {
 
     /// A stream that tells of changes when it is its turn.
     pub(in crate::http) fn turn(self: &Arc<Self>) -> Turn {
-        let (number, news) = (rand::random(), self.updates.subscribe());
+        let (number, news) = (rand::random(), self.news.subscribe());
         lock(&self.telling).push(number);
-        self.updates.send_modify(|_| {});
+        self.news.send_replace(());
         Turn { session: self.clone(), number, news }
     }
 }
@@ -95,7 +112,7 @@ impl Drop for Untold {
 pub(in crate::http) struct Turn {
     session: Arc<Session>,
     number: u64,
-    news: watch::Receiver<u64>,
+    news: watch::Receiver<()>,
 }
 
 impl Turn {
@@ -114,6 +131,6 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         lock(&self.session.telling).retain(|number| *number != self.number);
-        self.session.updates.send_modify(|_| {});
+        self.session.news.send_replace(());
     }
 }

@@ -10,7 +10,7 @@ mod streams;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use crate::protocol::{ClientCapabilities, Era, Revision};
 use crate::store::Handles;
 pub(super) use changes::Seen;
 pub(super) use outbox::Outbox;
+use session::lock;
 pub(super) use session::{Greeting, Session};
 
 /// Most sessions at one time; the longest unused one makes room.
@@ -129,7 +130,7 @@ impl Sessions {
     fn own(&self, session: &Arc<Session>) {
         let mut unused = Vec::new();
         {
-            let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut owned = lock(&self.owned);
             let of_one = owned.entry(session.principal.clone()).or_default();
             if of_one.len() >= MOST_OF_ONE {
                 // Some at a time, for all of them are looked at.
@@ -158,7 +159,7 @@ impl Sessions {
         if session.principal != principal || session.endpoint != endpoint {
             return None;
         }
-        *session.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&session.used) = Instant::now();
         Some(session)
     }
 
@@ -173,7 +174,7 @@ impl Sessions {
         let greeting = Greeting { revision, capabilities };
         let session = Session::new(id.into(), (&carried.principal, &carried.endpoint), Some(greeting), self.kept.clone());
         // Nobody knows what its client has seen; it is told that everything may be another.
-        *session.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen::default());
+        session.saw(Seen::default());
         // Two requests may come for it at the same time.
         let entry = self.open.entry(session.id.clone()).or_insert(Arc::new(session));
         let (fresh, session) = (entry.is_fresh(), entry.into_value());
@@ -194,7 +195,7 @@ impl Sessions {
 
 /// Lets go of a session that has ended.
 fn disown(owned: &Mutex<Owned>, session: &Session) {
-    let mut owned = owned.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut owned = lock(owned);
     if let Some(of_one) = owned.get_mut(&session.principal) {
         of_one.remove(&session.id);
         if of_one.is_empty() {

@@ -18,6 +18,7 @@ use crate::upstream::{Asked, Logs};
 
 /// Requests of one session that may be under way at the same time.
 const IN_FLIGHT: usize = 1_000;
+
 /// What a client said when it opened a session.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Greeting {
@@ -50,10 +51,10 @@ pub(in crate::http) struct Session {
     pub(super) followed: Mutex<HashMap<String, Followed>>,
     /// The resources of which the client has not been told yet that they changed.
     pub(super) updated: Mutex<BTreeSet<String>>,
-    /// Counts up with each of those.
-    pub(in crate::http) updates: watch::Sender<u64>,
+    /// Wakes the streams that tell of changes.
+    pub(super) news: watch::Sender<()>,
     /// What its stream of changes has told.
-    pub(in crate::http) seen: Mutex<Option<Seen>>,
+    pub(super) seen: Mutex<Option<Seen>>,
     /// The streams that tell of changes, the newest last.
     pub(super) telling: Mutex<Vec<u64>>,
     /// The one stream of a session of 2024-11-05, on which everything is said.
@@ -79,7 +80,7 @@ impl Session {
             kept,
             followed: Mutex::default(),
             updated: Mutex::default(),
-            updates: watch::Sender::default(),
+            news: watch::Sender::default(),
             seen: Mutex::default(),
             telling: Mutex::default(),
             line: None,

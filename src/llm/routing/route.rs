@@ -8,7 +8,7 @@ use super::balance::{self, Standing};
 use super::health::Health;
 use super::prices;
 use super::retry::Budgets;
-use crate::config::{self, BUILT_IN, Model, Price, When};
+use crate::config::{self, BUILT_IN, ECHO, Model, Price, When};
 use crate::domain::{Globs, Principal, Usage, clip, nearest};
 use crate::expr::{Asking, Scope};
 use crate::llm::providers::Providers;
@@ -262,9 +262,8 @@ impl Router {
         let hint = known().filter(|_| self.sees_unnamed(principal) && principal.grants().model(model)).map(|(provider, by)| {
             format!("there is no provider `{provider}`; {by} and restart, or, where the configuration has `providers:`, declare it there")
         });
-        let echo = format!("{BUILT_IN}/echo");
-        if suggestions.is_empty() && hint.is_none() && all.iter().any(|(name, _)| *name == echo) && model != echo {
-            suggestions.push(echo);
+        if suggestions.is_empty() && hint.is_none() && all.iter().any(|(name, _)| *name == ECHO) && model != ECHO {
+            suggestions.push(ECHO.to_owned());
         }
         Unknown { model: clip(model, 120), suggestions, hint }
     }

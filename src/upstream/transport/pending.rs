@@ -139,8 +139,11 @@ impl Pending {
 
     /// Stops waiting; true when the answer had not come.
     pub(super) fn forget(&self, id: u64) -> bool {
+        let worked_for = match self.lock().get(&id) {
+            None => return false,
+            Some(wait) => (!wait.listens).then(|| wait.listener.clone()),
+        };
         // First this and then that: at no time does it look as if the server worked for nobody.
-        let worked_for = self.lock().get(&id).filter(|wait| !wait.listens).map(|wait| wait.listener.clone());
         if let Some(listener) = worked_for {
             self.abandon(id, listener);
         }
@@ -283,21 +286,19 @@ impl Pending {
         }
         let Some(question) = Question::read(method, params) else { return Arrival::Reply(nobody(&id, method, None)) };
         let foreign = question.is_of_session() && !self.own;
-        let crowded = self.asked_lock().len() >= MOST_ASKED;
-        match self.concerned(stream).filter(|_| !foreign && !crowded) {
-            None => {
-                if !foreign && !crowded && self.is_at_work() {
-                    self.misplaced(method);
-                }
-                Arrival::Reply(nobody(&id, method, Some(&question)))
-            }
-            Some((of, listener)) => {
-                let (taken_back, over) = (CancellationToken::new(), CancellationToken::new());
-                self.asked_lock().insert(id.to_string(), Open { of, taken_back: taken_back.clone(), over: over.clone() });
-                let pauses = self.pauses(stream);
-                Arrival::Asked(Inquiry { id, question, listener, pauses, taken_back, over })
-            }
+        if foreign || self.asked_lock().len() >= MOST_ASKED {
+            return Arrival::Reply(nobody(&id, method, Some(&question)));
         }
+        let Some((of, listener)) = self.concerned(stream) else {
+            if !matches!(stream, Stream::Of(_)) && self.is_at_work() {
+                self.misplaced(method);
+            }
+            return Arrival::Reply(nobody(&id, method, Some(&question)));
+        };
+        let (taken_back, over) = (CancellationToken::new(), CancellationToken::new());
+        self.asked_lock().insert(id.to_string(), Open { of, taken_back: taken_back.clone(), over: over.clone() });
+        let pauses = self.pauses(stream);
+        Arrival::Asked(Inquiry { id, question, listener, pauses, taken_back, over })
     }
 
     /// Whether a request is under way that somebody hears of.
