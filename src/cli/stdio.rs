@@ -5,7 +5,7 @@
 //! anew here, for many clients never recover from that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::client::{Client, Error, Result};
-use crate::domain::one_line;
+use crate::domain::{lock, one_line};
 use crate::net::{self, Splitter};
 use crate::protocol::{
     HEADER_METHOD, HEADER_NAME, HEADER_PARAM, HEADER_SESSION, HEADER_VERSION, HeaderRules, Id, Incoming, Outgoing, Params, RpcError,
@@ -309,10 +309,6 @@ impl Bridge {
             let _ = self.client.send(request).await;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Remembers which arguments travel in headers, from a list of tools on its way to the client.

@@ -2,6 +2,7 @@
 
 mod digest;
 mod grants;
+mod lock;
 mod name;
 mod needle;
 mod principal;
@@ -16,6 +17,7 @@ pub mod walk;
 
 pub use digest::Digest;
 pub use grants::{Globs, Grants, may_reach};
+pub use lock::lock;
 pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};
 pub use needle::{Needle, hides_keys};
 pub use principal::Principal;

@@ -32,7 +32,7 @@ struct Wanted {
 /// The stream of a session.
 pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
     let mut changes = changes(visit, session);
-    let (ended, closing, mut turn) = (session.ended.clone(), visit.state.closing.clone(), session.turn());
+    let (ended, closing, mut turn) = (session.ended.clone(), visit.state.closing.clone(), session.changes.turn());
     let events = async_stream::stream! {
         // Something must be sent at once, or some clients take the stream for a failed one.
         yield Bytes::from_static(b": listening\n\n");
@@ -57,19 +57,20 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
 pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'static, Bytes> {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
     let mut watch = Watch::new(visit, wanted, Params::default());
-    let (session, mut blocked, mut updates) = (session.clone(), blocked(visit), session.news());
+    let (changes, mut blocked) = (session.changes.clone(), blocked(visit));
+    let mut updates = changes.news();
     Box::pin(async_stream::stream! {
-        if let Some(since) = session.seen() {
+        if let Some(since) = changes.seen() {
             for event in watch.since(since) { yield event; }
         }
         loop {
             // Only now: what is broken off while it is told is told again.
-            session.saw(watch.seen);
+            changes.saw(watch.seen);
             tokio::select! {
                 () = &mut blocked => return,
                 Ok(()) = updates.changed() => {
                     // What changes meanwhile comes with the next round, so that others have their turn.
-                    let mut untold = session.updated();
+                    let mut untold = changes.untold();
                     while let Some(uri) = untold.next() {
                         yield updated(Params::default(), uri);
                         untold.told();

@@ -211,7 +211,7 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
             match asked.as_str() {
                 "resources/subscribe" => follow(&visit, &session, &params).await,
                 "resources/unsubscribe" => {
-                    session.unfollow(&params.string("uri").unwrap_or_default());
+                    session.changes.unfollow(&params.string("uri").unwrap_or_default());
                     Ok(raw(&json!({})))
                 }
                 _ => visit.endpoint.request(&visit.state, &caller, &asked, params).await,
@@ -245,15 +245,15 @@ fn greeted(visit: &Visit, session: &Session, params: &Params) -> Outcome {
 async fn follow(visit: &Visit, session: &Arc<Session>, params: &Params) -> Outcome {
     let uri = params.string("uri").ok_or_else(|| RpcError::params("`params.uri` must name a resource"))?;
     let Some(scope) = visit.endpoint.servers() else { return Err(RpcError::method("resources/subscribe")) };
-    if !session.follows(&uri) {
-        let weak = Arc::downgrade(session);
+    if !session.changes.follows(&uri) {
+        let weak = Arc::downgrade(&session.changes);
         let told = move |uri| {
-            if let Some(session) = weak.upgrade() {
-                session.update(uri);
+            if let Some(changes) = weak.upgrade() {
+                changes.update(uri);
             }
         };
         let followed = visit.state.federation.follow(&visit.principal, Some(&session.id), scope, &uri, told).await?;
-        if !session.follow(&uri, followed) {
+        if !session.changes.follow(&uri, followed) {
             return Err(RpcError::new(RpcError::INVALID_REQUEST, "the session follows too many resources already"));
         }
     }

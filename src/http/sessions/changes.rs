@@ -1,11 +1,11 @@
 //! What a session is told of changes: of what it follows, from where it was told last, and on one stream at a time.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::session::{Session, lock};
+use crate::domain::lock;
 use crate::federation::{Followed, Sight};
 
 /// Resources that one session may follow.
@@ -19,7 +19,21 @@ pub(in crate::http) struct Seen {
     pub(in crate::http) resources: u64,
 }
 
-impl Session {
+/// What a session follows and has been told of, and the streams on which it is told.
+#[derive(Default)]
+pub(in crate::http) struct Changes {
+    followed: Mutex<HashMap<String, Followed>>,
+    /// The resources of which the client has not been told yet that they changed.
+    updated: Mutex<BTreeSet<String>>,
+    /// Wakes the streams that tell of changes.
+    news: watch::Sender<()>,
+    /// What the client was shown when it was told last.
+    seen: Mutex<Option<Seen>>,
+    /// The streams that tell of changes, the newest last.
+    telling: Mutex<Vec<u64>>,
+}
+
+impl Changes {
     /// Follows a resource for the client; false when it follows too many.
     pub(in crate::http) fn follow(&self, uri: &str, followed: Followed) -> bool {
         let mut all = lock(&self.followed);
@@ -68,8 +82,8 @@ impl Session {
     }
 
     /// The resources of which the client is to be told.
-    pub(in crate::http) fn updated(self: &Arc<Self>) -> Untold {
-        Untold { session: self.clone(), uris: std::mem::take(&mut *lock(&self.updated)) }
+    pub(in crate::http) fn untold(self: &Arc<Self>) -> Untold {
+        Untold { of: self.clone(), uris: std::mem::take(&mut *lock(&self.updated)) }
     }
 
     /// A stream that tells of changes when it is its turn.
@@ -77,13 +91,18 @@ impl Session {
         let (number, news) = (rand::random(), self.news.subscribe());
         lock(&self.telling).push(number);
         self.news.send_replace(());
-        Turn { session: self.clone(), number, news }
+        Turn { of: self.clone(), number, news }
+    }
+
+    /// Follows nothing any more.
+    pub(super) fn end(&self) {
+        lock(&self.followed).clear();
     }
 }
 
 /// What the client is told at this moment; what is left of it when this is dropped is told later.
 pub(in crate::http) struct Untold {
-    session: Arc<Session>,
+    of: Arc<Changes>,
     uris: BTreeSet<String>,
 }
 
@@ -102,7 +121,7 @@ impl Untold {
 impl Drop for Untold {
     fn drop(&mut self) {
         for uri in std::mem::take(&mut self.uris) {
-            self.session.update(uri);
+            self.of.update(uri);
         }
     }
 }
@@ -110,7 +129,7 @@ impl Drop for Untold {
 /// One of a session's streams that tell of changes. The newest does, and those before it wait until it has ended: no message goes
 /// onto two (2025-11-25 §basic/transports).
 pub(in crate::http) struct Turn {
-    session: Arc<Session>,
+    of: Arc<Changes>,
     number: u64,
     news: watch::Receiver<()>,
 }
@@ -118,19 +137,19 @@ pub(in crate::http) struct Turn {
 impl Turn {
     /// Whether it is this one's.
     pub(in crate::http) fn is_here(&self) -> bool {
-        lock(&self.session.telling).last() == Some(&self.number)
+        lock(&self.of.telling).last() == Some(&self.number)
     }
 
     /// Waits until it may be another one's.
     pub(in crate::http) async fn changed(&mut self) {
-        // The session outlives its streams.
+        // What it is of holds the other end.
         let _ = self.news.changed().await;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.session.telling).retain(|number| *number != self.number);
-        self.session.news.send_replace(());
+        lock(&self.of.telling).retain(|number| *number != self.number);
+        self.of.news.send_replace(());
     }
 }

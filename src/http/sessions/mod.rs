@@ -20,12 +20,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::domain::{now_ms, raw_string};
+use crate::domain::{lock, now_ms, raw_string};
 use crate::protocol::{ClientCapabilities, Era, Revision};
 use crate::store::Handles;
 pub(super) use changes::Seen;
 pub(super) use outbox::Outbox;
-use session::lock;
 pub(super) use session::{Greeting, Session};
 
 /// Most sessions at one time; the longest unused one makes room.
@@ -174,7 +173,7 @@ impl Sessions {
         let greeting = Greeting { revision, capabilities };
         let session = Session::new(id.into(), (&carried.principal, &carried.endpoint), Some(greeting), self.kept.clone());
         // Nobody knows what its client has seen; it is told that everything may be another.
-        session.saw(Seen::default());
+        session.changes.saw(Seen::default());
         // Two requests may come for it at the same time.
         let entry = self.open.entry(session.id.clone()).or_insert(Arc::new(session));
         let (fresh, session) = (entry.is_fresh(), entry.into_value());

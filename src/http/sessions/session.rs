@@ -1,18 +1,18 @@
 //! One session: what its client said of itself, what is under way, and what it was asked.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Seen;
+use super::changes::Changes;
 use super::outbox::Outbox;
-use crate::federation::Followed;
+use crate::domain::lock;
 use crate::protocol::{ClientCapabilities, Level, Revision, RpcError};
 use crate::upstream::{Asked, Logs};
 
@@ -48,15 +48,8 @@ pub(in crate::http) struct Session {
     pub(super) sweeping: AtomicBool,
     /// The bytes that are kept in the streams of all sessions.
     pub(super) kept: Arc<AtomicUsize>,
-    pub(super) followed: Mutex<HashMap<String, Followed>>,
-    /// The resources of which the client has not been told yet that they changed.
-    pub(super) updated: Mutex<BTreeSet<String>>,
-    /// Wakes the streams that tell of changes.
-    pub(super) news: watch::Sender<()>,
-    /// What its stream of changes has told.
-    pub(super) seen: Mutex<Option<Seen>>,
-    /// The streams that tell of changes, the newest last.
-    pub(super) telling: Mutex<Vec<u64>>,
+    /// What the client is told of changes.
+    pub(in crate::http) changes: Arc<Changes>,
     /// The one stream of a session of 2024-11-05, on which everything is said.
     line: Option<mpsc::Sender<Bytes>>,
 }
@@ -78,11 +71,7 @@ impl Session {
             outboxes_made: AtomicU32::new(0),
             sweeping: AtomicBool::new(false),
             kept,
-            followed: Mutex::default(),
-            updated: Mutex::default(),
-            news: watch::Sender::default(),
-            seen: Mutex::default(),
-            telling: Mutex::default(),
+            changes: Arc::default(),
             line: None,
         }
     }
@@ -176,13 +165,9 @@ impl Session {
     /// Lets go of everything that was open for the session.
     pub(super) fn end(&self) {
         self.ended.cancel();
-        lock(&self.followed).clear();
+        self.changes.end();
         lock(&self.asked).clear();
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request that is under way; forgotten when dropped.

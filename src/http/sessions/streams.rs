@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::outbox::Outbox;
-use super::session::{Session, lock};
+use super::session::Session;
+use crate::domain::lock;
 
 /// Streams of one session that are kept, and bytes of those that have ended.
 const OUTBOXES: usize = 64;
