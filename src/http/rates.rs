@@ -16,12 +16,13 @@ pub(super) fn show(allowance: &Allowance, headers: &mut HeaderMap) {
         HeaderName::from_static("x-ratelimit-remaining-tokens"),
         HeaderName::from_static("x-ratelimit-reset-tokens"),
     ];
-    let mut write = |names: [HeaderName; 3], left: Left| {
-        let reset = format!("{}s", left.reset.as_secs_f64().ceil());
-        for (name, value) in names.into_iter().zip([left.limit.to_string(), left.remaining.to_string(), reset]) {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(name, value);
-            }
+    let mut write = |[limit, remaining, reset]: [HeaderName; 3], left: Left| {
+        let seconds = left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0);
+        headers.reserve(3);
+        headers.insert(limit, left.limit.into());
+        headers.insert(remaining, left.remaining.into());
+        if let Ok(seconds) = HeaderValue::try_from(format!("{seconds}s")) {
+            headers.insert(reset, seconds);
         }
     };
     if let Some(left) = allowance.requests {

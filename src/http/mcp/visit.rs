@@ -125,10 +125,12 @@ impl Visit {
 
 /// Whether a client takes a media type.
 pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return true };
-    let family = media_type.split('/').next().unwrap_or_default();
+    let Some(accept) = headers.get(header::ACCEPT).filter(|value| value.to_str().is_ok()) else { return true };
+    let media_type = media_type.as_bytes();
+    let family = media_type.split(|byte| *byte == b'/').next().unwrap_or_default();
     accept
-        .split(',')
-        .map(|part| part.split(';').next().unwrap_or_default().trim())
-        .any(|part| part.eq_ignore_ascii_case(media_type) || part == "*/*" || part.strip_suffix("/*").is_some_and(|part| part == family))
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(|part| part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
+        .any(|part| part.eq_ignore_ascii_case(media_type) || part == b"*/*" || part.strip_suffix(b"/*").is_some_and(|part| part == family))
 }

@@ -171,6 +171,7 @@ impl Shared {
         let token = token.as_ref().and_then(|token| token.to_str().ok()?.strip_prefix("Bearer "));
         self.secrets.iter().map(String::as_str).chain(token).any(told)
     }
+
     async fn ask(self: &Arc<Self>, id: u64, era: Era, call: Call<'_>) -> Result<Box<RawValue>, Error> {
         let body = Outgoing::request(id, call.method, &call.dressed(era, id));
         let agreed = self.agreed.load_full();
