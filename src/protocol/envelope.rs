@@ -154,8 +154,9 @@ impl Incoming {
 pub fn is_tool_error(result: &RawValue) -> bool {
     static KEY: Needle = Needle::new("\"isError\"");
     let text = result.get();
-    // Most say nothing of it, and are not read.
-    if !KEY.is_in(text) {
+    let is_true = |behind: &str| behind.trim_start().strip_prefix(':').is_some_and(|value| value.trim_start().starts_with("true"));
+    // Most say nothing of it, or that it did not, and are not read.
+    if !KEY.behind(text).any(is_true) {
         return false;
     }
     match walk::members(text) {

@@ -1,5 +1,7 @@
 //! The journal's entries in SQLite.
 
+use std::sync::OnceLock;
+
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, query};
 
@@ -19,28 +21,35 @@ pub(super) async fn add(pool: &SqlitePool, rows: &[JournalRow]) -> Result<(), Er
         let many = CHUNK.min(1 << rest.len().ilog2());
         let (rows, after) = rest.split_at(many);
         rest = after;
-        let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
-            "INSERT INTO journal (at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms) ",
-        );
-        insert.push_values(rows, |mut row, entry| {
-            row.push_bind(entry.at_ms)
-                .push_bind(&*entry.kind)
-                .push_bind(&*entry.principal)
-                .push_bind(entry.request.as_deref())
-                .push_bind(&*entry.subject)
-                .push_bind(entry.target.as_deref())
-                .push_bind(&*entry.outcome)
-                .push_bind(entry.detail.as_deref())
-                .push_bind(entry.input)
-                .push_bind(entry.output)
-                .push_bind(entry.cached)
-                .push_bind(entry.cost_nano)
-                .push_bind(entry.ms);
+        let insert = rows.iter().fold(query(insertion(many)), |insert, entry| {
+            insert
+                .bind(entry.at_ms)
+                .bind(&*entry.kind)
+                .bind(&*entry.principal)
+                .bind(entry.request.as_deref())
+                .bind(&*entry.subject)
+                .bind(entry.target.as_deref())
+                .bind(&*entry.outcome)
+                .bind(entry.detail.as_deref())
+                .bind(entry.input)
+                .bind(entry.output)
+                .bind(entry.cached)
+                .bind(entry.cost_nano)
+                .bind(entry.ms)
         });
-        insert.build().execute(&mut *all).await?;
+        insert.execute(&mut *all).await?;
     }
     all.commit().await?;
     Ok(())
+}
+
+/// The statement that writes so many rows, a power of two up to [`CHUNK`]; each is written once.
+fn insertion(rows: usize) -> &'static str {
+    static STATEMENTS: [OnceLock<String>; CHUNK.ilog2() as usize + 1] = [const { OnceLock::new() }; CHUNK.ilog2() as usize + 1];
+    const COLUMNS: &str = "at_ms, kind, principal, request, subject, target, outcome, detail, input, output, cached, cost_nano, ms";
+    const VALUES: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let statement = || format!("INSERT INTO journal ({COLUMNS}) VALUES {}", vec![VALUES; rows].join(", "));
+    STATEMENTS.get(rows.ilog2() as usize).map_or("", |kept| kept.get_or_init(statement))
 }
 
 pub(super) async fn begin(pool: &SqlitePool, row: &JournalRow) -> Result<i64, Error> {

@@ -17,13 +17,13 @@ use tracing::instrument::Instrumented;
 
 use super::listen as streams;
 use super::reply::{id_of, json as whole};
-use super::visit::Visit;
+use super::visit::{SESSION, VERSION, Visit};
 use crate::domain::{clip, raw};
 use crate::http::error::ApiError;
 use crate::http::exchange::{Exchange, Outcome, Step, Work, failed, hearing};
 use crate::http::sessions::{Greeting, Outbox, Session};
 use crate::http::sse;
-use crate::protocol::{ClientCapabilities, Era, HEADER_SESSION, HEADER_VERSION, Id, Incoming, Outgoing, Params, Revision, RpcError};
+use crate::protocol::{ClientCapabilities, Era, Id, Incoming, Outgoing, Params, Revision, RpcError};
 use crate::upstream::{Listener, Logs};
 
 /// The header by which a client says which event it saw last.
@@ -42,7 +42,7 @@ pub(super) fn initialize(mut visit: Visit, message: Incoming) -> Response {
     std::mem::take(&mut visit.span).done();
     let mut response = whole(200, text);
     if let Ok(value) = HeaderValue::from_str(&session.id) {
-        response.headers_mut().insert(HEADER_SESSION, value);
+        response.headers_mut().insert(&SESSION, value);
     }
     response
 }
@@ -69,11 +69,11 @@ fn greeting(visit: &Visit, revision: Revision) -> String {
 
 /// The session a request belongs to. One of somebody else is answered like one that never was.
 pub(super) fn find(visit: &Visit) -> Result<Arc<Session>, ApiError> {
-    let Some(id) = visit.header(HEADER_SESSION) else {
+    let Some(id) = visit.header(&SESSION) else {
         let message = "the header `Mcp-Session-Id` is missing; open a session with `initialize` first";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "session_missing", message));
     };
-    if let Some(version) = visit.header(HEADER_VERSION)
+    if let Some(version) = visit.header(&VERSION)
         && version.parse::<Revision>().is_err()
     {
         let known = Revision::ALL.map(Revision::as_str).join(", ");

@@ -1,7 +1,8 @@
 //! One request, before its body is read.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::header::AsHeaderName;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -16,12 +17,16 @@ use crate::http::error::ApiError;
 use crate::http::state::State;
 use crate::http::traced::mcp_door;
 use crate::policy::Allowance;
-use crate::protocol::{Era, HEADER_VERSION, Id, Incoming, Params, Revision, RpcError, is_tool_error};
+use crate::protocol::{Era, HEADER_SESSION, HEADER_VERSION, Id, Incoming, Params, Revision, RpcError, is_tool_error};
 use crate::trace::{Span, attribute};
 use crate::upstream::Listener;
 
 /// Largest message from a client, in bytes.
 const MAX_BODY: usize = 4 << 20;
+/// Headers that are looked for in each request.
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static SESSION: HeaderName = HeaderName::from_static(HEADER_SESSION);
+pub(super) static VERSION: HeaderName = HeaderName::from_static(HEADER_VERSION);
 
 /// One request at an MCP endpoint.
 pub(super) struct Visit {
@@ -38,7 +43,7 @@ pub(super) struct Visit {
 impl Visit {
     /// The caller of a request, who may hear of it meanwhile.
     pub(super) fn caller<'v>(&'v self, session: Option<&'v str>, listener: Option<Listener>) -> Caller<'v> {
-        let request = self.header("x-request-id").map(Into::into);
+        let request = self.header(&REQUEST_ID).map(Into::into);
         let (waited, trace) = (self.waited.clone(), self.span.trace());
         Caller { listener, request, waited, trace, ..Caller::new(&self.principal, session) }
     }
@@ -109,13 +114,13 @@ impl Visit {
         refusal(era, Some(id), error)
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Whether the headers alone say that the request is stateless.
     pub(super) fn is_modern(&self) -> bool {
-        self.header(HEADER_VERSION).is_some_and(|version| version > Revision::LATEST.as_str() && version.starts_with("20"))
+        self.header(&VERSION).is_some_and(|version| version > Revision::LATEST.as_str() && version.starts_with("20"))
     }
 
     pub(super) fn accepts(&self, media_type: &str) -> bool {
