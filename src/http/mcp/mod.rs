@@ -25,6 +25,7 @@ use super::timing::Elsewhere;
 use super::traced::mcp_door;
 use crate::domain::Principal;
 use crate::federation::Waited;
+use crate::policy::Allowance;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use crate::trace::Span;
 use endpoint::Endpoint;
@@ -132,6 +133,7 @@ async fn post(mut visit: Visit, request: Request) -> Result<Response, ApiError> 
         }
     };
     response.extensions_mut().insert(Elsewhere(waited.get()));
-    show(&allowance, response.headers_mut());
+    // Whoever calls a tool sends no tokens.
+    show(&Allowance { tokens: None, ..allowance }, response.headers_mut());
     Ok(response)
 }
