@@ -12,6 +12,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use super::error::Error;
 use super::lean;
 
+/// A piece of a body of so many bytes is kept as it came.
+const LARGE: usize = 4 << 10;
+
 /// An answer whose body is still to be read.
 pub struct Reply {
     /// Its status.
@@ -74,27 +77,63 @@ impl Reply {
         }
     }
 
-    /// The whole body, of at most `limit` bytes. One that comes in a single piece is not copied.
+    /// The whole body, of at most `limit` bytes. One that comes in a single piece is not copied, and any other once.
     pub async fn whole(mut self, limit: usize) -> Result<Bytes, Error> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        if first.len() > limit {
-            return Err(Error::TooLarge(limit));
-        }
-        let Some(mut piece) = self.chunk().await? else { return Ok(first) };
-        let mut body = Vec::from(first);
-        loop {
-            let length = body.len() + piece.len();
+        let (mut pieces, mut small, mut length) = (Vec::new(), Vec::new(), 0);
+        while let Some(piece) = self.chunk().await? {
+            length += piece.len();
             if length > limit {
                 return Err(Error::TooLarge(limit));
             }
-            if length > body.capacity() {
-                // Twice as much, as vectors do, but never more than there may be.
-                body.reserve_exact(length.saturating_mul(2).min(limit) - body.len());
+            let large = piece.len() >= LARGE;
+            // Each piece costs something by itself, so that small ones are put together.
+            if !large {
+                small.extend_from_slice(&piece);
             }
-            body.extend_from_slice(&piece);
-            match self.chunk().await? {
-                Some(more) => piece = more,
-                None => return Ok(body.into()),
+            if (large && !small.is_empty()) || small.len() >= LARGE {
+                pieces.push(Bytes::from(std::mem::take(&mut small)));
+            }
+            if large {
+                pieces.push(piece);
+            }
+        }
+        if !small.is_empty() {
+            pieces.push(small.into());
+        }
+        if let [_] = pieces.as_slice() {
+            return Ok(pieces.swap_remove(0));
+        }
+        let mut body = Vec::with_capacity(length);
+        pieces.into_iter().for_each(|piece| body.extend_from_slice(&piece));
+        Ok(body.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer whose body comes in these pieces.
+    fn reply(pieces: Vec<Vec<u8>>) -> Reply {
+        let stream = futures::stream::iter(pieces.into_iter().map(Ok::<_, std::convert::Infallible>));
+        reqwest::Response::from(hyper::Response::new(reqwest::Body::wrap_stream(stream))).into()
+    }
+
+    proptest! {
+        #[test]
+        fn a_body_is_the_same_in_whatever_pieces_it_comes(sizes in prop::collection::vec(prop_oneof![0..9_usize, 4_000..4_200_usize], 0..12)) {
+            let mut next = 0_u8;
+            let pieces: Vec<Vec<u8>> = sizes.iter().map(|size| {
+                (0..*size).map(|_| { next = next.wrapping_add(1); next }).collect()
+            }).collect();
+            let whole = pieces.concat();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(reply(pieces.clone()).whole(whole.len())).unwrap();
+            prop_assert_eq!(&read[..], &whole[..]);
+            if let Some(less) = whole.len().checked_sub(1) {
+                prop_assert!(matches!(runtime.block_on(reply(pieces).whole(less)), Err(Error::TooLarge(_))));
             }
         }
     }
