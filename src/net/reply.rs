@@ -104,7 +104,9 @@ impl Reply {
             return Ok(pieces.swap_remove(0));
         }
         let mut body = Vec::with_capacity(length);
-        pieces.into_iter().for_each(|piece| body.extend_from_slice(&piece));
+        for piece in pieces {
+            body.extend_from_slice(&piece);
+        }
         Ok(body.into())
     }
 }
