@@ -79,8 +79,14 @@ impl Reply {
 
     /// The whole body, of at most `limit` bytes. One that comes in a single piece is not copied, and any other once.
     pub async fn whole(mut self, limit: usize) -> Result<Bytes, Error> {
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        let mut second = self.chunk().await?;
+        if second.is_none() && first.len() <= limit {
+            return Ok(first);
+        }
         let (mut pieces, mut small, mut length) = (Vec::new(), Vec::new(), 0);
-        while let Some(piece) = self.chunk().await? {
+        let mut next = Some(first);
+        while let Some(piece) = next {
             length += piece.len();
             if length > limit {
                 return Err(Error::TooLarge(limit));
@@ -96,6 +102,10 @@ impl Reply {
             if large {
                 pieces.push(piece);
             }
+            next = match second.take() {
+                Some(second) => Some(second),
+                None => self.chunk().await?,
+            };
         }
         if !small.is_empty() {
             pieces.push(small.into());
