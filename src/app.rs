@@ -106,6 +106,7 @@ impl Gateway {
         let registry = Registry::new(store, upstreams.clone(), refresh.clone());
         let _ = slot.set(registry.clone());
         registry.hide(&blocks).await;
+        registry.judge_by(config.registry.review());
         registry.load(declared(&config), &config.mcp.chosen()).await?;
 
         let federation = Federation::new(

@@ -74,6 +74,7 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
     live.credentials.reached_at(&base(&config, running.address));
     live.tool_timeout.set(config.limits.tool_timeout.0);
     live.refresh.set(config.registry.refresh.0);
+    live.registry.judge_by(config.registry.review());
     if let Err(why) = live.registry.redeclare(declared(&config), &config.mcp.chosen()).await {
         error!("not all servers of the file could be taken over ({why}); all else of it is in use, and SIGHUP tries again");
     }

@@ -17,6 +17,7 @@ mod open;
 mod output;
 mod registry;
 mod server;
+mod sides;
 mod status;
 mod stdio;
 mod takeover;

@@ -8,12 +8,14 @@ use similar::{ChangeTag, TextDiff};
 
 use super::client::{Client, Result};
 use super::output::{as_json, date, list, print, table, text};
+use super::sides::{ROOM, shown, sides, width};
 use crate::domain::printable;
 
 /// What can be done with releases.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// All releases of a server
+    /// All releases of a server, with when and by whom each was decided on
+    #[command(alias = "history")]
     Releases {
         /// The server
         server: String,
@@ -38,6 +40,14 @@ pub enum Command {
         /// The digest that `diff` showed
         #[arg(long)]
         digest: Option<String>,
+    },
+    /// Serve an earlier release again; later ones count as rejected
+    Rollback {
+        /// The server
+        server: String,
+        /// The version or digest to go back to [default: the one before]
+        #[arg(long)]
+        to: Option<String>,
     },
 }
 
@@ -81,22 +91,38 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 print(&format!("The change of `{server}` is rejected; the approved release goes on being served.\n"));
             }
         }
+        Command::Rollback { server, to } => {
+            let back = client.control("releases_rollback", json!({ "server": server, "to": to })).await?;
+            if client.json {
+                as_json(&back);
+            } else {
+                print(&format!("{server}@{} is served again; later releases count as rejected.\n", text(&back, "release")));
+            }
+        }
     }
     Ok(())
 }
 
 fn show_diff(server: &str, diff: &Value) {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let width = width().filter(|width| *width >= ROOM);
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
     for difference in list(diff, "differences") {
-        let reasons: Vec<&str> = list(difference, "reasons").iter().filter_map(Value::as_str).collect();
-        let title =
-            format!("{} {}: {} ({})", text(difference, "kind"), text(difference, "name"), text(difference, "class"), reasons.join("; "));
+        let title = format!("{} {}: {}", text(difference, "kind"), text(difference, "name"), text(difference, "class"));
         print(&paint("1", &printable(&title)));
+        for change in list(difference, "changes") {
+            let place = Some(text(change, "at")).filter(|at| !at.is_empty()).map_or_else(|| "it".to_owned(), |at| format!("`{at}`"));
+            print(&format!("    {:<9} {}\n", text(change, "class"), printable(&format!("{place} {}", text(change, "why")))));
+        }
         let pretty = |key: &str| difference.get(key).map(|value| format!("{value:#}")).unwrap_or_default();
         let (old, new) = (pretty("approved"), pretty("live"));
+        if let Some(width) = width.filter(|_| !old.is_empty() && !new.is_empty()) {
+            print(&sides(&old, &new, width, colour));
+            print("\n");
+            continue;
+        }
         for change in TextDiff::from_lines(&old, &new).iter_all_changes() {
-            let line = printable(&decoded(change.value().trim_end_matches('\n')));
+            let line = shown(change.value().trim_end_matches('\n'));
             print(&match change.tag() {
                 ChangeTag::Delete => paint("31", &format!("  - {line}")),
                 ChangeTag::Insert => paint("32", &format!("  + {line}")),
@@ -109,9 +135,4 @@ fn show_diff(server: &str, diff: &Value) {
     print(&format!(
         "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
     ));
-}
-
-/// JSON may hide a character behind an escape; here people must see that it is there.
-fn decoded(line: &str) -> String {
-    line.replace("\\u001b", "\u{1b}")
 }

@@ -106,7 +106,11 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                         _ if text(server, "state") == "login_needed" => {
                             format!("wants a login: portolan server login {}", text(server, "name"))
                         }
-                        "-" if held => format!("a change is held: portolan registry diff {}", text(server, "name")),
+                        "-" if held => {
+                            let changes = server.get("held_changes").and_then(Value::as_u64).unwrap_or(1);
+                            let what = if changes == 1 { "1 change is".to_owned() } else { format!("{changes} changes are") };
+                            format!("{what} held: portolan registry diff {}", text(server, "name"))
+                        }
                         "-" => text(server, "target"),
                         error => error.to_owned(),
                     };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::error::Error;
 use super::toolset::Toolset;
 use super::value::{SecretText, Text, short_or_long};
-use crate::domain::{Isolation, OAuth, Pin, Sampling, ServerName, ServerSpec, Toolsets, Transport};
+use crate::domain::{Isolation, OAuth, Pin, Review, Sampling, ServerName, ServerSpec, Toolsets, Transport};
 
 /// Upstream MCP servers, and toolsets made of them. What is declared here cannot be changed at run time.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -75,6 +75,9 @@ pub struct Server {
     /// Only for a server whose answers do not depend on who asks.
     #[serde(default)]
     pub share_public: bool,
+    /// What becomes of changes of what this server offers, where that differs from `registry`.
+    #[serde(default)]
+    pub registry: Review,
 }
 
 /// How the gateway logs in to a server: `oauth`, or what is known of the gateway as a client beforehand.
@@ -241,6 +244,7 @@ impl Server {
             declared: true,
             starts_held: false,
             share_public: self.share_public,
+            review: self.registry,
             sampling: self.sampling.as_ref().map(SamplingPolicy::policy),
         }
     }

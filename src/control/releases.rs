@@ -35,7 +35,29 @@ pub(super) fn tools() -> Vec<Tool> {
             "Rejects the held change of a server: the approved release goes on being served.",
             reject,
         ),
+        Tool::new::<RollBack, _, _>(
+            "releases_rollback",
+            Class::Weaken,
+            "Serves an earlier release of a server again: the one before, or the one that is named. Later ones count as rejected.",
+            roll_back,
+        ),
     ]
+}
+
+/// A release to go back to.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RollBack {
+    /// The server.
+    #[serde(alias = "name")]
+    server: String,
+    /// The version or the digest of the release; the one before the served one where it is left out.
+    to: Option<String>,
+}
+
+async fn roll_back(parts: Arc<Parts>, principal: Principal, RollBack { server, to }: RollBack) -> Result<Value, Error> {
+    let release = parts.registry.roll_back(&server, to.as_deref(), principal.id()).await?;
+    Ok(json!({ "server": server, "release": release.version.to_string(), "digest": release.digest.to_string() }))
 }
 
 /// A held change to decide on.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::logins::SCOPE;
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
-use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, printable};
+use crate::domain::{Isolation, OAuth, Pin, Principal, Review, Secret, ServerName, ServerSpec, Transport, printable};
 use crate::registry::{self, Entry, Kind, Look};
 use crate::upstream::{self, State};
 
@@ -121,6 +121,7 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         starts_held: !principal.is_owner(),
         share_public: false,
         sampling: None,
+        review: Review::default(),
     };
     match parts.registry.add(spec).await {
         Ok(look) => {
@@ -207,6 +208,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "prompts": count(Kind::Prompt),
         "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
         "held": entry.held.is_some(),
+        "held_changes": entry.held.as_ref().map_or(0, |held| held.count),
         "declared": entry.spec.declared,
         "target": entry.spec.target(),
     })

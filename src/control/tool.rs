@@ -74,7 +74,7 @@ impl Error {
             Self::Registry(registry::Error::Exists(_) | registry::Error::Toolset(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::Disabled(_)) => "disabled",
-            Self::Registry(registry::Error::NothingHeld(_)) => "nothing_held",
+            Self::Registry(registry::Error::NothingHeld(_) | registry::Error::NoEarlier { .. }) => "nothing_held",
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(error)) | Self::Store(error) => of_store(error),

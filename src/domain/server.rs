@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::name::ServerName;
+use super::review::Review;
 use super::secret::Secret;
 use super::text::clip;
 
@@ -37,6 +38,9 @@ pub struct ServerSpec {
     /// Which model answers what the server asks of one, where the client has none to offer; nobody where it is not said.
     #[serde(default)]
     pub sampling: Option<Sampling>,
+    /// What becomes of changes of what it offers, where that differs from what is said for all.
+    #[serde(default)]
+    pub review: Review,
 }
 
 /// How bytes reach a server.

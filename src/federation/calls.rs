@@ -24,6 +24,10 @@ pub(super) struct Calls {
     tool_error: Counter,
     error: Counter,
     misfit: Counter,
+    /// Calls that went on although their arguments do not fit.
+    pub(super) strays: Counter,
+    /// Results that do not fit what the release promises.
+    pub(super) unkept: Counter,
 }
 
 impl Calls {
@@ -37,6 +41,8 @@ impl Calls {
             tool_error: ended("tool_error"),
             error: ended("error"),
             misfit: ended("invalid_arguments"),
+            strays: counter!("portolan_tool_misfits_total", "server" => server.to_owned(), "tool" => public.to_owned(), "side" => "arguments"),
+            unkept: counter!("portolan_tool_misfits_total", "server" => server.to_owned(), "tool" => public.to_owned(), "side" => "result"),
         }
     }
 

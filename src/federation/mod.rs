@@ -47,11 +47,11 @@ pub use scope::Scope;
 pub use subscriptions::Followed;
 pub use view::Sight;
 
-use crate::domain::{Adjustable, Isolation, Principal, RawObject, raw};
+use crate::domain::{Adjustable, Isolation, Principal, RawObject, ServerName, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
-use crate::registry::{Catalog, Changes, Kind, Registry};
+use crate::registry::{self, Catalog, Changes, Entry, Kind, Published, Registry};
 use crate::store::Handles;
 use crate::upstream::Upstreams;
 use ask::Ask;
@@ -252,6 +252,28 @@ impl Federation {
                     .unwrap_or_else(own)
             }
         }
+    }
+
+    /// The servers that may be used, in the order of their names.
+    pub fn names(&self) -> Vec<ServerName> {
+        let catalog = self.0.road.registry.catalog();
+        catalog.serving().map(|(entry, _)| entry.spec.name.clone()).collect()
+    }
+
+    /// The releases of a server that are or were served, the latest decided first.
+    pub async fn published(&self, server: &ServerName) -> Result<Vec<Published>, registry::Error> {
+        self.0.road.registry.published(server).await
+    }
+
+    /// How many servers are served, cannot be used, and have changes that are held.
+    pub fn tally(&self) -> (usize, usize, usize) {
+        let catalog = self.0.road.registry.catalog();
+        let count = |fits: fn(&Entry) -> bool| catalog.servers.values().filter(|entry| entry.enabled && fits(entry)).count();
+        (
+            count(|entry| entry.release.is_some() && entry.problem.is_none()),
+            count(|entry| entry.problem.is_some()),
+            count(|entry| entry.held.is_some()),
+        )
     }
 
     /// Answers one MCP request, whatever era it came in.

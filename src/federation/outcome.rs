@@ -1,4 +1,5 @@
-//! What an aggregate says of the servers that are not served now, so that a list which lacks something does not look whole.
+//! What an aggregate says of the servers that are not served now, or not as they are now, so that a list which lacks something does not
+//! look whole.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +14,8 @@ use crate::upstream::State;
 const KEY: &str = "dev.portolan/servers";
 
 impl Road {
-    /// The servers of an aggregate that are not served now and may offer a capability, and why in words for everybody. Only those
+    /// The servers of an aggregate that are not served now and may offer a capability, and why in words for everybody; and those of which
+    /// changes are held, and how many. Only those
     /// that the caller may see; none at all where one server is asked by itself, for that answers with its error.
     pub(super) fn absent(&self, view: &View, listing: &Listing<'_>, capability: &str) -> Map<String, Value> {
         let Listing { principal, scope, catalog, .. } = *listing;
@@ -30,8 +32,10 @@ impl Road {
         for entry in catalog.servers.values() {
             let name = entry.spec.name.as_str();
             let may_offer = || entry.release.as_ref().is_none_or(|release| release.manifest.has(capability));
-            if let Some((state, why)) = self.wrong(catalog, entry).filter(|_| grants.server(name) && within(name) && may_offer()) {
-                absent.insert(name.to_owned(), said(state, &why));
+            let held = || entry.held.as_ref().map(|held| json!({ "state": "ready", "held": held.count }));
+            let told = self.wrong(catalog, entry).map(|(state, why)| said(state, &why)).or_else(held);
+            if let Some(told) = told.filter(|_| grants.server(name) && within(name) && may_offer()) {
+                absent.insert(name.to_owned(), told);
             }
         }
         absent

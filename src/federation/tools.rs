@@ -1,7 +1,7 @@
 //! Tools: **the one road to every tool**. Name, grant, release, arguments, connection, result.
 
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::calls::{Calls, Verdict};
@@ -9,10 +9,11 @@ use super::compat;
 use super::name::public_uri;
 use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
-use crate::domain::{Needle, RawObject, clip, hides_keys, raw};
+use crate::domain::{Check, Needle, RawObject, clip, hides_keys, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Era, Params, RpcError, is_tool_error};
-use crate::registry::{Refused, Release};
+use crate::registry::{Outgrown, Refused, Release, Unkept};
+use crate::schema::Misfit;
 
 impl Road {
     /// `tools/call`. Arguments that do not fit are a result with `isError`, so that a model can mend its call.
@@ -47,7 +48,12 @@ impl Road {
             return Err(RpcError::new(RpcError::INTERNAL, why.to_string()));
         }
         let calls = shown.calls.get_or_init(|| Calls::of(release.server.as_str(), &shown.public));
-        let arguments = match release.check_arguments(&shown.own, params.get("arguments"), self.registry.validators()) {
+        let (review, validators) = (self.registry.review(&entry.spec), self.registry.validators());
+        let note = |open: &mut Open| {
+            calls.strays.increment(1);
+            open.add(|entry| entry.detail = Some("arguments_misfit".to_owned()));
+        };
+        let arguments = match self.arguments(release, &shown.own, &params, review.arguments(), || note(&mut open)) {
             Ok(arguments) => arguments,
             Err(Refused::NoSuchTool) => return Err(unknown()),
             Err(refused) => {
@@ -56,6 +62,13 @@ impl Road {
                 return Ok(misfit(&name, release, &refused));
             }
         };
+        if let Some(held) = &entry.held
+            && let Err(outgrown) = held.takes(&shown.own, &arguments, validators)
+        {
+            calls.note(Verdict::Misfit, start);
+            refuse(open, "held");
+            return Ok(outgrown_by(&name, release, &outgrown));
+        }
         let rules = release.header_rules(&shown.own);
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         params.set("name", raw(&shown.own));
@@ -65,7 +78,17 @@ impl Road {
         }
         let headers = headers.unwrap_or_default();
         let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params, scope) };
-        let outcome = self.send(entry, caller, errand).await;
+        let mut outcome = self.send(entry, caller, errand).await;
+        if review.results() != Check::Off
+            && let Ok(result) = &outcome
+            && let Err(unkept) = release.check_result(&shown.own, result, validators)
+        {
+            calls.unkept.increment(1);
+            open.add(|entry| entry.detail = Some("result_misfit".to_owned()));
+            if review.results() == Check::Enforce {
+                outcome = Ok(broken(&name, release, &unkept));
+            }
+        }
         let verdict = match &outcome {
             Ok(result) if is_tool_error(result) => Verdict::ToolError,
             Ok(_) => Verdict::Ok,
@@ -93,6 +116,21 @@ impl Road {
     }
 }
 
+impl Road {
+    /// A call's arguments, held up to the release as strictly as is wanted; `strays` is told of those that do not fit and go on.
+    fn arguments(&self, release: &Release, tool: &str, params: &Params, check: Check, strays: impl FnOnce()) -> Result<Value, Refused> {
+        let arguments = release.read_arguments(tool, params.get("arguments"))?;
+        if check == Check::Off {
+            return Ok(arguments);
+        }
+        match release.check_arguments(tool, &arguments, self.registry.validators()) {
+            Err(Refused::Misfits(_)) if check == Check::Warn => strays(),
+            checked => checked?,
+        }
+        Ok(arguments)
+    }
+}
+
 /// The journal's word for an error, where it has one.
 fn word(error: &RpcError) -> Option<&'static str> {
     (error.code == RpcError::FORBIDDEN).then_some("blocked")
@@ -101,16 +139,44 @@ fn word(error: &RpcError) -> Option<&'static str> {
 /// The result that tells a model what is wrong with its arguments, and by which release.
 fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
     let lines = match refused {
-        Refused::Misfits(misfits) => misfits
-            .iter()
-            .map(|misfit| format!("- {}: {}", if misfit.path.is_empty() { "(arguments)" } else { &misfit.path }, misfit.why))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        Refused::Misfits(misfits) => lines(misfits),
         Refused::Unreadable(why) => format!("- (arguments): {why}"),
         Refused::NoSuchTool => String::new(),
     };
     let text = format!("The arguments do not fit the input schema of `{tool}` ({}):\n{lines}", release.label());
     raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
+}
+
+/// The result that stands in for one that is not what the release promises.
+fn broken(tool: &str, release: &Release, unkept: &Unkept) -> Box<RawValue> {
+    let why = match unkept {
+        Unkept::Missing => "it has no structured content".to_owned(),
+        Unkept::Unreadable(why) => why.clone(),
+        Unkept::Misfits(misfits) => format!("\n{}", lines(misfits)),
+    };
+    let text = format!("`{tool}` was called, but its result does not fit its output schema ({}), and is not shown: {why}", release.label());
+    raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
+}
+
+/// The result that says why a call that was approved is not made: the server is not what it was.
+fn outgrown_by(tool: &str, release: &Release, outgrown: &Outgrown) -> Box<RawValue> {
+    let label = release.label();
+    let text = match outgrown {
+        Outgrown::Gone => {
+            format!("`{tool}` is approved ({label}), but its server does not offer it any more. Ask an administrator to review the change.")
+        }
+        Outgrown::Misfits(misfits) => format!(
+            "The arguments fit `{tool}` as it is approved ({label}), but its server has changed and does not take them any more. Ask an administrator to review the change.\n{}",
+            lines(misfits)
+        ),
+    };
+    raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))
+}
+
+/// What does not fit, place by place.
+fn lines(misfits: &[Misfit]) -> String {
+    let line = |misfit: &Misfit| format!("- {}: {}", if misfit.path.is_empty() { "(arguments)" } else { &misfit.path }, misfit.why);
+    misfits.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The result that says what the client would have to be able to do.

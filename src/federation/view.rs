@@ -79,12 +79,14 @@ impl Names {
 impl View {
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
         let shown = |kind: Kind| -> Vec<Shown> {
-            let of = |release: &Arc<Release>| {
+            let of = |entry: &Entry, release: &Arc<Release>| {
                 let server = release.server.to_string();
-                let shown = release.manifest.of(kind).map(|definition| Shown::new(&server, release, definition));
+                let withheld = |name: &str| entry.held.as_ref().is_some_and(|held| held.blocks(kind, name));
+                let definitions = release.manifest.of(kind).filter(|definition| !withheld(&definition.name));
+                let shown = definitions.map(|definition| Shown::new(&server, release, definition));
                 shown.filter(|shown| kind != Kind::Tool || catalog.blocks.of_tool(&shown.public).is_none()).collect::<Vec<_>>()
             };
-            catalog.serving().flat_map(|(_, release)| of(release)).collect()
+            catalog.serving().flat_map(|(entry, release)| of(entry, release)).collect()
         };
         let (tools, prompts, templates) = (shown(Kind::Tool), shown(Kind::Prompt), shown(Kind::Template));
         let (tool_names, prompt_names) = (Names::of(&tools), Names::of(&prompts));
@@ -293,6 +295,7 @@ mod tests {
             starts_held: false,
             share_public: false,
             sampling: None,
+            review: crate::domain::Review::default(),
         };
         let release = Some(Arc::new(Release::new(name.clone(), Version::new(1, 0, 0), manifest)));
         Entry { spec: Arc::new(spec), enabled: true, release, held: None, era: None, problem: None }

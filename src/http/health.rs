@@ -1,6 +1,8 @@
 //! For those who run the gateway: liveness, readiness, metrics, and a first page.
 
-use axum::extract::State as Shared;
+use std::fmt::Write as _;
+
+use axum::extract::{RawQuery, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 
@@ -13,9 +15,15 @@ pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// The gateway serves. It does not wait for upstream servers, whose tools appear as they connect.
-pub(super) async fn ready(Shared(state): Shared<State>) -> (StatusCode, &'static str) {
-    if state.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+/// The gateway serves. It does not wait for upstream servers, whose tools appear as they connect; `?verbose` says how many there are.
+pub(super) async fn ready(Shared(state): Shared<State>, RawQuery(query): RawQuery) -> (StatusCode, String) {
+    let (status, mut text) =
+        if state.is_ready() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()) };
+    if query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose"))) {
+        let (served, failed, held) = state.federation.tally();
+        let _ = write!(text, "servers served: {served}\nservers failed: {failed}\nservers with held changes: {held}\n");
+    }
+    (status, text)
 }
 
 /// Prometheus: for keys of any grant, and for whoever may come in without one. It names servers, tools and models, so a token

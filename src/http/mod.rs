@@ -24,6 +24,7 @@ mod record;
 mod resources;
 mod responses;
 mod serve;
+mod servers;
 mod sessions;
 mod sse;
 mod state;
@@ -59,6 +60,10 @@ pub fn router(state: State) -> Router {
         // The control tools as plain JSON.
         .route(paths::API, post(api::call))
         .route(paths::OPENAPI, get(api::describe))
+        // The official registry's API, read.
+        .route(paths::SERVERS, get(servers::list))
+        .route(paths::VERSIONS, get(servers::versions))
+        .route(paths::VERSION, get(servers::version))
         // OAuth 2.1: what tokens must be for, and who issues them.
         .route(paths::PROTECTED, get(well_known::root))
         .route(paths::PROTECTED_BELOW, get(well_known::below))

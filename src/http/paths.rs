@@ -20,6 +20,9 @@ pub(super) const PROTECTED: &str = "/.well-known/oauth-protected-resource";
 pub(super) const PROTECTED_BELOW: &str = "/.well-known/oauth-protected-resource/{*path}";
 pub(super) const API: &str = "/api/v1/{tool}";
 pub(super) const OPENAPI: &str = "/api/v1/openapi.json";
+pub(super) const SERVERS: &str = "/v0.1/servers";
+pub(super) const VERSIONS: &str = "/v0.1/servers/{name}/versions";
+pub(super) const VERSION: &str = "/v0.1/servers/{name}/versions/{version}";
 pub(super) const LOGIN: &str = "/console/login";
 pub(super) const SESSION: &str = "/console/session";
 pub(super) const LOGOUT: &str = "/console/logout";
@@ -31,7 +34,8 @@ pub(super) const HOME: &str = "/";
 
 /// The route that a path takes, by the name it has in metrics and logs.
 pub(super) fn route(path: &str) -> &'static str {
-    const WHOLE: [&str; 18] = [
+    const WHOLE: [&str; 19] = [
+        SERVERS,
         CHAT,
         AGGREGATE,
         MESSAGES,
@@ -51,7 +55,8 @@ pub(super) fn route(path: &str) -> &'static str {
         CALLBACK,
         DOCUMENT,
     ];
-    const BELOW: [(&str, &str); 6] = [
+    const BELOW: [(&str, &str); 7] = [
+        ("/v0.1/servers/", VERSIONS),
         (BELOW_AGGREGATE, TARGET),
         ("/v1/models/", MODEL),
         ("/v1/responses/", RESPONSE),

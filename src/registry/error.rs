@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::ServerName;
+use crate::domain::{ServerName, clip};
 use crate::{store, upstream};
 
 /// Why the registry refused or failed.
@@ -34,6 +34,14 @@ pub enum Error {
     /// What is held is not what was decided on.
     #[error("what `{0}` offers changed once more; look at `portolan registry diff {0}` again")]
     ChangedAgain(ServerName),
+    /// There is no release to go back to.
+    #[error("`{name}` has no earlier release{}; see `portolan registry releases {name}`", to.as_deref().map(|to| format!(" `{}`", clip(to, 80))).unwrap_or_default())]
+    NoEarlier {
+        /// The server.
+        name: ServerName,
+        /// What was named.
+        to: Option<String>,
+    },
     /// The server could not be looked at.
     #[error("{0}")]
     Upstream(Arc<upstream::Error>),

@@ -11,6 +11,7 @@ mod error;
 mod intake;
 mod keeper;
 mod look;
+mod published;
 mod records;
 mod release;
 mod scan;
@@ -23,13 +24,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
-pub use definition::{Definition, Kind, Manifest};
-pub use drift::{Difference, differences};
+#[cfg(test)]
+pub use definition::Manifest;
+pub use definition::{Definition, Kind};
+pub use drift::Difference;
 pub use error::Error;
 pub use look::Look;
-pub use release::{Refused, Release};
+pub use published::Published;
+pub use release::{Outgrown, Refused, Release, Unkept};
 
-use crate::domain::{Adjustable, ServerName, ServerSpec, Toolsets};
+use crate::domain::{Adjustable, Review, ServerName, ServerSpec, Toolsets};
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseRow, ServerRow, Store};
@@ -77,6 +81,16 @@ impl Registry {
     /// The compiled validators.
     pub fn validators(&self) -> &Validators {
         &self.0.validators
+    }
+
+    /// Sets how changes are judged from now on, where a server has no way of its own.
+    pub fn judge_by(&self, review: Review) {
+        self.0.records.judge_by(review);
+    }
+
+    /// How changes of a server are judged, and its calls are checked.
+    pub fn review(&self, spec: &ServerSpec) -> Review {
+        self.0.records.review(spec)
     }
 
     /// Takes up the servers of the store and of the operator's file. Their approved releases are
@@ -257,9 +271,8 @@ impl Registry {
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
         let Some(held) = &entry.held else { return Ok(Vec::new()) };
-        let nothing = Manifest { definitions: Vec::new(), ..(*held.manifest).clone() };
-        let approved = entry.release.as_ref().map_or(&nothing, |release| &release.manifest);
-        Ok(differences(approved, &held.manifest))
+        let approved = entry.release.as_ref().map(|release| &release.manifest);
+        Ok(self.0.records.differences(&entry.spec.name, approved, &held.manifest))
     }
 
     /// Approves what is held: it is served from now on.
@@ -275,11 +288,23 @@ impl Registry {
         self.0.records.reject(name, digest, by).await
     }
 
+    /// Serves an earlier release again, by its version or digest, or the one before; later ones are rejected.
+    pub async fn roll_back(&self, name: &str, to: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+        self.0.records.roll_back(name, to, by).await
+    }
+
     /// All releases of a server, the latest decided first.
     pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseRow>, Error> {
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
         Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
+    }
+
+    /// The releases of a server that are or were served, the latest decided first.
+    pub async fn published(&self, name: &ServerName) -> Result<Vec<Published>, Error> {
+        let served = self.catalog().servers.get(name).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
+        let rows = self.0.store.releases(name.as_str()).await?;
+        Ok(rows.iter().filter_map(|row| Published::of(name, row, served.as_deref())).collect())
     }
 
     async fn attach(&self, spec: ServerSpec, enabled: bool, first: Option<keeper::Waiter>) -> Result<(), Error> {

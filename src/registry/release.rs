@@ -1,6 +1,6 @@
 //! Releases: immutable sets of definitions with a semantic version.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use semver::Version;
@@ -8,9 +8,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::definition::{Definition, Kind, Manifest};
+use super::drift::Difference;
 use super::intake::schema_digest;
 use crate::domain::{Digest, RawObject, ServerName};
-use crate::protocol::HeaderRules;
+use crate::protocol::{HeaderRules, is_complete, is_tool_error};
 use crate::schema::{self, Bounds, Misfit, Strict, Validators};
 
 /// A release that is served, made ready for calls.
@@ -30,10 +31,43 @@ pub struct Release {
 /// What a call of a tool needs to know of it.
 #[derive(Debug)]
 struct Tool {
+    input: Shape,
+    output: Option<Shape>,
+    headers: HeaderRules,
+}
+
+/// A schema, and where its compiled validator is found.
+#[derive(Debug)]
+struct Shape {
     schema: Box<RawValue>,
     digest: Digest,
     bounds: Bounds,
-    headers: HeaderRules,
+}
+
+impl Tool {
+    fn read(definition: &RawValue) -> Option<Self> {
+        let object = RawObject::parse(definition.get()).ok()?;
+        let input = Shape::read(object.get("inputSchema")?)?;
+        let value: Value = serde_json::from_str(input.schema.get()).ok()?;
+        let headers = HeaderRules::of(&value).ok()?;
+        Some(Self { input, output: object.get("outputSchema").and_then(Shape::read), headers })
+    }
+}
+
+impl Shape {
+    fn read(schema: &RawValue) -> Option<Self> {
+        let bounds = schema::check(schema.get()).ok()?;
+        Some(Self { digest: schema_digest(schema), schema: schema.to_owned(), bounds })
+    }
+
+    /// What of a value does not fit; the error says why that cannot be judged.
+    fn misfits(&self, value: &Value, validators: &Validators) -> Result<Vec<Misfit>, String> {
+        if depth(value) > self.bounds.depth {
+            return Err(format!("nested deeper than the {} levels this schema allows", self.bounds.depth));
+        }
+        let validator = validators.compile(self.digest, self.schema.get()).map_err(|error| error.to_string())?;
+        Ok(Validators::misfits(&validator, value))
+    }
 }
 
 /// Why arguments were refused.
@@ -47,17 +81,21 @@ pub enum Refused {
     Misfits(Vec<Misfit>),
 }
 
+/// Why a result is not what the release promises.
+#[derive(Debug)]
+pub enum Unkept {
+    /// It has no structured content, which the release promises (2025-06-18 §server/tools).
+    Missing,
+    /// Its structured content cannot be judged.
+    Unreadable(String),
+    /// Its structured content does not fit the schema.
+    Misfits(Vec<Misfit>),
+}
+
 impl Release {
     /// A release with its tools made ready.
     pub fn new(server: ServerName, version: Version, manifest: Manifest) -> Self {
-        let ready = |definition: &Definition| {
-            let object = RawObject::parse(definition.body.get()).ok()?;
-            let schema = object.get("inputSchema")?.to_owned();
-            let bounds = schema::check(schema.get()).ok()?;
-            let value: Value = serde_json::from_str(schema.get()).ok()?;
-            let headers = HeaderRules::of(&value).ok()?;
-            Some((definition.name.clone(), Tool { digest: schema_digest(&schema), schema, bounds, headers }))
-        };
+        let ready = |definition: &Definition| Some((definition.name.clone(), Tool::read(&definition.body)?));
         let tools = manifest.of(Kind::Tool).filter_map(ready).collect();
         Self { server, version, digest: manifest.digest(), manifest, tools }
     }
@@ -72,24 +110,38 @@ impl Release {
         self.tools.get(tool).map(|tool| &tool.headers)
     }
 
-    /// Checks arguments against the schema that callers were shown; the result is the parsed arguments.
-    pub fn check_arguments(&self, tool: &str, arguments: Option<&RawValue>, validators: &Validators) -> Result<Value, Refused> {
-        let tool = self.tools.get(tool).ok_or(Refused::NoSuchTool)?;
+    /// Reads a call's arguments, as strictly as they are passed on.
+    pub fn read_arguments(&self, tool: &str, arguments: Option<&RawValue>) -> Result<Value, Refused> {
+        if !self.tools.contains_key(tool) {
+            return Err(Refused::NoSuchTool);
+        }
         let text = arguments.map_or("{}", RawValue::get);
         let Strict(value) = serde_json::from_str(text).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        if depth(&value) > tool.bounds.depth {
-            return Err(Refused::Unreadable(format!("nested deeper than the {} levels this schema allows", tool.bounds.depth)));
-        }
-        let validator = validators.compile(tool.digest, tool.schema.get()).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        match Validators::misfits(&validator, &value) {
-            misfits if misfits.is_empty() => Ok(value),
+        Ok(value)
+    }
+
+    /// Checks arguments against the schema that callers were shown.
+    pub fn check_arguments(&self, tool: &str, arguments: &Value, validators: &Validators) -> Result<(), Refused> {
+        let tool = self.tools.get(tool).ok_or(Refused::NoSuchTool)?;
+        match tool.input.misfits(arguments, validators).map_err(Refused::Unreadable)? {
+            misfits if misfits.is_empty() => Ok(()),
             misfits => Err(Refused::Misfits(misfits)),
         }
     }
 
-    /// The version of the next release: a change that breaks callers raises the major, any other the patch number.
-    pub fn next_version(current: &Version, breaks: bool) -> Version {
-        if breaks { Version::new(current.major + 1, 0, 0) } else { Version::new(current.major, current.minor, current.patch + 1) }
+    /// Checks a result against the schema that callers were shown. Errors promise nothing, nor does what is not the end of a call.
+    pub fn check_result(&self, tool: &str, result: &RawValue, validators: &Validators) -> Result<(), Unkept> {
+        let Some(output) = self.tools.get(tool).and_then(|tool| tool.output.as_ref()) else { return Ok(()) };
+        if is_tool_error(result) || !is_complete(result.get()) {
+            return Ok(());
+        }
+        let object = RawObject::forgiving(result.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
+        let content = object.get("structuredContent").ok_or(Unkept::Missing)?;
+        let Strict(value) = serde_json::from_str(content.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
+        match output.misfits(&value, validators).map_err(Unkept::Unreadable)? {
+            misfits if misfits.is_empty() => Ok(()),
+            misfits => Err(Unkept::Misfits(misfits)),
+        }
     }
 }
 
@@ -101,7 +153,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// A change that waits for a person.
+/// A change that waits for a person. Meanwhile the approved release is served, as far as the server still takes what that allows.
 #[derive(Clone, Debug)]
 pub struct Held {
     /// The address of the set.
@@ -110,4 +162,52 @@ pub struct Held {
     pub manifest: Arc<Manifest>,
     /// When it was first seen, in milliseconds since the epoch.
     pub since_ms: i64,
+    /// How many definitions changed.
+    pub count: usize,
+    /// What is not served meanwhile.
+    blocked: Arc<BTreeSet<(Kind, String)>>,
+    /// The tools that changed, as the server has them now; none where it has one no more.
+    changed: Arc<HashMap<String, Option<Tool>>>,
+}
+
+/// Why a call that the approved release allows is of no use to its server.
+#[derive(Debug)]
+pub enum Outgrown {
+    /// The server has no such tool any more.
+    Gone,
+    /// The server wants other arguments.
+    Misfits(Vec<Misfit>),
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        (self.digest, self.since_ms, &self.blocked) == (other.digest, other.since_ms, &other.blocked)
+    }
+}
+
+impl Held {
+    /// What is held, by how it differs from what was approved; `blocked` is not served meanwhile.
+    pub fn new(manifest: Manifest, since_ms: i64, differences: &[Difference], blocked: BTreeSet<(Kind, String)>) -> Self {
+        let tools = differences.iter().filter(|one| one.kind == Kind::Tool && one.approved.is_some());
+        let now = |one: &Difference| (one.name.clone(), one.live.as_deref().and_then(Tool::read));
+        let changed = tools.map(now).collect();
+        let (digest, count) = (manifest.digest(), differences.len());
+        Self { digest, manifest: Arc::new(manifest), since_ms, count, blocked: Arc::new(blocked), changed: Arc::new(changed) }
+    }
+
+    /// Whether a definition of the approved release is not served meanwhile.
+    pub fn blocks(&self, kind: Kind, name: &str) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(&(kind, name.to_owned()))
+    }
+
+    /// Whether the server still takes a call that the approved release allows.
+    pub fn takes(&self, tool: &str, arguments: &Value, validators: &Validators) -> Result<(), Outgrown> {
+        let Some(now) = self.changed.get(tool) else { return Ok(()) };
+        let now = now.as_ref().ok_or(Outgrown::Gone)?;
+        // One that cannot be compiled was left out when it was read, and is gone.
+        match now.input.misfits(arguments, validators).map_err(|_| Outgrown::Gone)? {
+            misfits if misfits.is_empty() => Ok(()),
+            misfits => Err(Outgrown::Misfits(misfits)),
+        }
+    }
 }

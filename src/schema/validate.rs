@@ -59,7 +59,7 @@ impl Validators {
 
 /// Compiles a schema: JSON Schema 2020-12 unless `$schema` says otherwise, no remote references,
 /// patterns by an engine whose time grows with the text and not beyond.
-fn build(schema: &Value) -> Result<Validator, Unsound> {
+pub(super) fn build(schema: &Value) -> Result<Validator, Unsound> {
     let draft = match schema.get("$schema").and_then(Value::as_str) {
         None => Draft::Draft202012,
         Some(uri) => {
@@ -109,5 +109,44 @@ mod tests {
         ] {
             assert!(build(&schema).is_err(), "{schema}");
         }
+    }
+
+    /// The required cases of the official JSON Schema Test Suite, whose folder `tests/draft2020-12` the variable names; those that need
+    /// a document from elsewhere are refused here, as they must be.
+    #[test]
+    fn the_required_cases_of_the_official_suite_come_out_as_they_should() {
+        let Some(folder) = std::env::var_os("PORTOLAN_SCHEMA_SUITE") else { return };
+        let (mut good, mut remote, mut wrong) = (0, Vec::new(), Vec::new());
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        assert!(files.len() > 40, "{files:?}");
+        for file in files {
+            let groups: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            for group in groups {
+                let name = format!("{}: {}", file.file_stem().unwrap().to_string_lossy(), group["description"].as_str().unwrap());
+                let validator = match build(&group["schema"]) {
+                    Ok(validator) => validator,
+                    Err(_) if group["schema"].to_string().contains("http://localhost:1234/") => {
+                        remote.push(name);
+                        continue;
+                    }
+                    Err(why) => {
+                        wrong.push(format!("{name}: {why}"));
+                        continue;
+                    }
+                };
+                for test in group["tests"].as_array().unwrap() {
+                    if validator.is_valid(&test["data"]) == test["valid"] {
+                        good += 1;
+                    } else {
+                        wrong.push(format!("{name}: {}", test["description"]));
+                    }
+                }
+            }
+        }
+        println!("{good} cases are good; {} groups need a document from elsewhere: {remote:#?}", remote.len());
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(good > 1_200 && remote.len() < 40, "{good} {remote:?}");
     }
 }

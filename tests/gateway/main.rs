@@ -46,6 +46,7 @@ mod routing_faults;
 mod schemas;
 mod sdk;
 mod secrets;
+mod servers_api;
 mod stand_ins;
 mod start;
 mod stdio;

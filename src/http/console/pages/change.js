@@ -45,7 +45,7 @@ export function Change({ of: one }) {
       ${one.breaking && one.class !== "breaking" && html`<${Badge} mood="warn" title="Calls that worked may no longer work">breaking<//>`}
     </h3>
     <ul class="reasons">
-      ${one.reasons.map((reason) => html`<li><${Words} of=${reason} /></li>`)}
+      ${one.changes.map(({ at, why }) => html`<li>${at === "" ? "it" : html`<code><${T} of=${at} /></code>`} <${Words} of=${why} /></li>`)}
     </ul>
     ${places.map((place) => html`<${Place} key=${place.path} of=${place} alone=${alone} />`)}
   </article>`;

@@ -21,7 +21,7 @@ export function Held({ status }) {
 }
 
 /**
- * @typedef {{ kind: string, name: string, class: string, breaking: boolean, reasons: string[], approved?: unknown, live?: unknown }} Difference
+ * @typedef {{ kind: string, name: string, class: string, breaking: boolean, changes: { at: string, class: string, why: string }[], approved?: unknown, live?: unknown }} Difference
  * @typedef {{ server: string, release: string | null, held_since_ms: number, digest: string, differences: Difference[] }} Diff
  * @typedef {{ diff: Diff | null, failure: Error | null, asks: "" | "approve" | "reject" }} State
  * @extends {Component<{ server: string }, State>}

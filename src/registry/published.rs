@@ -1,0 +1,84 @@
+//! Releases as others may find them.
+
+use serde_json::Value;
+
+use super::definition::{Kind, Manifest};
+use crate::domain::{RawObject, ServerName};
+use crate::store::{ReleaseRow, ReleaseState};
+
+/// One release of a server that was served at some time.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The server.
+    pub server: ServerName,
+    /// Its version.
+    pub version: String,
+    /// The address of the set.
+    pub digest: String,
+    /// Whether it is the one that is served.
+    pub is_latest: bool,
+    /// Whether it was taken back.
+    pub is_withdrawn: bool,
+    /// When it was first seen, in milliseconds since the epoch.
+    pub seen_ms: i64,
+    /// When it was last decided on.
+    pub decided_ms: i64,
+    /// What the server calls itself, and the version that it says it has.
+    pub title: Option<String>,
+    /// What it says that it does.
+    pub description: Option<String>,
+    /// The version of the server itself.
+    pub upstream_version: Option<String>,
+    /// Its tools: name, and the digests of the definition, of what it takes, and of what comes back.
+    pub tools: Vec<PublishedTool>,
+}
+
+/// One tool of a release, by its digests.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedTool {
+    /// Its own name.
+    pub name: String,
+    /// The address of the whole definition.
+    pub definition_digest: String,
+    /// That of its input schema.
+    pub input_schema_digest: Option<String>,
+    /// That of its output schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_schema_digest: Option<String>,
+}
+
+impl Published {
+    /// What a row says to others; none of what was never served.
+    pub(super) fn of(server: &ServerName, row: &ReleaseRow, served: Option<&str>) -> Option<Self> {
+        if row.version.is_empty() || row.state == ReleaseState::Held {
+            return None;
+        }
+        let manifest: Manifest = serde_json::from_str(&row.manifest).ok()?;
+        let tools = manifest.of(Kind::Tool).map(|tool| {
+            let object = RawObject::parse(tool.body.get()).ok();
+            let digest = |member: &str| Some(super::intake::schema_digest(object.as_ref()?.get(member)?).to_string());
+            PublishedTool {
+                name: tool.name.clone(),
+                definition_digest: tool.digest().to_string(),
+                input_schema_digest: digest("inputSchema"),
+                output_schema_digest: digest("outputSchema"),
+            }
+        });
+        let info = serde_json::from_str::<Value>(manifest.info.get()).unwrap_or_default();
+        let said = |key: &str| info.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+        Some(Self {
+            server: server.clone(),
+            version: row.version.clone(),
+            digest: row.digest.clone(),
+            is_latest: served == Some(row.digest.as_str()),
+            is_withdrawn: row.state == ReleaseState::Rejected,
+            seen_ms: row.captured_ms,
+            decided_ms: row.decided_ms.unwrap_or(row.captured_ms),
+            title: said("title").or_else(|| said("name")),
+            description: said("description").or_else(|| manifest.instructions()),
+            upstream_version: said("version"),
+            tools: tools.collect(),
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! What a change of a schema means to those who send values, or to those who get them.
+//!
+//! Every value that was good for an old input must be good for the new one; every value that a new output may be must have been
+//! possible before. Where that is proven, the change is compatible; where it is not, it counts as breaking. Open objects are read as
+//! they are used: a member that a schema does not name is not sent. The keywords are those of JSON Schema 2020-12; older drafts are
+//! read in its words.
+
+mod disjoint;
+mod fit;
+mod kinds;
+mod objects;
+mod place;
+#[cfg(test)]
+mod proof;
+mod remarks;
+mod values;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::lift::lifted;
+use crate::domain::Class;
+use fit::Fit;
+use place::{Facts, Place, Whole};
+
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What callers send.
+    Input,
+    /// What callers get.
+    Output,
+}
+
+/// One thing that changed in a schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// JSON Pointer into the new schema, or into the old one for what is gone or for what callers get.
+    pub at: String,
+    /// How much it matters.
+    pub class: Class,
+    /// In words.
+    pub why: String,
+}
+
+/// What changed from one schema to the next; nothing where they mean and say the same.
+pub fn compare(old: &RawValue, new: &RawValue, side: Side) -> Vec<Change> {
+    let (old, new) = (read(old), read(new));
+    if old.schema == new.schema && old.lone_references == new.lone_references {
+        return Vec::new();
+    }
+    let (narrow, wide) = match side {
+        Side::Input => (&old, &new),
+        Side::Output => (&new, &old),
+    };
+    let gaps = Fit::new(side).gaps(Facts::of([Place::whole(narrow)]), &Place::whole(wide));
+    let breaking = gaps.into_iter().map(|gap| Change { at: gap.at, class: Class::Breaking, why: gap.why });
+    let mut changes: Vec<Change> = breaking.collect();
+    changes.dedup();
+    remarks::add(&old.schema, &new.schema, &mut changes);
+    changes
+}
+
+fn read(schema: &RawValue) -> Whole {
+    const OLD: [&str; 4] = ["draft-03", "draft-04", "draft-06", "draft-07"];
+    let plain: Value = serde_json::from_str(schema.get()).unwrap_or_default();
+    let dialect = plain.get("$schema").and_then(Value::as_str).unwrap_or_default();
+    let lone_references = OLD.iter().any(|draft| dialect.contains(draft));
+    Whole { schema: lifted(schema).unwrap_or(plain), lone_references }
+}
