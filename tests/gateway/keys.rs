@@ -293,7 +293,13 @@ pub fn paths() -> Vec<String> {
     let paths: Vec<String> = constants
         .filter(|(name, _)| *name != "BELOW_AGGREGATE")
         .map(|(_, rest)| rest.split('"').next().unwrap().replace("{target}", "demo").replace("{tool}", "servers_list"))
-        .map(|path| path.replace("{*path}", "mcp").replace("{*id}", "a/b").replace("{id}", "a"))
+        .map(|path| {
+            path.replace("{*path}", "mcp")
+                .replace("{*id}", "a/b")
+                .replace("{id}", "a")
+                .replace("{name}", "localhost%2Fdemo")
+                .replace("{version}", "latest")
+        })
         .collect();
     assert!(paths.len() >= 15 && paths.iter().all(|path| path.starts_with('/') && !path.contains('{')), "{paths:?}");
     paths

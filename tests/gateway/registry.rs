@@ -530,7 +530,7 @@ async fn results_are_held_up_to_the_release_as_strictly_as_is_wanted() {
     };
     let text = json!([{ "type": "text", "text": "told" }]);
     let kept = json!({ "content": text, "structuredContent": { "n": 1 } });
-    let structured_only = json!({ "structuredContent": { "n": 2 } });
+    let structured_only = json!({ "content": [], "structuredContent": { "n": 2 } });
     let failed = json!({ "content": text, "isError": true });
     let broken = [json!({ "content": text, "structuredContent": { "n": "one" } }), json!({ "content": text })];
     for (check, refused) in [("warn", false), ("off", false), ("enforce", true)] {

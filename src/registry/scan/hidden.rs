@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::walk;
+use super::texts::walk;
 use crate::domain::{printable, raw, unseen};
 
 /// Most characters that are named of one place.

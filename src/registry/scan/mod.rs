@@ -4,16 +4,16 @@
 mod commands;
 mod hidden;
 mod lookalike;
-
-use std::fmt::Write as _;
+mod texts;
 
 use serde_json::Value;
 
 use super::definition::Definition;
-use crate::domain::{clip, printable};
+use crate::domain::clip;
 
 pub(super) use hidden::shown;
 pub(super) use lookalike::lookalikes;
+use texts::walk;
 
 /// Most places of a definition that are named.
 const PLACES: usize = 8;
@@ -48,31 +48,6 @@ pub(super) fn findings(definition: &Definition) -> Vec<Finding> {
         }
     });
     found
-}
-
-/// Each text of a value, with its place (RFC 6901); a member's name is a text at the place of the member.
-fn walk(value: &Value, pointer: &mut String, see: &mut impl FnMut(&str, &str)) {
-    let end = pointer.len();
-    match value {
-        Value::String(text) => see(pointer, text),
-        Value::Array(items) => {
-            for (at, item) in items.iter().enumerate() {
-                let _ = write!(pointer, "/{at}");
-                walk(item, pointer, see);
-                pointer.truncate(end);
-            }
-        }
-        Value::Object(members) => {
-            for (name, member) in members {
-                pointer.push('/');
-                pointer.push_str(&printable(name).replace('~', "~0").replace('/', "~1"));
-                see(pointer, name);
-                walk(member, pointer, see);
-                pointer.truncate(end);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::change::Side;
 use super::disjoint::are_disjoint;
 use super::kinds::Kinds;
 use super::place::{Facts, Part, Place};
-use super::{Side, objects, values};
+use super::{objects, values};
 use crate::schema::validate;
 
 /// Most steps of one comparison, so that no pair of schemas costs more than a moment.

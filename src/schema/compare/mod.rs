@@ -5,6 +5,7 @@
 //! they are used: a member that a schema does not name is not sent. The keywords are those of JSON Schema 2020-12; older drafts are
 //! read in its words.
 
+mod change;
 mod disjoint;
 mod fit;
 mod kinds;
@@ -15,34 +16,14 @@ mod proof;
 mod remarks;
 mod values;
 
-use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::lift::lifted;
 use crate::domain::Class;
+pub use change::{Change, Side};
 use fit::Fit;
 use place::{Facts, Place, Whole};
-
-/// What a schema describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// What callers send.
-    Input,
-    /// What callers get.
-    Output,
-}
-
-/// One thing that changed in a schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// JSON Pointer into the new schema, or into the old one for what is gone or for what callers get.
-    pub at: String,
-    /// How much it matters.
-    pub class: Class,
-    /// In words.
-    pub why: String,
-}
 
 /// What changed from one schema to the next; nothing where they mean and say the same.
 pub fn compare(old: &RawValue, new: &RawValue, side: Side) -> Vec<Change> {

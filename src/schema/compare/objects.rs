@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::Side;
+use super::change::Side;
 use super::fit::{Fit, Gap, same};
 use super::place::{Facts, Part, Place};
 

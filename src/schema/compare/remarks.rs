@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Change;
+use super::change::Change;
 use super::values::REMARKS;
 use crate::domain::Class;
 
