@@ -30,7 +30,7 @@ pub use checked::Checked;
 pub use data_dir::data_dir;
 pub use options::Options;
 
-use live::{Live, base, completions, declared, providers, settings};
+use live::{Live, base, completions, declared, pins, providers, settings};
 
 use crate::auth::Auth;
 use crate::completion::{Complete, Completions, Memory, Sampler};
@@ -107,6 +107,7 @@ impl Gateway {
         let _ = slot.set(registry.clone());
         registry.hide(&blocks).await;
         registry.judge_by(config.registry.review());
+        registry.pin_declared(pins(&config)).await?;
         registry.load(declared(&config), &config.mcp.chosen()).await?;
 
         let federation = Federation::new(

@@ -10,7 +10,7 @@ use crate::auth::Auth;
 use crate::completion::{Completions, Memory};
 use crate::config::{Config, Provider};
 use crate::context::Context;
-use crate::domain::{Adjustable, ServerSpec};
+use crate::domain::{Adjustable, ReleasePin, ServerName, ServerSpec};
 use crate::federation::Federation;
 use crate::http::{Resources, Settings};
 use crate::journal::Journal;
@@ -44,6 +44,13 @@ pub(super) struct Live {
 
 pub(super) fn declared(config: &Config) -> Vec<ServerSpec> {
     config.mcp.servers.iter().map(|(name, server)| server.spec(name)).collect()
+}
+
+/// The releases that the file pins, in toolsets and at models.
+pub(super) fn pins(config: &Config) -> Vec<(ServerName, ReleasePin)> {
+    let (sets, owned) = (config.mcp.chosen(), |(server, pin): (&ServerName, &ReleasePin)| (server.clone(), pin.clone()));
+    let of_sets = sets.values().flat_map(|set| set.pins().map(owned));
+    of_sets.chain(config.models.values().flat_map(|model| model.tools.pins().map(owned))).collect()
 }
 
 /// The providers of the file, or those found, with where each comes from.

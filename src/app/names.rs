@@ -49,7 +49,7 @@ pub(super) async fn compare(config: &Config, server: &str, connection: &Connecti
     let Ok(own) = listed.tools else { return (checked, None) };
     let tools: Vec<String> = own.iter().map(|tool| public_name(server, tool)).collect();
     for (name, model) in &config.models {
-        let plain = |pattern: &&String| pattern.starts_with(&format!("{server}__")) && !pattern.contains(['*', '?', '[', '{']);
+        let plain = |pattern: &&String| pattern.starts_with(&format!("{server}__")) && !pattern.contains(['*', '?', '[', '{', '@']);
         for pattern in model.tools.patterns().iter().filter(plain).filter(|pattern| !tools.contains(pattern)) {
             let detail = format!("`tools`: `{server}` has no tool `{pattern}`{}", like(pattern, &tools));
             checked.push(Checked { kind: "model", name: name.clone(), state: State::Warning, detail });

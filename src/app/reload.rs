@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::live::{Live, base, completions, declared, providers, settings};
+use super::live::{Live, base, completions, declared, pins, providers, settings};
 use crate::config::{Config, watch};
 
 /// What the gateway was started with.
@@ -75,7 +75,8 @@ async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<(
     live.tool_timeout.set(config.limits.tool_timeout.0);
     live.refresh.set(config.registry.refresh.0);
     live.registry.judge_by(config.registry.review());
-    if let Err(why) = live.registry.redeclare(declared(&config), &config.mcp.chosen()).await {
+    let pinned = live.registry.pin_declared(pins(&config)).await;
+    if let Err(why) = pinned.and(live.registry.redeclare(declared(&config), &config.mcp.chosen()).await) {
         error!("not all servers of the file could be taken over ({why}); all else of it is in use, and SIGHUP tries again");
     }
     Ok(())

@@ -49,6 +49,16 @@ pub enum Command {
         #[arg(long)]
         to: Option<String>,
     },
+    /// Tell those who pin an earlier release until when they may
+    Deprecate {
+        /// The server
+        server: String,
+        /// The version or digest of the release
+        release: String,
+        /// The last day, or the time (RFC 3339); without it, the release does not end after all
+        #[arg(long)]
+        sunset: Option<String>,
+    },
 }
 
 pub(super) async fn run(client: &Client, command: Command) -> Result {
@@ -97,6 +107,20 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 as_json(&back);
             } else {
                 print(&format!("{server}@{} is served again; later releases count as rejected.\n", text(&back, "release")));
+            }
+        }
+        Command::Deprecate { server, release, sunset } => {
+            let told = client.control("releases_deprecate", json!({ "server": server, "release": release, "sunset": sunset })).await?;
+            if client.json {
+                as_json(&told);
+            } else if told.get("sunset_ms").is_some_and(Value::is_i64) {
+                print(&format!(
+                    "{server}@{} can be pinned until {}; who does so is told.\n",
+                    text(&told, "release"),
+                    date(&told, "sunset_ms")
+                ));
+            } else {
+                print(&format!("{server}@{} does not end.\n", text(&told, "release")));
             }
         }
     }

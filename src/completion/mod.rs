@@ -126,6 +126,7 @@ impl Completions {
     /// Joins tools, context, and what is remembered of the conversation into a request.
     async fn join(&self, principal: &Principal, route: &Route, asked: &Asked, request: &mut Request, named: bool) -> Result<Joint, Error> {
         let mut turn = self.0.memory.memo.open(principal, request, &asked.tags)?;
+        tools::pin(&self.0.federation, principal, asked).await?;
         let tools = Tools::gather(&self.0.federation, principal, route, asked, request)?;
         if !tools.is_empty() {
             request.open_answer();
@@ -186,6 +187,7 @@ impl Completions {
         asked.take_from(&mut request)?;
         request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
+        tools::pin(&self.0.federation, principal, &asked).await?;
         Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
         let counts = |target: &Target| self.0.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {

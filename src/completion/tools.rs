@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::request::{Asked, McpTool};
-use crate::domain::{Globs, Grants, Principal, RawObject, clip, raw};
-use crate::federation::{Caller, Federation, OfferedTool, Scope};
+use crate::domain::{Grants, Principal, RawObject, ReleasePin, Selection, clip, raw};
+use crate::federation::{At, Caller, Federation, OfferedTool, Scope};
 use crate::llm::{Call, Dialect, Function, Listed, Ran, Request, Route};
 use crate::protocol::Params;
 use crate::trace::Trace;
@@ -35,6 +35,8 @@ struct Offered {
     principal: Principal,
     server: String,
     own: String,
+    /// The release that the model was shown, where that is not the one that is served.
+    release: Option<ReleasePin>,
     /// Whether the gateway runs it itself.
     run: bool,
     /// Whether the client is told of its calls.
@@ -65,9 +67,10 @@ impl Tools {
         if !asked.tools.is_empty() {
             may_use(principal)?;
             for wanted in &asked.tools {
-                let found = federation.offered(principal, &globs(wanted)?);
+                let found = federation.offered(principal, &selection(wanted)?);
                 // A server that has no tools yet is no mistake, nor is a toolset without one.
-                if found.is_empty() && !federation.servers(principal).contains(wanted) && !federation.is_toolset(wanted) {
+                let name = wanted.split('@').next().unwrap_or(wanted);
+                if found.is_empty() && !federation.servers(principal).iter().any(|server| server == name) && !federation.is_toolset(name) {
                     return Err(Error::Tool(clip(wanted, 80), federation.tool_names(principal)));
                 }
                 for tool in found {
@@ -100,7 +103,8 @@ impl Tools {
     }
 
     fn offer(&mut self, tool: OfferedTool, principal: &Principal, run: bool, shown: bool, functions: &mut Vec<OfferedTool>) {
-        let offered = Offered { principal: principal.clone(), server: tool.server.clone(), own: tool.own.clone(), run, shown };
+        let (principal, server, own) = (principal.clone(), tool.server.clone(), tool.own.clone());
+        let offered = Offered { principal, server, own, release: tool.release.clone(), run, shown };
         if self.offered.insert(tool.public.clone(), offered).is_none() {
             functions.push(tool);
         }
@@ -136,7 +140,11 @@ impl Tools {
         let params = Params::default().with("name", &call.name).with("arguments", &arguments);
         let caller = Caller { request: self.request.clone(), trace: self.trace.clone(), ..Caller::new(&tool.principal, None) };
         tracing::debug!(gen_ai.tool.name = %call.name, caller = %tool.principal.id(), "an agent loop calls `{}`", call.name);
-        let result = federation.request(&caller, Scope::All, "tools/call", params).await.map_err(|error| error.message)?;
+        let scope = match &tool.release {
+            None => Scope::All,
+            Some(release) => Scope::At(At { server: &tool.server, release, joined: true }),
+        };
+        let result = federation.request(&caller, scope, "tools/call", params).await.map_err(|error| error.message)?;
         read_result(&result)
     }
 }
@@ -148,11 +156,12 @@ fn may_use(principal: &Principal) -> Result<(), Error> {
 /// The tools of an MCP tool object.
 fn named(federation: &Federation, principal: &Principal, mcp: &McpTool, field: &'static str) -> Result<Vec<OfferedTool>, Error> {
     may_use(principal)?;
-    if federation.enter(principal, Scope::One(&mcp.server)).is_err() {
+    let (server, _) = ReleasePin::split(&mcp.server).map_err(|why| Error::invalid(why, field))?;
+    if federation.enter(principal, Scope::One(server)).is_err() {
         return Err(Error::Server(mcp.server.clone(), federation.servers(principal), field));
     }
-    let mut offered = federation.offered(principal, &globs(&mcp.server)?);
-    offered.retain(|tool| tool.server == mcp.server);
+    let mut offered = federation.offered(principal, &selection(&mcp.server)?);
+    offered.retain(|tool| tool.server == server);
     let is = |tool: &OfferedTool, name: &String| *name == tool.own || *name == tool.public;
     let named = mcp.allowed.iter().flatten().chain(&mcp.denied);
     if let Some(unknown) = named.into_iter().find(|name| !offered.is_empty() && !offered.iter().any(|tool| is(tool, name))) {
@@ -165,8 +174,18 @@ fn named(federation: &Federation, principal: &Principal, mcp: &McpTool, field: &
     Ok(offered)
 }
 
-fn globs(wanted: &str) -> Result<Globs, Error> {
-    Globs::new(vec![wanted.to_owned()]).map_err(|why| Error::invalid(why, "tools"))
+/// Has the releases at hand that a request names; an error says which ones there are.
+pub(super) async fn pin(federation: &Federation, principal: &Principal, asked: &Asked) -> Result<(), Error> {
+    for wanted in asked.tools.iter().chain(asked.mcp.iter().map(|mcp| &mcp.server)).filter(|wanted| wanted.contains('@')) {
+        for (server, release) in selection(wanted)?.pins() {
+            federation.pin(principal, server.as_str(), release).await.map_err(|why| Error::invalid(why, "tools"))?;
+        }
+    }
+    Ok(())
+}
+
+fn selection(wanted: &str) -> Result<Selection, Error> {
+    Selection::new(vec![wanted.to_owned()]).map_err(|why| Error::invalid(why, "tools"))
 }
 
 fn function(tool: OfferedTool) -> Function {

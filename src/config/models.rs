@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use super::value::{Span, Text};
-use crate::domain::Globs;
+use crate::domain::Selection;
 use crate::expr::Expression;
 
 /// Most extra attempts at one target; more would be an attack on a provider that is down.
@@ -35,10 +35,11 @@ pub struct Model {
     /// Context sources put into every completion.
     #[serde(default)]
     pub context: Vec<Text>,
-    /// Servers (`time`), toolsets, or tool globs (`github__get_*`) whose tools the gateway offers and runs itself.
+    /// Servers (`time`), toolsets, or tool globs (`github__get_*`) whose tools the gateway offers and runs itself; servers and
+    /// globs perhaps at a release (`github@1`).
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
-    pub tools: Globs,
+    pub tools: Selection,
     /// Where it stands in the file, counted from 0.
     #[serde(skip)]
     pub place: usize,

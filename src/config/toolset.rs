@@ -6,16 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::Error;
-use crate::domain::{Form, Globs, Naming, PUBLIC_NAME_MAX, ServerName, Toolset as Chosen};
+use crate::domain::{Form, Naming, PUBLIC_NAME_MAX, Selection, ServerName, Toolset as Chosen};
 
 /// Tools chosen from several servers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Toolset {
-    /// Servers (`time`, `time__*`) or globs on public names (`github__get_*`). What is named as a whole server brings its
-    /// prompts, resources and instructions, too.
+    /// Servers (`time`, `time__*`) or globs on public names (`github__get_*`), each as it is served, or at a release
+    /// (`time@1`, `github__get_issue@1.4`). What is named as a whole server brings its prompts, resources and instructions, too.
     #[schemars(with = "Vec<String>", length(min = 1))]
-    pub tools: Globs,
+    pub tools: Selection,
     /// How the tools are called: `prefixed` (`github__get_issue`) or `bare` (`get_issue`).
     #[serde(default)]
     pub names: Naming,

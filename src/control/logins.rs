@@ -93,6 +93,6 @@ fn look_again(parts: &Arc<Parts>, server: &ServerName) {
     let (parts, name) = (parts.clone(), server.clone());
     tokio::spawn(async move {
         parts.upstreams.close(&name).await;
-        let _ = parts.registry.refresh(name.as_str()).await;
+        let _ = parts.registry.refresh(name.as_str(), None).await;
     });
 }

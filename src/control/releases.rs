@@ -1,12 +1,13 @@
-//! Releases: list, diff, approve, reject.
+//! Releases: list, diff, approve, reject, roll back, deprecate.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, NaiveDate};
 use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Server, Tool};
-use crate::domain::Principal;
+use crate::domain::{Principal, clip, now_ms};
 use crate::store::ReleaseState;
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -41,7 +42,40 @@ pub(super) fn tools() -> Vec<Tool> {
             "Serves an earlier release of a server again: the one before, or the one that is named. Later ones count as rejected.",
             roll_back,
         ),
+        Tool::new::<Deprecate, _, _>(
+            "releases_deprecate",
+            Class::Weaken,
+            "Tells those who pin an earlier release of a server that it ends at a time; without a time, that it does not.",
+            deprecate,
+        ),
     ]
+}
+
+/// A release that ends.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Deprecate {
+    /// The server.
+    #[serde(alias = "name")]
+    server: String,
+    /// The version or the digest of the release; not the one that is served.
+    release: String,
+    /// Until when it can be pinned: a day (`2027-01-31`) or a time (RFC 3339); it does not end where this is left out.
+    sunset: Option<String>,
+}
+
+async fn deprecate(parts: Arc<Parts>, _: Principal, Deprecate { server, release, sunset }: Deprecate) -> Result<Value, Error> {
+    let sunset_ms = sunset.as_deref().map(end_of).transpose()?;
+    let head = parts.registry.retire(&server, &release, sunset_ms).await?;
+    Ok(json!({ "server": server, "release": head.version, "digest": head.digest, "sunset_ms": head.sunset_ms }))
+}
+
+/// A time, or the end of a day.
+fn end_of(text: &str) -> Result<i64, Error> {
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(23, 59, 59).map(|at| at.and_utc().timestamp_millis());
+    let time = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()).ok();
+    let wrong = || Error::Arguments(format!("`sunset`: `{}` is neither a day (`2027-01-31`) nor a time (RFC 3339)", clip(text, 40)));
+    time.or_else(day).ok_or_else(wrong)
 }
 
 /// A release to go back to.
@@ -72,20 +106,23 @@ struct Decide {
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
-    let rows = parts.registry.releases(&server).await?;
+    let heads = parts.registry.releases(&server).await?;
     let current = parts.registry.catalog().servers.get(server.as_str()).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
-    let releases: Vec<Value> = rows
+    let releases: Vec<Value> = heads
         .iter()
-        .map(|row| {
-            let state = match row.state {
-                ReleaseState::Approved if current.as_deref() == Some(row.digest.as_str()) => "served",
+        .map(|head| {
+            let state = match head.state {
+                ReleaseState::Approved if current.as_deref() == Some(head.digest.as_str()) => "served",
+                ReleaseState::Approved if head.sunset_ms.is_some_and(|sunset| sunset <= now_ms()) => "ended",
+                ReleaseState::Approved if head.sunset_ms.is_some() => "deprecated",
                 ReleaseState::Approved => "superseded",
                 ReleaseState::Held => "held",
                 ReleaseState::Rejected => "rejected",
             };
             json!({
-                "version": Some(&row.version).filter(|version| !version.is_empty()), "digest": row.digest, "state": state,
-                "captured_ms": row.captured_ms, "decided_ms": row.decided_ms, "decided_by": row.decided_by,
+                "version": Some(&head.version).filter(|version| !version.is_empty()), "digest": head.digest, "state": state, "era": head.era,
+                "captured_ms": head.captured_ms, "captured_by": head.captured_by, "decided_ms": head.decided_ms,
+                "decided_by": head.decided_by, "sunset_ms": head.sunset_ms,
             })
         })
         .collect();

@@ -123,7 +123,7 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         sampling: None,
         review: Review::default(),
     };
-    match parts.registry.add(spec).await {
+    match parts.registry.add(spec, principal.id()).await {
         Ok(look) => {
             let catalog = parts.registry.catalog();
             let mut value = details(&parts, catalog.server(name.as_str())?);
@@ -152,8 +152,8 @@ async fn show(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
     Ok(value)
 }
 
-async fn refresh(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
-    let look = parts.registry.refresh(&server).await?;
+async fn refresh(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let look = parts.registry.refresh(&server, Some(principal.id())).await?;
     Ok(json!({ "server": server, "look": found(&look) }))
 }
 

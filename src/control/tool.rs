@@ -69,13 +69,15 @@ impl Error {
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
             Self::Missing(..)
             | Self::NoKey { .. }
-            | Self::Registry(registry::Error::NoServer { .. })
+            | Self::Registry(registry::Error::NoServer { .. } | registry::Error::NoRelease { .. } | registry::Error::NotOnRecord { .. })
             | Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Registry(registry::Error::Exists(_) | registry::Error::Toolset(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",
             Self::Registry(registry::Error::Disabled(_)) => "disabled",
             Self::Registry(registry::Error::NothingHeld(_) | registry::Error::NoEarlier { .. }) => "nothing_held",
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
+            Self::Registry(registry::Error::Ended { .. }) => "release_ended",
+            Self::Registry(registry::Error::Served { .. }) => "release_served",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(error)) | Self::Store(error) => of_store(error),
             Self::Login(error) => of_login(error),

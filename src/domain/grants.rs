@@ -49,8 +49,9 @@ impl PartialEq for Globs {
 
 impl Eq for Globs {}
 
-/// Whether a pattern is a server's name, or may match the public name of one of its tools.
+/// Whether a pattern is a server's name, or may match the public name of one of its tools; a release behind it makes no difference.
 pub fn may_reach(pattern: &str, server: &str) -> bool {
+    let pattern = pattern.split('@').next().unwrap_or(pattern);
     let tools = format!("{server}__");
     match pattern.find(['*', '?', '[', '{']) {
         None => pattern == server || pattern.starts_with(&tools),

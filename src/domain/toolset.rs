@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::grants::{Globs, may_reach};
+use super::grants::Globs;
 use super::name::ServerName;
+use super::release_pin::ReleasePin;
+use super::selection::Selection;
 
 /// How the tools of a toolset are called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
@@ -44,40 +46,55 @@ pub struct Toolset {
     pub rename: BTreeMap<String, String>,
     /// The form its tools are shown in.
     pub form: Form,
-    tools: Globs,
-    /// What in `tools` names servers as a whole.
+    tools: Selection,
+    /// What in `tools` names servers as a whole, as they are served.
     whole: Option<Globs>,
 }
 
 impl Toolset {
-    /// A toolset of the tools and servers that `tools` matches.
-    pub fn new(name: ServerName, tools: Globs, naming: Naming, rename: BTreeMap<String, String>, form: Form) -> Result<Self, String> {
+    /// A toolset of the tools and servers that `tools` means.
+    pub fn new(name: ServerName, tools: Selection, naming: Naming, rename: BTreeMap<String, String>, form: Form) -> Result<Self, String> {
         // No server's name has an underscore, so a pattern with one is of tools, but for `server__*`.
         let server =
             |pattern: &String| Some(pattern.strip_suffix("__*").unwrap_or(pattern)).filter(|rest| !rest.contains('_')).map(str::to_owned);
-        let servers: Vec<String> = tools.patterns().iter().filter_map(server).collect();
+        let servers: Vec<String> = tools.free().iter().filter_map(server).collect();
         let whole = if servers.is_empty() { None } else { Some(Globs::new(servers)?) };
         Ok(Self { name, naming, rename, form, tools, whole })
     }
 
     /// Whether a server belongs to it as a whole, with its prompts and resources.
     pub fn takes_server(&self, server: &str) -> bool {
-        self.whole.as_ref().is_some_and(|whole| whole.matches(server))
+        self.whole.as_ref().is_some_and(|whole| whole.matches(server)) || self.tools.pin_of_server(server).is_some()
     }
 
     /// Whether a tool belongs to it, by its server and its public name.
     pub fn takes_tool(&self, server: &str, public: &str) -> bool {
-        self.takes_server(server) || self.tools.matches(public)
+        self.takes_server(server) || self.tools.matches(public) || self.tools.pin_of_tool(server, public).is_some()
+    }
+
+    /// The release at which it takes a tool, where that is not the one that is served.
+    pub fn pin_of_tool(&self, server: &str, public: &str) -> Option<&ReleasePin> {
+        self.tools.pin_of_tool(server, public)
+    }
+
+    /// The release at which it takes a server's prompts and resources, where that is not the one that is served.
+    pub fn pin_of_server(&self, server: &str) -> Option<&ReleasePin> {
+        self.tools.pin_of_server(server)
+    }
+
+    /// Every release that it names, with its server.
+    pub fn pins(&self) -> impl Iterator<Item = (&ServerName, &ReleasePin)> {
+        self.tools.pins()
     }
 
     /// Whether any server could belong to it as a whole.
     pub fn takes_servers(&self) -> bool {
-        self.whole.is_some()
+        self.whole.is_some() || self.tools.pins().any(|(server, _)| self.tools.pin_of_server(server.as_str()).is_some())
     }
 
     /// Whether anything of a server could belong to it, whatever that server may offer.
     pub fn may_take_of(&self, server: &str) -> bool {
-        self.takes_server(server) || self.tools.patterns().iter().any(|pattern| may_reach(pattern, server))
+        self.takes_server(server) || self.tools.may_reach(server)
     }
 
     /// The patterns by which it chooses, as they were written.
@@ -91,7 +108,7 @@ mod tests {
     use super::*;
 
     fn of(patterns: &[&str]) -> Toolset {
-        let tools = Globs::new(patterns.iter().map(|pattern| (*pattern).to_owned()).collect()).unwrap();
+        let tools = Selection::new(patterns.iter().map(|pattern| (*pattern).to_owned()).collect()).unwrap();
         Toolset::new("set".parse().unwrap(), tools, Naming::Bare, BTreeMap::new(), Form::Full).unwrap()
     }
 

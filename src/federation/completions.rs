@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
-use super::scope::Scope;
 use super::upstreams::{Errand, Road};
 use crate::domain::{RawObject, raw};
 use crate::protocol::{Params, RpcError};
+use crate::registry::Kind;
 
 impl Road {
     /// `completion/complete`: asked of the server that has the prompt or the template.
@@ -15,13 +15,13 @@ impl Road {
         let bad = || RpcError::params("`params.ref` must name a prompt or a resource template of this endpoint");
         let reference = params.get("ref").ok_or_else(bad)?.to_owned();
         let mut reference = RawObject::parse(reference.get()).map_err(|_| bad())?;
-        let server = match (scope, reference.string("type").as_deref()) {
-            (Scope::One(server), _) => server.to_owned(),
+        let server = match (scope.server(), reference.string("type").as_deref()) {
+            (Some(server), _) => server.to_owned(),
             (_, Some("ref/prompt")) => {
                 let name = reference.string("name").ok_or_else(bad)?;
-                let (release, shown) = view.prompt(scope, &name).ok_or_else(bad)?;
-                reference.set("name", raw(&shown.own));
-                release.server.to_string()
+                let found = view.find(Kind::Prompt, scope, &name).ok_or_else(bad)?;
+                reference.set("name", raw(&found.shown.own));
+                found.shown.server.clone()
             }
             (_, Some("ref/resource")) => {
                 let uri = reference.string("uri").ok_or_else(bad)?;

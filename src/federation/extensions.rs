@@ -3,7 +3,6 @@
 use serde_json::value::RawValue;
 
 use super::ask::Ask;
-use super::scope::Scope;
 use super::upstreams::{Errand, Road};
 use crate::protocol::{Params, RpcError};
 
@@ -24,7 +23,7 @@ impl Road {
         ];
         let Ask { view, caller, scope } = ask;
         let absent = || RpcError::method(method);
-        let Scope::One(server) = scope else { return Err(absent()) };
+        let Some(server) = scope.server() else { return Err(absent()) };
         let grants = caller.principal.grants();
         // A task's id says nothing of whose it is, in any revision.
         let ours = OURS.contains(&method) || ["notifications/", "tasks/"].iter().any(|ours| method.starts_with(ours));

@@ -13,6 +13,7 @@ mod kept;
 mod listing;
 mod made;
 mod name;
+mod offer;
 mod offered;
 mod outcome;
 mod page;
@@ -43,11 +44,13 @@ pub use name::{SetNames, public as public_name};
 pub use offered::OfferedTool;
 pub use page::Pager;
 pub use sampling::Samples;
-pub use scope::Scope;
+pub use scope::{At, Scope};
 pub use subscriptions::Followed;
 pub use view::Sight;
 
-use crate::domain::{Adjustable, Isolation, Principal, RawObject, ServerName, raw};
+pub use crate::registry::Retiring;
+
+use crate::domain::{Adjustable, Isolation, Principal, RawObject, ReleasePin, Selection, ServerName, lock, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
@@ -70,6 +73,8 @@ struct Inner {
     resources: Resources,
     kept: Kept,
     view: ArcSwap<View>,
+    /// Held by who makes a view, so that each is made once.
+    making: Mutex<()>,
     pager: Pager,
     /// The names that several wanted in a toolset, as far as the log has said so.
     told: Mutex<BTreeSet<(String, String)>>,
@@ -86,10 +91,17 @@ impl Federation {
         tool_timeout: Adjustable,
         pager: Pager,
     ) -> Self {
-        let view = ArcSwap::from_pointee(View::new(registry.catalog()));
+        let view = ArcSwap::from_pointee(View::new(registry.catalog(), None));
         let road = Road { registry, upstreams, blocks, journal, handles, tool_timeout, sampler: Arc::default() };
-        let federation =
-            Self(Arc::new(Inner { road, resources: Resources::default(), kept: Kept::default(), view, pager, told: Mutex::default() }));
+        let federation = Self(Arc::new(Inner {
+            road,
+            resources: Resources::default(),
+            kept: Kept::default(),
+            view,
+            making: Mutex::default(),
+            pager,
+            told: Mutex::default(),
+        }));
         federation.tell_of_doubles(&federation.0.view.load());
         federation
     }
@@ -139,7 +151,12 @@ impl Federation {
         if view.is_of(catalog) {
             return view;
         }
-        let view = Arc::new(View::new(catalog.clone()));
+        let _making = lock(&self.0.making);
+        let before = self.0.view.load_full();
+        if before.is_of(catalog) {
+            return before;
+        }
+        let view = Arc::new(View::new(catalog.clone(), Some(&before)));
         self.0.view.store(view.clone());
         self.tell_of_doubles(&view);
         view
@@ -149,7 +166,7 @@ impl Federation {
     fn tell_of_doubles(&self, view: &View) {
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         for set in view.sets() {
-            for (bare, by) in &set.tools.doubles {
+            for (bare, by) in &set.members(Kind::Tool).doubles {
                 let name = &set.toolset().name;
                 if told.insert((name.to_string(), bare.clone())) {
                     let by = by.iter().map(|public| format!("`{public}`")).collect::<Vec<_>>().join(", ");
@@ -164,12 +181,27 @@ impl Federation {
         self.0.road.registry.catalog().toolsets.contains_key(name)
     }
 
+    /// Has a release of a server at hand for a caller who may see it; an error says which ones there are.
+    pub async fn pin(&self, principal: &Principal, server: &str, pin: &ReleasePin) -> Result<(), String> {
+        // Of a server that is not there for this caller, `enter` says so.
+        if !principal.grants().server(server) || self.0.road.registry.catalog().usable(server).is_none() {
+            return Ok(());
+        }
+        self.0.road.registry.pin(server, pin).await.map_err(|error| error.to_string())
+    }
+
+    /// Until when what is looked at is served, where it ends.
+    pub fn retiring(&self, scope: Scope<'_>) -> Option<Retiring> {
+        let Scope::At(at) = scope else { return None };
+        self.0.road.registry.catalog().servers.get(at.server)?.pins.get(at.release)?.retiring
+    }
+
     /// Whether there is anything at this scope for this caller; an error that says what is wrong otherwise.
     pub fn enter(&self, principal: &Principal, scope: Scope<'_>) -> Result<(), String> {
         let name = match scope {
             Scope::All => return Ok(()),
             Scope::Set(name) if self.is_toolset(name) => return Ok(()),
-            Scope::One(name) | Scope::Set(name) => name,
+            Scope::One(name) | Scope::At(At { server: name, .. }) | Scope::Set(name) => name,
         };
         let catalog = self.0.road.registry.catalog();
         let Some(entry) = catalog.servers.get(name).filter(|_| principal.grants().server(name)) else {
@@ -177,6 +209,12 @@ impl Federation {
         };
         if let Some(blocked) = catalog.blocks.of_server(name) {
             return Err(blocked.to_string());
+        }
+        if let Scope::At(at) = scope
+            && entry.enabled
+            && entry.pins.get(at.release).is_none_or(|pinned| pinned.retiring.is_some_and(|retiring| retiring.is_over()))
+        {
+            return Err(format!("the server `{name}` has no release `{}` that can be pinned", at.release));
         }
         match (entry.enabled, &entry.release, &entry.held) {
             (false, ..) => Err(format!("the server `{name}` is disabled")),
@@ -197,7 +235,7 @@ impl Federation {
         // Servers come and go where several are joined.
         let all = match scope {
             Scope::All => true,
-            Scope::One(_) => false,
+            Scope::One(_) | Scope::At(_) => false,
             Scope::Set(name) => view.set(name).is_some_and(|set| set.toolset().takes_servers()),
         };
         let mut capabilities = serde_json::Map::new();
@@ -245,7 +283,7 @@ impl Federation {
         match scope {
             Scope::All => own(),
             Scope::Set(name) => raw(&json!({ "name": name, "title": format!("Portolan: {name}"), "version": env!("CARGO_PKG_VERSION") })),
-            Scope::One(_) => {
+            Scope::One(_) | Scope::At(_) => {
                 let view = self.view();
                 let info = view.releases(scope).next().map(|(_, release)| release.manifest.info.clone());
                 info.filter(|info| RawObject::parse(info.get()).is_ok_and(|info| info.has("name") && info.has("version")))
@@ -283,7 +321,7 @@ impl Federation {
         let ask = Ask { view: &view, caller, scope };
         let listing = Listing::of(caller, scope, &catalog, &self.0.pager, &params);
         let list = |kind, capability| {
-            let meta = outcome::meta(&self.0.road.absent(&view, &listing, capability));
+            let meta = outcome::meta(&self.0.road.absent(&view, &listing, capability), &outcome::ending(&view, &listing));
             view.list(kind, &listing, meta.as_ref())
         };
         match method {
@@ -330,8 +368,9 @@ impl Federation {
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
     pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: &Params, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
         let view = self.view();
-        let (release, tool) = view.tool(scope, &params.string("name")?)?;
-        let rules = release.header_rules(&tool.own).filter(|rules| !rules.is_empty())?;
+        let name = params.string("name")?;
+        let found = view.find(Kind::Tool, scope, &name)?;
+        let rules = found.release.header_rules(&found.shown.own).filter(|rules| !rules.is_empty())?;
         let arguments = params.read_member("arguments").unwrap_or(serde_json::Value::Null);
         rules.contradiction(header, &arguments)
     }
@@ -343,18 +382,18 @@ impl Federation {
 
     /// Whether the approved release says of a tool that it only reads; none when there is no such tool.
     pub fn tool_reads_only(&self, server: &str, tool: &str) -> Option<bool> {
-        self.view().tool(Scope::One(server), tool).map(|(_, shown)| shown.reads_only())
+        self.view().find(Kind::Tool, Scope::One(server), tool).map(|found| found.shown.reads_only())
     }
 
     /// Whether this caller may call a tool, by its own name at its server.
     pub fn may_call(&self, principal: &Principal, server: &str, tool: &str) -> bool {
         let view = self.view();
-        let may = |(_, shown): (_, &shown::Shown)| principal.grants().tool(server, &shown.public);
-        view.tool(Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
+        let may = |found: view::Found<'_>| principal.grants().tool(server, &found.shown.public);
+        view.find(Kind::Tool, Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
     }
 
     /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.
-    pub fn offered(&self, principal: &Principal, selected: &crate::domain::Globs) -> Vec<OfferedTool> {
+    pub fn offered(&self, principal: &Principal, selected: &Selection) -> Vec<OfferedTool> {
         self.view().offered(principal, selected)
     }
 

@@ -2,7 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use crate::domain::RawObject;
+use super::shown::Shown;
+use crate::domain::{RawObject, ReleasePin};
 
 /// A tool as an agent loop offers it to a model.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct OfferedTool {
     pub own: String,
     /// Its public name: the name of the function.
     pub public: String,
+    /// The release that it is of, where that is not the one that is served.
+    pub release: Option<ReleasePin>,
     /// What it does.
     pub description: Option<String>,
     /// Its input schema's own bytes.
@@ -20,12 +23,13 @@ pub struct OfferedTool {
 }
 
 impl OfferedTool {
-    pub(super) fn read(server: &str, own: &str, public: &str, body: &str) -> Option<Self> {
-        let object = RawObject::parse(body).ok()?;
+    pub(super) fn read(shown: &Shown, release: Option<&ReleasePin>) -> Option<Self> {
+        let object = RawObject::parse(shown.body.whole()).ok()?;
         Some(Self {
-            server: server.to_owned(),
-            own: own.to_owned(),
-            public: public.to_owned(),
+            server: shown.server.clone(),
+            own: shown.own.clone(),
+            public: shown.public.clone(),
+            release: release.cloned(),
             description: object.string("description"),
             schema: object.get("inputSchema")?.to_owned(),
         })

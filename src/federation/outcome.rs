@@ -1,17 +1,21 @@
 //! What an aggregate says of the servers that are not served now, or not as they are now, so that a list which lacks something does not
 //! look whole.
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use super::listing::Listing;
 use super::scope::Scope;
 use super::upstreams::Road;
 use super::view::View;
-use crate::registry::{Catalog, Entry};
+use crate::domain::ReleasePin;
+use crate::registry::{Catalog, Entry, Pinned};
 use crate::upstream::State;
 
 /// The member of a list's `_meta` that says so, by server.
 const KEY: &str = "dev.portolan/servers";
+/// The one that says which releases end, by server.
+const ENDING: &str = "dev.portolan/deprecated";
 
 impl Road {
     /// The servers of an aggregate that are not served now and may offer a capability, and why in words for everybody; and those of which
@@ -22,7 +26,7 @@ impl Road {
         let grants = principal.grants();
         let within = |name: &str| match scope {
             Scope::All => true,
-            Scope::One(_) => false,
+            Scope::One(_) | Scope::At(_) => false,
             Scope::Set(set) => view.set(set).is_some_and(|set| match capability {
                 "tools" => set.toolset().may_take_of(name),
                 _ => set.toolset().takes_server(name),
@@ -70,7 +74,28 @@ pub(super) fn said(state: &str, why: &str) -> Value {
     json!({ "state": state, "error": why })
 }
 
+/// The releases at an endpoint that end, by server: only of servers that the caller may see.
+pub(super) fn ending(view: &View, listing: &Listing<'_>) -> Map<String, Value> {
+    let pinned: Vec<(&str, &ReleasePin)> = match listing.scope {
+        Scope::At(at) => vec![(at.server, at.release)],
+        Scope::Set(name) => view.set(name).iter().flat_map(|set| set.toolset().pins()).map(|(name, pin)| (name.as_str(), pin)).collect(),
+        Scope::All | Scope::One(_) => Vec::new(),
+    };
+    let mut ending = Map::new();
+    for (server, pin) in pinned {
+        let Some(entry) = view.catalog().usable(server).filter(|_| listing.principal.grants().server(server)) else { continue };
+        if let Some((Pinned { release, retiring: Some(retiring), .. }, served)) = entry.pins.get(pin).zip(entry.release.as_ref()) {
+            let sunset = DateTime::from_timestamp_millis(retiring.sunset_ms).map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let (release, served) = (release.version.to_string(), served.version.to_string());
+            ending.insert(server.to_owned(), json!({ "release": release, "sunset": sunset, "served": served }));
+        }
+    }
+    ending
+}
+
 /// The `_meta` of a list; none where all is well.
-pub(super) fn meta(absent: &Map<String, Value>) -> Option<Value> {
-    (!absent.is_empty()).then(|| json!({ KEY: absent }))
+pub(super) fn meta(absent: &Map<String, Value>, ending: &Map<String, Value>) -> Option<Value> {
+    let all = [(KEY, absent), (ENDING, ending)].into_iter().filter(|(_, said)| !said.is_empty());
+    let meta: Map<String, Value> = all.map(|(key, said)| (key.to_owned(), Value::Object(said.clone()))).collect();
+    (!meta.is_empty()).then_some(Value::Object(meta))
 }

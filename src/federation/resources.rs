@@ -78,7 +78,7 @@ impl Resources {
                 Err(error) => return Err(error),
             }
         }
-        listing.page("resources", &items, outcome::meta(&absent).as_ref())
+        listing.page("resources", &items, outcome::meta(&absent, &outcome::ending(view, &listing)).as_ref())
     }
 
     async fn of(&self, road: &Road, caller: &Caller<'_>, entry: &Entry) -> Result<List, RpcError> {

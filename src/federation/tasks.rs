@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::ask::Ask;
 use super::caller::Caller;
 use super::compat;
-use super::scope::Scope;
+use super::scope::{At, Scope};
 use super::tools::rewrite_content;
 use super::upstreams::{Errand, Road};
 use super::view::View;
@@ -63,7 +63,7 @@ impl Road {
     fn task(&self, view: &View, principal: &Principal, scope: Scope<'_>, handle: &str) -> Option<Task> {
         let task: Task = self.handles.take(HANDLE, handle)?;
         let here = match (scope, &task.tool) {
-            (Scope::One(server), _) => server == task.server,
+            (Scope::One(server) | Scope::At(At { server, .. }), _) => server == task.server,
             (Scope::All, _) => true,
             (Scope::Set(name), Some(tool)) => view.set(name)?.toolset().takes_tool(&task.server, tool),
             (Scope::Set(name), None) => view.set(name)?.toolset().takes_server(&task.server),

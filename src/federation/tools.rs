@@ -7,12 +7,12 @@ use super::ask::Ask;
 use super::calls::{Calls, Verdict};
 use super::compat;
 use super::name::public_uri;
-use super::shown::Shown;
 use super::upstreams::{Errand, Road, refusal};
+use super::view::Found;
 use crate::domain::{Check, Needle, RawObject, clip, hides_keys, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Era, Params, RpcError, is_tool_error};
-use crate::registry::{Outgrown, Refused, Release, Unkept};
+use crate::registry::{Kind, Outgrown, Refused, Release, Unkept};
 use crate::schema::Misfit;
 
 impl Road {
@@ -25,9 +25,8 @@ impl Road {
             view.blocked(caller.principal, scope, &name)
                 .map_or_else(|| RpcError::params(format!("there is no tool `{}`", clip(&name, 80))), |blocked| refusal(&blocked))
         };
-        let found = view.tool(scope, &name).and_then(|(release, shown)| Some((release, shown, view.entry(caller.principal, release)?)));
-        let may = |release: &Release, shown: &Shown| caller.principal.grants().tool(release.server.as_str(), &shown.public);
-        let Some((release, shown, entry)) = found.filter(|(release, shown, _)| may(release, shown)) else {
+        let may = |found: &Found<'_>| caller.principal.grants().tool(&found.shown.server, &found.shown.public);
+        let Some(Found { entry, release, shown, guard, retiring }) = view.find(Kind::Tool, scope, &name).filter(may) else {
             let error = unknown();
             let mut open = self.journal.open(|| Entry { request: caller.request.clone(), ..Entry::new("tool", caller.principal, &name) });
             open.add(|entry| entry.detail = Some(word(&error).unwrap_or("no_such_tool").to_owned()));
@@ -47,6 +46,10 @@ impl Road {
             refuse(open, "unwritable");
             return Err(RpcError::new(RpcError::INTERNAL, why.to_string()));
         }
+        if retiring.is_some_and(|retiring| retiring.is_over()) {
+            refuse(open, "release_ended");
+            return Err(RpcError::params(format!("the release {} has ended", release.label())));
+        }
         let calls = shown.calls.get_or_init(|| Calls::of(release.server.as_str(), &shown.public));
         let (review, validators) = (self.registry.review(&entry.spec), self.registry.validators());
         let note = |open: &mut Open| {
@@ -62,14 +65,14 @@ impl Road {
                 return Ok(misfit(&name, release, &refused));
             }
         };
-        if let Some(held) = &entry.held
-            && let Err(outgrown) = held.takes(&shown.own, &arguments, validators)
+        if let Some(guard) = guard
+            && let Err(outgrown) = guard.takes(&shown.own, &arguments, validators)
         {
             calls.note(Verdict::Misfit, start);
-            refuse(open, "held");
+            refuse(open, "outgrown");
             return Ok(outgrown_by(&name, release, &outgrown));
         }
-        let rules = release.header_rules(&shown.own);
+        let rules = guard.and_then(|guard| guard.header_rules(&shown.own)).or_else(|| release.header_rules(&shown.own));
         let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         params.set("name", raw(&shown.own));
         if caller.session.is_some() {

@@ -33,7 +33,7 @@ pub(super) struct Errand<'a> {
 impl<'a> Errand<'a> {
     /// A request of which the server needs to know nothing beside it.
     pub(super) fn new(method: &'a str, params: &'a Params, scope: Scope<'_>) -> Self {
-        Self { method, params, tool: None, headers: Vec::new(), alone: matches!(scope, Scope::One(_)) }
+        Self { method, params, tool: None, headers: Vec::new(), alone: !scope.is_joined() }
     }
 
     /// The span of one attempt at it.

@@ -1,6 +1,6 @@
-//! The catalog as callers see it: public names, and bodies with the name put in. Made once per catalog.
+//! The catalog as callers see it: which of its definitions stand at which endpoint, and under which names.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,14 +9,15 @@ use serde_json::value::RawValue;
 use super::listing::Listing;
 use super::made::Made;
 use super::name::{parted_uri, public};
+use super::offer::{Offer, Offers};
 use super::offered::OfferedTool;
-use super::scope::Scope;
+use super::scope::{At, Scope};
 use super::sets::{Member, Set};
 use super::shown::{Body, Shown, hash};
-use crate::domain::{Globs, Principal};
+use crate::domain::{Principal, ReleasePin, Selection, ServerName};
 use crate::policy::Blocked;
 use crate::protocol::RpcError;
-use crate::registry::{Catalog, Entry, Kind, Release};
+use crate::registry::{Catalog, Entry, Guard, Kind, Release, Retiring};
 
 /// What a caller sees of each kind; two of the same catalog state are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,14 +33,8 @@ pub struct Sight {
 /// A catalog made ready for callers.
 pub(super) struct View {
     catalog: Arc<Catalog>,
-    tools: Vec<Shown>,
-    prompts: Vec<Shown>,
-    templates: Vec<Shown>,
-    tool_names: Names,
-    prompt_names: Names,
+    offers: Offers,
     sets: HashMap<String, Set>,
-    /// The servers that log to their clients.
-    logging: BTreeSet<String>,
     /// The lists that were made of it.
     made: Made,
 }
@@ -51,57 +46,33 @@ struct Seen<'v> {
     body: &'v Body,
 }
 
-/// Where a definition stands in its list, by its public name, and by its own at its server.
-struct Names {
-    public: HashMap<String, usize>,
-    own: HashMap<String, HashMap<String, usize>>,
-}
-
-impl Names {
-    fn of(list: &[Shown]) -> Self {
-        let mut names = Self { public: HashMap::new(), own: HashMap::new() };
-        for (at, shown) in list.iter().enumerate() {
-            names.public.insert(shown.public.clone(), at);
-            names.own.entry(shown.server.clone()).or_default().insert(shown.own.clone(), at);
-        }
-        names
-    }
-
-    fn at(&self, scope: Scope<'_>, name: &str) -> Option<usize> {
-        match scope {
-            Scope::All => self.public.get(name).copied(),
-            Scope::One(server) => self.own.get(server)?.get(name).copied(),
-            Scope::Set(_) => None,
-        }
-    }
+/// A definition that was found by its name, with its release and its server.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'v> {
+    pub(super) entry: &'v Entry,
+    pub(super) release: &'v Release,
+    pub(super) shown: &'v Shown,
+    /// What the server takes now, where that is not what the release says.
+    pub(super) guard: Option<&'v Guard>,
+    /// Until when the release is served, where it ends.
+    pub(super) retiring: Option<Retiring>,
 }
 
 impl View {
-    pub(super) fn new(catalog: Arc<Catalog>) -> Self {
-        let shown = |kind: Kind| -> Vec<Shown> {
-            let of = |entry: &Entry, release: &Arc<Release>| {
-                let server = release.server.to_string();
-                let withheld = |name: &str| entry.held.as_ref().is_some_and(|held| held.blocks(kind, name));
-                let definitions = release.manifest.of(kind).filter(|definition| !withheld(&definition.name));
-                let shown = definitions.map(|definition| Shown::new(&server, release, definition));
-                shown.filter(|shown| kind != Kind::Tool || catalog.blocks.of_tool(&shown.public).is_none()).collect::<Vec<_>>()
-            };
-            catalog.serving().flat_map(|(entry, release)| of(entry, release)).collect()
-        };
-        let (tools, prompts, templates) = (shown(Kind::Tool), shown(Kind::Prompt), shown(Kind::Template));
-        let (tool_names, prompt_names) = (Names::of(&tools), Names::of(&prompts));
-        let set = |toolset| Set::new(toolset, &catalog, &tools, &prompts, &templates);
-        let sets = catalog.toolsets.iter().map(|(name, toolset)| (name.to_string(), set(toolset))).collect();
-        let logs = catalog.serving().filter(|(_, release)| release.manifest.has("logging"));
-        let logging = logs.map(|(entry, _)| entry.spec.name.to_string()).collect();
-        Self { catalog, tools, prompts, templates, tool_names, prompt_names, sets, logging, made: Made::default() }
+    /// What callers see of a catalog. What is as it was in the view before is not made anew.
+    pub(super) fn new(catalog: Arc<Catalog>, before: Option<&Self>) -> Self {
+        let offers = Offers::of(&catalog, before.map(|before| &before.offers));
+        let sets = catalog.toolsets.iter().map(|(name, toolset)| (name.to_string(), Set::new(toolset, &catalog, &offers))).collect();
+        Self { catalog, offers, sets, made: Made::default() }
     }
 
     /// Whether what is asked at a scope may be logged to the client.
     pub(super) fn logs(&self, scope: Scope<'_>) -> bool {
+        let logs = |(_, release): (&Entry, &Arc<Release>)| release.manifest.has("logging");
         match scope {
-            Scope::One(server) => self.logging.contains(server),
-            Scope::All | Scope::Set(_) => !self.logging.is_empty(),
+            // Of a set, single tools may be of servers that log.
+            Scope::All | Scope::Set(_) => self.releases(Scope::All).any(logs),
+            Scope::One(_) | Scope::At(_) => self.releases(scope).any(logs),
         }
     }
 
@@ -114,13 +85,24 @@ impl View {
         &self.catalog
     }
 
-    /// The servers of a scope that serve something.
-    pub(super) fn releases<'v>(&'v self, scope: Scope<'v>) -> impl Iterator<Item = (&'v Entry, &'v Arc<Release>)> {
-        self.catalog.serving().filter(move |(entry, _)| match scope {
-            Scope::All => true,
-            Scope::One(name) => entry.spec.name.as_str() == name,
-            Scope::Set(name) => self.set(name).is_some_and(|set| set.toolset().takes_server(entry.spec.name.as_str())),
-        })
+    /// The servers of a scope that serve something, each with its release there.
+    pub(super) fn releases<'v>(&'v self, scope: Scope<'v>) -> Box<dyn Iterator<Item = (&'v Entry, &'v Arc<Release>)> + 'v> {
+        let served = self.offers.served();
+        match scope {
+            Scope::All => Box::new(served.filter_map(|(name, offer)| Some((self.catalog.servers.get(name)?, &offer.release)))),
+            Scope::One(server) => Box::new(self.release(server, None).into_iter()),
+            Scope::At(At { server, release, .. }) => Box::new(self.release(server, Some(release)).into_iter()),
+            Scope::Set(name) => {
+                let toolset = self.set(name).map(Set::toolset);
+                let takes = move |name: &ServerName| toolset.is_some_and(|toolset| toolset.takes_server(name.as_str()));
+                let pin = move |name: &ServerName| toolset.and_then(|toolset| toolset.pin_of_server(name.as_str()));
+                Box::new(served.filter(move |(name, _)| takes(name)).filter_map(move |(name, _)| self.release(name.as_str(), pin(name))))
+            }
+        }
+    }
+
+    fn release<'v>(&'v self, server: &str, pin: Option<&ReleasePin>) -> Option<(&'v Entry, &'v Arc<Release>)> {
+        Some((self.catalog.servers.get(server)?, &self.offers.at(server, pin)?.release))
     }
 
     /// A toolset by its name.
@@ -140,10 +122,10 @@ impl View {
 
     /// The server and its own URI of what a URI names at a scope; none where nothing of it can be read.
     pub(super) fn placed<'u>(&self, scope: Scope<'u>, uri: &'u str) -> Option<(&'u str, String)> {
-        match scope {
-            Scope::One(server) => Some((server, uri.to_owned())),
-            Scope::All => parted_uri(uri),
-            Scope::Set(name) => parted_uri(uri).filter(|(server, _)| self.set(name).is_some_and(|set| set.reads(server, uri))),
+        match (scope, scope.server()) {
+            (Scope::Set(name), _) => parted_uri(uri).filter(|(server, _)| self.set(name).is_some_and(|set| set.reads(server, uri))),
+            (_, Some(server)) if !scope.is_joined() => Some((server, uri.to_owned())),
+            _ => parted_uri(uri),
         }
     }
 
@@ -164,33 +146,27 @@ impl View {
 
     /// What a caller sees of a kind at a scope.
     fn seen<'v>(&'v self, kind: Kind, principal: &'v Principal, scope: Scope<'v>) -> Box<dyn Iterator<Item = Seen<'v>> + 'v> {
-        let all = match kind {
-            Kind::Prompt => &self.prompts,
-            Kind::Template => &self.templates,
-            Kind::Tool | Kind::Instructions => &self.tools,
-        };
         let grants = principal.grants();
         let may = move |shown: &Shown| match kind {
             Kind::Tool => grants.tool(&shown.server, &shown.public),
             _ => grants.server(&shown.server),
         };
+        let of = move |offer: Option<&'v Arc<Offer>>| offer.into_iter().flat_map(move |offer| &offer.things(kind).list);
+        let own = |shown: &'v Shown| Seen { name: &shown.own, body: &shown.body, shown };
+        let public = |shown: &'v Shown| Seen { name: &shown.public, body: &shown.public_body, shown };
         match scope {
             Scope::All => {
-                let seen = |shown: &'v Shown| Seen { name: &shown.public, body: &shown.public_body, shown };
-                Box::new(all.iter().filter(move |shown| may(shown)).map(seen))
+                Box::new(self.offers.served().flat_map(move |(_, offer)| of(Some(offer))).filter(move |shown| may(shown)).map(public))
             }
-            Scope::One(server) => {
-                let seen = |shown: &'v Shown| Seen { name: &shown.own, body: &shown.body, shown };
-                Box::new(all.iter().filter(move |shown| shown.server == server && may(shown)).map(seen))
+            Scope::One(server) => Box::new(of(self.offers.at(server, None)).filter(move |shown| may(shown)).map(own)),
+            Scope::At(At { server, release, joined }) => {
+                let seen = of(self.offers.at(server, Some(release))).filter(move |shown| may(shown));
+                if joined { Box::new(seen.map(public)) } else { Box::new(seen.map(own)) }
             }
             Scope::Set(name) => {
-                let members = self.set(name).map(|set| match kind {
-                    Kind::Prompt => &set.prompts,
-                    Kind::Template => &set.templates,
-                    Kind::Tool | Kind::Instructions => &set.tools,
-                });
+                let members = self.set(name).map(|set| set.members(kind));
                 let seen = move |member: &'v Member| {
-                    let shown = all.get(member.at).filter(|shown| may(shown))?;
+                    let shown = member.shown(kind).filter(|shown| may(shown))?;
                     Some(Seen { shown, name: &member.name, body: member.body.as_ref().unwrap_or(&shown.public_body) })
                 };
                 Box::new(members.into_iter().flat_map(|members| &members.list).filter_map(seen))
@@ -205,22 +181,48 @@ impl View {
         Sight { tools: marks(Kind::Tool), prompts: marks(Kind::Prompt), templates: marks(Kind::Template) }
     }
 
-    /// A tool and its release, by its name at a scope.
-    pub(super) fn tool(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
-        let at = match scope {
-            Scope::Set(set) => self.set(set)?.tools.at(name)?,
-            _ => self.tool_names.at(scope, name)?,
+    /// A tool or a prompt, by its name at a scope.
+    pub(super) fn find<'v>(&'v self, kind: Kind, scope: Scope<'v>, name: &str) -> Option<Found<'v>> {
+        match scope {
+            Scope::All => {
+                // No server's name has an underscore, so that the first two part it from the tool's.
+                let (server, _) = name.split_once("__")?;
+                let offer = self.offers.at(server, None)?;
+                self.found(offer, None, offer.things(kind).by_public(name)?)
+            }
+            Scope::One(server) => {
+                let offer = self.offers.at(server, None)?;
+                self.found(offer, None, offer.things(kind).by_own(name)?)
+            }
+            Scope::At(At { server, release, joined }) => {
+                let offer = self.offers.at(server, Some(release))?;
+                let things = offer.things(kind);
+                self.found(offer, Some(release), if joined { things.by_public(name)? } else { things.by_own(name)? })
+            }
+            Scope::Set(set) => {
+                let member = self.set(set)?.members(kind).by_name(name)?;
+                self.found(&member.offer, member.pin.as_ref(), member.shown(kind)?)
+            }
+        }
+    }
+
+    fn found<'v>(&'v self, offer: &'v Offer, pin: Option<&ReleasePin>, shown: &'v Shown) -> Option<Found<'v>> {
+        let entry = self.catalog.usable(&shown.server)?;
+        let pinned = pin.and_then(|pin| entry.pins.get(pin));
+        let guard = match pin {
+            None => entry.guard.as_deref(),
+            Some(_) => pinned.and_then(|pinned| pinned.guard.as_deref()),
         };
-        self.released(self.tools.get(at)?)
+        Some(Found { entry, release: &offer.release, shown, guard, retiring: pinned.and_then(|pinned| pinned.retiring) })
     }
 
     /// Why a tool of that name is shown to nobody, where it is blocked; those who may not use it are not told.
     pub(super) fn blocked(&self, principal: &Principal, scope: Scope<'_>, name: &str) -> Option<Blocked> {
         let blocks = &self.catalog.blocks;
-        let public = match scope {
-            Scope::All => name.to_owned(),
-            Scope::One(server) => public(server, name),
-            Scope::Set(set) => self.set(set)?.tools.public(name)?.to_owned(),
+        let public = match (scope, scope.server()) {
+            (Scope::Set(set), _) => self.set(set)?.members(Kind::Tool).public(name)?.to_owned(),
+            (_, Some(server)) if !scope.is_joined() => public(server, name),
+            _ => name.to_owned(),
         };
         let (server, _) = public.split_once("__")?;
         if !principal.grants().tool(server, &public) {
@@ -229,40 +231,30 @@ impl View {
         blocks.of_tool(&public).or_else(|| blocks.of_server(server))
     }
 
-    /// The entry of a release's server, for a caller who may see it.
-    pub(super) fn entry(&self, principal: &Principal, release: &Release) -> Option<&Entry> {
-        self.catalog.usable(release.server.as_str()).filter(|entry| principal.grants().server(entry.spec.name.as_str()))
-    }
-
-    /// A prompt and its release, by its name at a scope.
-    pub(super) fn prompt(&self, scope: Scope<'_>, name: &str) -> Option<(&Arc<Release>, &Shown)> {
-        let at = match scope {
-            Scope::Set(set) => self.set(set)?.prompts.at(name)?,
-            _ => self.prompt_names.at(scope, name)?,
-        };
-        self.released(self.prompts.get(at)?)
-    }
-
-    fn released<'v>(&'v self, shown: &'v Shown) -> Option<(&'v Arc<Release>, &'v Shown)> {
-        Some((self.catalog.usable(&shown.server)?.release.as_ref()?, shown))
-    }
-
     pub(super) fn tool_names<'v>(&'v self, principal: &'v Principal) -> impl Iterator<Item = &'v str> {
-        let grants = principal.grants();
-        self.tools.iter().filter(|shown| grants.tool(&shown.server, &shown.public)).map(|shown| shown.public.as_str())
+        self.seen(Kind::Tool, principal, Scope::All).map(|seen| seen.name)
     }
 
-    pub(super) fn offered(&self, principal: &Principal, selected: &Globs) -> Vec<OfferedTool> {
+    /// The tools that a selection means, of those that a caller may use.
+    pub(super) fn offered(&self, principal: &Principal, selected: &Selection) -> Vec<OfferedTool> {
         let grants = principal.grants();
         let sets: Vec<&Set> = self.sets().filter(|set| selected.matches(set.toolset().name.as_str())).collect();
         let in_set = |shown: &Shown| sets.iter().any(|set| set.toolset().takes_tool(&shown.server, &shown.public));
-        let wanted = |shown: &Shown| selected.matches(&shown.server) || selected.matches(&shown.public) || in_set(shown);
-        let chosen = |shown: &&Shown| wanted(shown) && grants.tool(&shown.server, &shown.public);
-        self.tools
-            .iter()
-            .filter(chosen)
-            .filter_map(|shown| OfferedTool::read(&shown.server, &shown.own, &shown.public, shown.body.whole()))
-            .collect()
+        let free = |shown: &Shown| selected.matches(&shown.server) || selected.matches(&shown.public) || in_set(shown);
+        let pin = |shown: &Shown| {
+            let of_set = || sets.iter().find_map(|set| set.toolset().pin_of_tool(&shown.server, &shown.public));
+            selected.pin_of_tool(&shown.server, &shown.public).or_else(of_set)
+        };
+        let mut offered = Vec::new();
+        for (name, offer) in self.offers.served() {
+            for (at, offer) in std::iter::once((None, offer)).chain(self.offers.pinned(name)) {
+                let meant = |shown: &&Shown| pin(shown) == at && (at.is_some() || free(shown));
+                let tools = offer.things(Kind::Tool).list.iter().filter(meant);
+                let chosen = tools.filter(|shown| grants.tool(&shown.server, &shown.public));
+                offered.extend(chosen.filter_map(|shown| OfferedTool::read(shown, at)));
+            }
+        }
+        offered
     }
 }
 
@@ -298,12 +290,12 @@ mod tests {
             review: crate::domain::Review::default(),
         };
         let release = Some(Arc::new(Release::new(name.clone(), Version::new(1, 0, 0), manifest)));
-        Entry { spec: Arc::new(spec), enabled: true, release, held: None, era: None, problem: None }
+        Entry { release, ..Entry::new(Arc::new(spec), true) }
     }
 
     /// The names of all tools at `/mcp`, and in a set that takes all of them.
     fn names(servers: &Servers, naming: Naming, disabled: Option<&str>) -> BTreeMap<(String, String), (String, String)> {
-        let everything = Globs::new(vec!["*".to_owned()]).unwrap();
+        let everything = Selection::new(vec!["*".to_owned()]).unwrap();
         let toolset = Toolset::new("set".parse().unwrap(), everything, naming, BTreeMap::new(), Form::Full).unwrap();
         let mut catalog = Catalog { toolsets: Arc::new([(toolset.name.clone(), Arc::new(toolset))].into()), ..Catalog::default() };
         for (name, tools) in servers {
@@ -311,10 +303,10 @@ mod tests {
             let entry = Entry { enabled: disabled != Some(name.as_str()), ..entry(&name, tools) };
             catalog.servers.insert(name, entry);
         }
-        let view = View::new(Arc::new(catalog));
-        let members = &view.set("set").unwrap().tools.list;
+        let view = View::new(Arc::new(catalog), None);
+        let members = &view.set("set").unwrap().members(Kind::Tool).list;
         let named = members.iter().map(|member| {
-            let shown = &view.tools[member.at];
+            let shown = member.shown(Kind::Tool).unwrap();
             ((shown.server.clone(), shown.own.clone()), (shown.public.clone(), member.name.clone()))
         });
         named.collect()

@@ -71,8 +71,10 @@ impl Resources {
 /// The server, or whatever else stands below `/mcp`, that a path names; none where no such thing can have that name.
 pub(super) fn target(path: &str) -> Option<String> {
     let name = percent_decode_str(path.strip_prefix(paths::BELOW_AGGREGATE)?).decode_utf8().ok()?;
+    // A release of it is the same resource.
+    let name = name.split_once('@').map_or(&*name, |(name, _)| name);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    plain.then(|| name.into_owned())
+    plain.then(|| name.to_owned())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::state::State;
-use crate::domain::{Grants, Principal, ServerName, clip, printable};
+use crate::domain::{Grants, Principal, ServerName, clip, now_ms, printable};
 use crate::registry::Published;
 
 /// The schema of what is said of a server.
@@ -131,18 +131,29 @@ impl<'s> Place<'s> {
         if let Some(title) = one.title.as_deref().map(short).filter(|title| !title.is_empty()) {
             add("title", title.into());
         }
-        // Only what is served can be reached.
-        if one.is_latest {
-            add("remotes", json!([{ "type": "streamable-http", "url": format!("{}/mcp/{}", self.base, one.server) }]));
+        let ended = one.sunset_ms.is_some_and(|sunset| sunset <= now_ms());
+        // What was taken back or has ended cannot be reached.
+        if !one.is_withdrawn && !ended {
+            let pin = if one.is_latest { String::new() } else { format!("@{}", one.version) };
+            add("remotes", json!([{ "type": "streamable-http", "url": format!("{}/mcp/{}{pin}", self.base, one.server) }]));
+        }
+        let status = match one.sunset_ms {
+            _ if one.is_withdrawn => "deleted",
+            Some(_) => "deprecated",
+            None => "active",
+        };
+        let mut official = json!({
+            "status": status, "statusChangedAt": at(one.decided_ms), "publishedAt": at(one.seen_ms), "updatedAt": at(one.decided_ms),
+            "isLatest": one.is_latest,
+        });
+        if let (Some(sunset), Some(official)) = (one.sunset_ms.and_then(at), official.as_object_mut()) {
+            let message = if ended { format!("It has ended ({sunset}).") } else { format!("It can be used until {sunset}.") };
+            official.insert("statusMessage".to_owned(), message.into());
         }
         json!({
             "server": server,
             "_meta": {
-                OFFICIAL: {
-                    "status": if one.is_withdrawn { "deleted" } else { "active" },
-                    "statusChangedAt": at(one.decided_ms), "publishedAt": at(one.seen_ms), "updatedAt": at(one.decided_ms),
-                    "isLatest": one.is_latest,
-                },
+                OFFICIAL: official,
                 RELEASE: { "digest": one.digest, "upstreamVersion": one.upstream_version, "tools": one.tools },
             },
         })

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::definition::Manifest;
 use super::error::Error;
-use super::release::{Held, Release};
-use crate::domain::{ServerName, ServerSpec, Toolsets, clip, meant};
+use super::pins::{Known, Pinned};
+use super::release::{Guard, Held, Release};
+use crate::domain::{ReleasePin, ServerName, ServerSpec, Toolsets, clip, meant};
 use crate::policy::List;
 
 /// One server in the snapshot.
@@ -19,10 +21,26 @@ pub struct Entry {
     pub release: Option<Arc<Release>>,
     /// A change that waits for approval.
     pub held: Option<Held>,
+    /// What the server offers now, where that is not the release: a change that is held, or was rejected.
+    pub live: Option<Arc<Manifest>>,
+    /// What the server takes now, where that is not what the release says.
+    pub guard: Option<Arc<Guard>>,
+    /// Every release that is or was served, as far as it was not taken back.
+    pub known: Arc<[Known]>,
+    /// The releases that callers or the configuration have pinned.
+    pub pins: Arc<BTreeMap<ReleasePin, Pinned>>,
     /// The era it was last found to speak.
     pub era: Option<crate::protocol::Era>,
     /// Why it could not be looked at the last time, for administrators.
     pub problem: Option<Arc<str>>,
+}
+
+impl Entry {
+    /// A server of which nothing is known yet.
+    pub fn new(spec: Arc<ServerSpec>, enabled: bool) -> Self {
+        let (known, pins) = (Arc::default(), Arc::default());
+        Self { spec, enabled, release: None, held: None, live: None, guard: None, known, pins, era: None, problem: None }
+    }
 }
 
 /// All servers at one moment.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{ServerName, clip};
+use crate::domain::{ReleasePin, ServerName, clip};
 use crate::{store, upstream};
 
 /// Why the registry refused or failed.
@@ -41,6 +41,42 @@ pub enum Error {
         name: ServerName,
         /// What was named.
         to: Option<String>,
+    },
+    /// No release that a pin means.
+    #[error("`{name}` has no release `{pin}`{}", if there.is_empty() { "; nothing of it is approved yet".to_owned() } else { format!("; there are {there}") })]
+    NoRelease {
+        /// The server.
+        name: ServerName,
+        /// What was asked for.
+        pin: ReleasePin,
+        /// The releases that there are.
+        there: String,
+    },
+    /// The release that a pin means has ended.
+    #[error("the release `{pin}` of `{name}` has ended; there are {there}")]
+    Ended {
+        /// The server.
+        name: ServerName,
+        /// What was asked for.
+        pin: ReleasePin,
+        /// The releases that there are.
+        there: String,
+    },
+    /// No release of that version or digest.
+    #[error("`{name}` has no approved release `{}`; see `portolan registry releases {name}`", clip(release, 80))]
+    NotOnRecord {
+        /// The server.
+        name: ServerName,
+        /// What was named.
+        release: String,
+    },
+    /// What is served to everybody cannot end.
+    #[error("`{name}@{version}` is the release that is served; only one that is not served any more can be deprecated")]
+    Served {
+        /// The server.
+        name: ServerName,
+        /// Its version.
+        version: semver::Version,
     },
     /// The server could not be looked at.
     #[error("{0}")]

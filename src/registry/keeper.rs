@@ -10,18 +10,20 @@ use tracing::{info, warn};
 use super::definition::Manifest;
 use super::intake;
 use super::look::Look;
-use super::records::Records;
+use super::records::{Records, Sight};
 use crate::domain::{Adjustable, ServerSpec};
 use crate::schema::Validators;
 use crate::upstream::{Connection, Error, Identity, Upstreams};
 
 /// Someone who waits to hear what a look found.
 pub(super) type Waiter = oneshot::Sender<Result<Look, Arc<Error>>>;
+/// The first look at a server that was just added: who waits for it, and who added it.
+pub(super) type First = (Waiter, Option<Arc<str>>);
 
 /// A request to look.
 pub(super) enum Ask {
-    /// Now, and say what was found.
-    Now(Waiter),
+    /// Now, for somebody, and say what was found.
+    Now(Waiter, Option<Arc<str>>),
     /// Soon: the server told of a change.
     Soon,
 }
@@ -40,14 +42,14 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Looks at the server until told to stop.
-    pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, first: Option<Waiter>, stop: CancellationToken) {
+    pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, first: Option<First>, stop: CancellationToken) {
         let name = self.spec.name.clone();
         let mut failures = 0_u32;
-        let mut waiting: Vec<Waiter> = first.into_iter().collect();
+        let (mut waiting, mut by) = first.map(|(waiter, by)| (vec![waiter], by)).unwrap_or_default();
         loop {
             let looked = tokio::select! {
                 () = stop.cancelled() => return,
-                looked = self.look() => looked,
+                looked = self.look(by.take()) => looked,
             };
             let connection = match &looked {
                 Ok((look, connection)) => {
@@ -87,22 +89,23 @@ impl Keeper {
                 () = ended => info!(server.name = %name, "the connection to `{name}` ended; it is opened again"),
                 ask = asks.recv() => match ask {
                     None => return,
-                    Some(Ask::Now(reply)) => {
+                    Some(Ask::Now(reply, who)) => {
                         self.upstreams.retry_now(&name);
                         waiting.push(reply);
+                        by = who;
                     }
                     Some(Ask::Soon) => tokio::time::sleep(BURST).await,
                 },
             }
             while let Ok(ask) = asks.try_recv() {
-                if let Ask::Now(reply) = ask {
+                if let Ask::Now(reply, _) = ask {
                     waiting.push(reply);
                 }
             }
         }
     }
 
-    async fn look(&self) -> Result<(Look, Arc<Connection>), Arc<Error>> {
+    async fn look(&self, by: Option<Arc<str>>) -> Result<(Look, Arc<Connection>), Arc<Error>> {
         if let Some(blocked) = self.records.blocked(&self.spec.name) {
             return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }
@@ -119,7 +122,7 @@ impl Keeper {
         for dropped in &manifest.dropped {
             warn!(server.name = %self.spec.name, "the {} `{}` of `{}` is left out: {}", dropped.kind.as_str(), dropped.name, self.spec.name, dropped.reason);
         }
-        let look = self.records.saw(&self.spec, connection.peer().era, manifest).await;
+        let look = self.records.saw(Sight { spec: &self.spec, era: connection.peer().era, manifest, by: by.as_deref() }).await;
         look.map(|look| (look, connection))
             .map_err(|error| Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}"))))
     }

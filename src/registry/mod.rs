@@ -5,12 +5,14 @@
 //! asked. Requests never wait for it: they read the [`Catalog`], one immutable snapshot.
 
 mod catalog;
+mod decide;
 mod definition;
 mod drift;
 mod error;
 mod intake;
 mod keeper;
 mod look;
+mod pins;
 mod published;
 mod records;
 mod release;
@@ -30,13 +32,14 @@ pub use definition::{Definition, Kind};
 pub use drift::Difference;
 pub use error::Error;
 pub use look::Look;
+pub use pins::{Pinned, Retiring};
 pub use published::Published;
-pub use release::{Outgrown, Refused, Release, Unkept};
+pub use release::{Guard, Outgrown, Refused, Release, Unkept};
 
-use crate::domain::{Adjustable, Review, ServerName, ServerSpec, Toolsets};
+use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Toolsets};
 use crate::policy::Blocks;
 use crate::schema::Validators;
-use crate::store::{ReleaseRow, ServerRow, Store};
+use crate::store::{ReleaseHead, ServerRow, Store};
 use crate::upstream::{self, Change, Upstreams};
 use keeper::{Ask, Keeper};
 use records::Records;
@@ -149,13 +152,13 @@ impl Registry {
     }
 
     /// Adds a server at run time and waits for the first look at it. One that cannot be looked at is not kept.
-    pub async fn add(&self, spec: ServerSpec) -> Result<Look, Error> {
-        let this = self.clone();
+    pub async fn add(&self, spec: ServerSpec, by: &str) -> Result<Look, Error> {
+        let (this, by) = (self.clone(), Arc::from(by));
         // In a task of its own: whoever stops waiting must not leave it half done.
-        tokio::spawn(async move { this.add_and_look(spec).await }).await.unwrap_or(Err(Error::Stopping))
+        tokio::spawn(async move { this.add_and_look(spec, by).await }).await.unwrap_or(Err(Error::Stopping))
     }
 
-    async fn add_and_look(&self, spec: ServerSpec) -> Result<Look, Error> {
+    async fn add_and_look(&self, spec: ServerSpec, by: Arc<str>) -> Result<Look, Error> {
         let name = spec.name.clone();
         let catalog = self.catalog();
         if catalog.toolsets.contains_key(&name) {
@@ -172,7 +175,7 @@ impl Registry {
         // Nor is anything of another server that once had this name at hand.
         self.0.upstreams.remove(&name).await;
         let (first, found) = oneshot::channel();
-        self.attach(spec, true, Some(first)).await?;
+        self.attach(spec, true, Some((first, Some(by)))).await?;
         let looked = found.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream);
         // One that wants a login is kept: there is nothing to log in to before.
         if matches!(&looked, Err(Error::Upstream(why)) if matches!(**why, upstream::Error::LoginNeeded)) {
@@ -211,15 +214,15 @@ impl Registry {
         if entry.spec.declared { Err(Error::Declared(entry.spec.name.clone())) } else { Ok(entry.spec.name.clone()) }
     }
 
-    /// Looks at a server now, and says what was found.
-    pub async fn refresh(&self, name: &str) -> Result<Look, Error> {
+    /// Looks at a server now for somebody, and says what was found.
+    pub async fn refresh(&self, name: &str, by: Option<&str>) -> Result<Look, Error> {
         let asks = {
             let name = &self.catalog().server(name)?.spec.name.clone();
             let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
             keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))?
         };
         let (reply, answer) = oneshot::channel();
-        asks.send(Ask::Now(reply)).await.map_err(|_| Error::Stopping)?;
+        asks.send(Ask::Now(reply, by.map(Into::into))).await.map_err(|_| Error::Stopping)?;
         answer.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream)
     }
 
@@ -293,8 +296,23 @@ impl Registry {
         self.0.records.roll_back(name, to, by).await
     }
 
+    /// Has a release of a server at hand, beside the one that is served; an error says which ones there are.
+    pub async fn pin(&self, name: &str, pin: &ReleasePin) -> Result<(), Error> {
+        self.0.records.pin(name, pin).await
+    }
+
+    /// Has the releases at hand that the configuration pins, and no others of it.
+    pub async fn pin_declared(&self, pins: impl IntoIterator<Item = (ServerName, ReleasePin)>) -> Result<(), Error> {
+        self.0.records.pin_declared(pins).await
+    }
+
+    /// Tells those who pin a release that it ends at a time, or that it does not end after all.
+    pub async fn retire(&self, name: &str, release: &str, sunset_ms: Option<i64>) -> Result<ReleaseHead, Error> {
+        self.0.records.retire(name, release, sunset_ms).await
+    }
+
     /// All releases of a server, the latest decided first.
-    pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseRow>, Error> {
+    pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseHead>, Error> {
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
         Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
@@ -303,11 +321,15 @@ impl Registry {
     /// The releases of a server that are or were served, the latest decided first.
     pub async fn published(&self, name: &ServerName) -> Result<Vec<Published>, Error> {
         let served = self.catalog().servers.get(name).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
-        let rows = self.0.store.releases(name.as_str()).await?;
-        Ok(rows.iter().filter_map(|row| Published::of(name, row, served.as_deref())).collect())
+        let mut all = Vec::new();
+        for head in self.0.store.releases(name.as_str()).await?.iter().filter(|head| Published::is(head)) {
+            let row = self.0.store.release(name.as_str(), &head.digest).await?;
+            all.extend(row.and_then(|row| Published::of(name, &row, served.as_deref())));
+        }
+        Ok(all)
     }
 
-    async fn attach(&self, spec: ServerSpec, enabled: bool, first: Option<keeper::Waiter>) -> Result<(), Error> {
+    async fn attach(&self, spec: ServerSpec, enabled: bool, first: Option<keeper::First>) -> Result<(), Error> {
         let name = spec.name.clone();
         let spec = Arc::new(spec);
         self.0.records.attach(spec.clone(), enabled).await?;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::definition::{Kind, Manifest};
 use crate::domain::{RawObject, ServerName};
-use crate::store::{ReleaseRow, ReleaseState};
+use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
 
 /// One release of a server that was served at some time.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Published {
     pub is_latest: bool,
     /// Whether it was taken back.
     pub is_withdrawn: bool,
+    /// Until when it can be pinned, where it is deprecated, in milliseconds since the epoch.
+    pub sunset_ms: Option<i64>,
     /// When it was first seen, in milliseconds since the epoch.
     pub seen_ms: i64,
     /// When it was last decided on.
@@ -49,11 +51,14 @@ pub struct PublishedTool {
 }
 
 impl Published {
-    /// What a row says to others; none of what was never served.
+    /// Whether a release was ever served.
+    pub(super) fn is(head: &ReleaseHead) -> bool {
+        !head.version.is_empty() && head.state != ReleaseState::Held
+    }
+
+    /// What a row says to others; none where it cannot be read.
     pub(super) fn of(server: &ServerName, row: &ReleaseRow, served: Option<&str>) -> Option<Self> {
-        if row.version.is_empty() || row.state == ReleaseState::Held {
-            return None;
-        }
+        let head = &row.head;
         let manifest: Manifest = serde_json::from_str(&row.manifest).ok()?;
         let tools = manifest.of(Kind::Tool).map(|tool| {
             let object = RawObject::parse(tool.body.get()).ok();
@@ -69,12 +74,13 @@ impl Published {
         let said = |key: &str| info.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty()).map(str::to_owned);
         Some(Self {
             server: server.clone(),
-            version: row.version.clone(),
-            digest: row.digest.clone(),
-            is_latest: served == Some(row.digest.as_str()),
-            is_withdrawn: row.state == ReleaseState::Rejected,
-            seen_ms: row.captured_ms,
-            decided_ms: row.decided_ms.unwrap_or(row.captured_ms),
+            version: head.version.clone(),
+            digest: head.digest.clone(),
+            is_latest: served == Some(head.digest.as_str()),
+            is_withdrawn: head.state == ReleaseState::Rejected,
+            sunset_ms: head.sunset_ms,
+            seen_ms: head.captured_ms,
+            decided_ms: head.decided_ms.max(head.deprecated_ms).unwrap_or(head.captured_ms),
             title: said("title").or_else(|| said("name")),
             description: said("description").or_else(|| manifest.instructions()),
             upstream_version: said("version"),

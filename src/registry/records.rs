@@ -1,6 +1,6 @@
 //! What was seen and decided: written to the store first, then shown in the catalog.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use semver::Version;
@@ -11,28 +11,40 @@ use super::definition::Manifest;
 use super::drift::{Difference, differences, mark};
 use super::error::Error;
 use super::look::Look;
-use super::release::{Held, Release};
+use super::pins::{Wanted, known};
+use super::release::{Guard, Held, Release};
 use super::scan;
-use crate::domain::{Class, Review, ServerName, ServerSpec, Toolsets, Verdict, now_ms, raw};
+use crate::domain::{Class, Review, ServerName, ServerSpec, Toolsets, Verdict, lock, now_ms, raw};
 use crate::policy::{Blocked, Blocks};
 use crate::protocol::Era;
-use crate::store::{ReleaseRow, ReleaseState, Store};
+use crate::store::{ReleaseHead, ReleaseRow, ReleaseState, Store};
 
 /// The written side of the registry.
 #[derive(Clone)]
 pub(super) struct Records {
-    store: Store,
+    pub(super) store: Store,
     catalog: Arc<ArcSwap<Catalog>>,
     changed: watch::Sender<Changes>,
     /// Looks and decisions follow each other: each must see what the one before it wrote. Off the request path.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// How changes are judged, where a server has no way of its own.
     review: Arc<ArcSwap<Review>>,
+    /// The releases that are to be at hand beside the served ones.
+    wanted: Arc<Mutex<Wanted>>,
+}
+
+/// One look at a server.
+pub(super) struct Sight<'s> {
+    pub(super) spec: &'s ServerSpec,
+    pub(super) era: Era,
+    pub(super) manifest: Manifest,
+    /// Who had it looked at; nobody where the gateway did by itself.
+    pub(super) by: Option<&'s str>,
 }
 
 impl Records {
     pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<Changes>) -> Self {
-        Self { store, catalog, changed, turn: Arc::default(), review: Arc::default() }
+        Self { store, catalog, changed, turn: Arc::default(), review: Arc::default(), wanted: Arc::default() }
     }
 
     /// Sets how changes are judged from now on.
@@ -66,31 +78,51 @@ impl Records {
         differences.iter().map(each).max().unwrap_or(Verdict::Accept)
     }
 
+    /// The snapshot of this moment.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// Waits until nobody else looks or decides.
+    pub(super) async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    pub(super) fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        lock(&self.wanted)
+    }
+
+    /// A release that is on record.
+    pub(super) async fn row(&self, name: &ServerName, digest: &str) -> Result<ReleaseRow, Error> {
+        let row = self.store.release(name.as_str(), digest).await?;
+        row.ok_or_else(|| crate::store::Error::Corrupt(format!("the release {digest} of {name} is gone")).into())
+    }
+
     /// Shows a server with the release that was last approved.
     pub(super) async fn attach(&self, spec: Arc<ServerSpec>, enabled: bool) -> Result<(), Error> {
+        let _turn = self.turn().await;
         let name = spec.name.clone();
-        let rows = self.store.releases(name.as_str()).await?;
-        let mut entry = Entry { spec: spec.clone(), enabled, release: None, held: None, era: self.era(&name).await, problem: None };
-        let mut held = None;
-        for row in rows {
-            let Ok(manifest) = serde_json::from_str::<Manifest>(&row.manifest) else { continue };
-            match row.state {
-                ReleaseState::Approved if entry.release.is_none() => {
-                    let version = Version::parse(&row.version).unwrap_or(FIRST);
-                    entry.release = Some(Arc::new(Release::new(name.clone(), version, manifest)));
-                }
-                ReleaseState::Held => held = Some((manifest, row.captured_ms)),
-                ReleaseState::Approved | ReleaseState::Rejected => {}
-            }
+        let heads = self.store.releases(name.as_str()).await?;
+        let mut entry = Entry { era: self.era(&name).await, known: known(&heads), ..Entry::new(spec.clone(), enabled) };
+        if let Some(head) = current(&heads) {
+            // Why one cannot be read is said when the server is looked at.
+            let manifest = self.row(&name, &head.digest).await.and_then(|row| read(&row));
+            entry.release = manifest.ok().map(|manifest| Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
         }
-        entry.held = held.map(|(manifest, since)| self.waiting(&spec, entry.release.as_deref(), manifest, since));
+        if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held)
+            && let Ok(manifest) = self.row(&name, &head.digest).await.and_then(|row| read(&row))
+        {
+            let (held, guard) = self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms);
+            (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard, Some(held));
+        }
         self.show(|catalog| {
             catalog.servers.insert(name.clone(), entry.clone());
         });
-        Ok(())
+        self.repin(&name).await
     }
 
     pub(super) fn detach(&self, name: &ServerName) {
+        self.wanted().forget(name);
         self.show(|catalog| {
             catalog.servers.remove(name);
         });
@@ -111,188 +143,132 @@ impl Records {
     }
 
     /// Compares what a server offers now with what was approved, and decides.
-    pub(super) async fn saw(&self, spec: &ServerSpec, era: Era, manifest: Manifest) -> Result<Look, Error> {
-        let _turn = self.turn.lock().await;
-        let name = &spec.name;
-        if self.catalog.load().servers.get(name).is_some_and(|entry| entry.era != Some(era)) {
-            self.store.set_era(name.as_str(), era.as_str()).await?;
-            self.edit(name, |entry| entry.era = Some(era));
+    pub(super) async fn saw(&self, sight: Sight<'_>) -> Result<Look, Error> {
+        let _turn = self.turn().await;
+        let name = sight.spec.name.clone();
+        let look = self.judge(sight).await?;
+        self.repin(&name).await?;
+        Ok(look)
+    }
+
+    async fn judge(&self, sight: Sight<'_>) -> Result<Look, Error> {
+        let (spec, name, manifest) = (sight.spec, &sight.spec.name, &sight.manifest);
+        if self.catalog.load().servers.get(name).is_some_and(|entry| entry.era != Some(sight.era)) {
+            self.store.set_era(name.as_str(), sight.era.as_str()).await?;
+            self.edit(name, |entry| entry.era = Some(sight.era));
         }
-        let rows = self.store.releases(name.as_str()).await?;
-        let digest = manifest.digest();
-        let current = rows.iter().find(|row| row.state == ReleaseState::Approved);
-        let known = rows.iter().find(|row| row.digest == digest.to_string());
-        match (current, known.map(|row| row.state)) {
-            (None, _) if spec.starts_held || self.differences(name, None, &manifest).iter().any(|one| one.suspect) => {
-                self.hold(spec, manifest, known).await
+        let heads = self.store.releases(name.as_str()).await?;
+        let digest = manifest.digest().to_string();
+        let before = heads.iter().find(|head| head.digest == digest);
+        match (current(&heads), before.map(|head| head.state)) {
+            (None, _) if spec.starts_held || self.differences(name, None, manifest).iter().any(|one| one.suspect) => {
+                self.hold(sight, before).await
             }
-            (None, _) => self.accept(name, FIRST, manifest, "the first registration").await,
-            (Some(current), Some(ReleaseState::Approved)) if current.digest == digest.to_string() => {
-                if self.catalog.load().servers.get(name).is_some_and(|entry| entry.held.is_some()) {
+            (None, _) => self.accept(sight, FIRST, "the first registration").await,
+            (Some(current), Some(ReleaseState::Approved)) if current.digest == digest => {
+                if self.catalog.load().servers.get(name).is_some_and(|entry| entry.live.is_some()) {
                     self.store.drop_held(name.as_str()).await?;
-                    self.edit(name, |entry| entry.held = None);
+                    self.edit(name, settled);
                 }
                 // What is left out is no part of a release, but people want to know of it.
-                self.serve(name, version(&current.version), manifest);
+                self.serve(name, version(&current.version), sight.manifest);
                 Ok(Look::Same)
             }
             // The server went back to words that were approved before.
             (Some(_), Some(ReleaseState::Approved)) => {
-                let version = known.map_or(FIRST, |row| version(&row.version));
-                self.accept(name, version, manifest, "an earlier approval").await
+                let version = before.map_or(FIRST, |head| version(&head.version));
+                self.accept(sight, version, "an earlier approval").await
             }
-            (Some(_), Some(ReleaseState::Rejected)) => Ok(Look::Rejected),
+            (Some(_), Some(ReleaseState::Rejected)) => Ok(self.refused(spec, sight.manifest)),
             (Some(current), _) => {
-                let approved = read(current)?;
-                let differences = self.differences(name, Some(&approved), &manifest);
+                let approved = read(&self.row(name, &current.digest).await?)?;
+                let differences = self.differences(name, Some(&approved), manifest);
                 match self.verdict(spec, &differences) {
                     Verdict::Accept => {
                         let next = next(&version(&current.version), &differences);
-                        self.accept(name, next, manifest, "policy").await
+                        self.accept(sight, next, "policy").await
                     }
-                    Verdict::Hold | Verdict::Block => self.hold(spec, manifest, known).await,
+                    Verdict::Hold | Verdict::Block => self.hold(sight, before).await,
                 }
             }
         }
     }
 
-    async fn accept(&self, name: &ServerName, version: Version, manifest: Manifest, by: &str) -> Result<Look, Error> {
-        self.write(name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
-        self.serve(name, version.clone(), manifest);
-        self.edit(name, |entry| entry.held = None);
+    async fn accept(&self, sight: Sight<'_>, version: Version, by: &str) -> Result<Look, Error> {
+        let name = &sight.spec.name;
+        let head = ReleaseHead {
+            version: version.to_string(),
+            state: ReleaseState::Approved,
+            decided_ms: Some(now_ms()),
+            decided_by: Some(by.to_owned()),
+            ..seen(&sight)
+        };
+        self.write(head, &sight.manifest).await?;
+        self.serve(name, version.clone(), sight.manifest);
+        self.edit(name, settled);
+        self.relist(name).await?;
         Ok(Look::Accepted(version))
     }
 
-    async fn hold(&self, spec: &ServerSpec, manifest: Manifest, known: Option<&ReleaseRow>) -> Result<Look, Error> {
-        let name = &spec.name;
-        if known.is_some_and(|row| row.state == ReleaseState::Rejected) {
-            return Ok(Look::Rejected);
+    async fn hold(&self, sight: Sight<'_>, before: Option<&ReleaseHead>) -> Result<Look, Error> {
+        let name = &sight.spec.name;
+        if before.is_some_and(|head| head.state == ReleaseState::Rejected) {
+            return Ok(self.refused(sight.spec, sight.manifest));
         }
-        let since = match known {
-            Some(row) => row.captured_ms,
-            None => self.write(name, &manifest, "", ReleaseState::Held, None).await?,
+        let since = match before {
+            Some(head) => head.captured_ms,
+            None => self.write(seen(&sight), &sight.manifest).await?,
         };
         let shown = self.catalog.load().servers.get(name).cloned();
-        let held = self.waiting(spec, shown.as_ref().and_then(|entry| entry.release.as_deref()), manifest, since);
+        let release = shown.as_ref().and_then(|entry| entry.release.as_deref());
+        let (held, guard) = self.waiting(sight.spec, release, sight.manifest, since);
         if shown.is_some_and(|entry| entry.held.as_ref() != Some(&held)) {
-            self.edit(name, |entry| entry.held = Some(held.clone()));
+            self.edit(name, |entry| {
+                (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard.clone(), Some(held.clone()));
+            });
         }
         Ok(Look::Held)
     }
 
-    /// What waits for a person, and what of it is not served meanwhile.
-    fn waiting(&self, spec: &ServerSpec, approved: Option<&Release>, manifest: Manifest, since_ms: i64) -> Held {
+    /// What somebody refused is not held, but the server takes what it takes.
+    fn refused(&self, spec: &ServerSpec, manifest: Manifest) -> Look {
+        let shown = self.catalog.load().servers.get(&spec.name).cloned();
+        let same = |entry: &Entry| entry.held.is_none() && entry.live.as_ref().is_some_and(|live| live.digest() == manifest.digest());
+        if let Some(entry) = shown.filter(|entry| !same(entry)) {
+            let (held, guard) = self.waiting(spec, entry.release.as_deref(), manifest, 0);
+            self.edit(&spec.name, |entry| {
+                (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard.clone(), None);
+            });
+        }
+        Look::Rejected
+    }
+
+    /// What waits for a person, and what the server takes meanwhile.
+    fn waiting(&self, spec: &ServerSpec, approved: Option<&Release>, manifest: Manifest, since_ms: i64) -> (Held, Option<Arc<Guard>>) {
         let approved = approved.map(|release| &release.manifest);
         let differences = self.differences(&spec.name, approved, &manifest);
         let blocked = differences.iter().filter(|one| self.verdict(spec, std::slice::from_ref(one)) == Verdict::Block);
         let blocked = blocked.map(|one| (one.kind, one.name.clone())).collect();
-        Held::new(manifest, since_ms, &differences, blocked)
+        (Held::new(manifest, since_ms, differences.len(), blocked), Guard::new(&differences))
     }
 
-    /// Makes what is held the approved release.
-    pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
-        let _turn = self.turn.lock().await;
-        let (name, entry, held) = match self.held(name, digest) {
-            Err(error @ (Error::NothingHeld(_) | Error::ChangedAgain(_))) => self.rejected(name, digest).await?.ok_or(error)?,
-            held => held?,
-        };
-        let version = match &entry.release {
-            None => FIRST,
-            Some(release) => next(&release.version, &self.differences(&name, Some(&release.manifest), &held.manifest)),
-        };
-        let manifest = (*held.manifest).clone();
-        self.write(&name, &manifest, &version.to_string(), ReleaseState::Approved, Some(by)).await?;
-        self.serve(&name, version, manifest);
-        self.edit(&name, |entry| entry.held = None);
-        // It may have been removed meanwhile.
-        let release = self.catalog.load().server(name.as_str())?.release.clone();
-        release.ok_or(Error::NothingHeld(name))
+    pub(super) async fn write(&self, head: ReleaseHead, manifest: &Manifest) -> Result<i64, Error> {
+        let captured = head.captured_ms;
+        self.store.put_release(&ReleaseRow { head, manifest: raw(manifest).get().to_owned() }).await?;
+        Ok(captured)
     }
 
-    /// Refuses what is held.
-    pub(super) async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
-        let _turn = self.turn.lock().await;
-        let (name, _, held) = self.held(name, digest)?;
-        self.write(&name, &held.manifest, "", ReleaseState::Rejected, Some(by)).await?;
-        self.edit(&name, |entry| entry.held = None);
+    /// Reads again which releases can be pinned.
+    pub(super) async fn relist(&self, name: &ServerName) -> Result<(), Error> {
+        let known = known(&self.store.releases(name.as_str()).await?);
+        if self.catalog.load().servers.get(name).is_some_and(|entry| entry.known != known) {
+            self.note(name, |entry| entry.known = known.clone());
+        }
         Ok(())
     }
 
-    /// Serves an earlier release again: the one that is named by version or digest, else the one before. Those after it are rejected, so
-    /// that they are not taken up again because the server offers them.
-    pub(super) async fn roll_back(&self, name: &str, to: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
-        let _turn = self.turn.lock().await;
-        let name = self.catalog.load().server(name)?.spec.name.clone();
-        let rows = self.store.releases(name.as_str()).await?;
-        let approved: Vec<ReleaseRow> = rows.into_iter().filter(|row| row.state == ReleaseState::Approved).collect();
-        let at = match to {
-            Some(to) => approved.iter().position(|row| row.version == to || row.digest == to),
-            None => Some(1).filter(|at| *at < approved.len()),
-        };
-        let Some(at) = at.filter(|at| *at > 0) else {
-            return Err(Error::NoEarlier { name, to: to.map(ToOwned::to_owned) });
-        };
-        let (later, target) = (approved.iter().take(at), approved.get(at));
-        let now = now_ms();
-        let decided = |row: &ReleaseRow, state| ReleaseRow { state, decided_ms: Some(now), decided_by: Some(by.to_owned()), ..row.clone() };
-        for row in later {
-            self.store.put_release(&decided(row, ReleaseState::Rejected)).await?;
-        }
-        if let Some(row) = target {
-            self.store.put_release(&decided(row, ReleaseState::Approved)).await?;
-            self.serve(&name, version(&row.version), read(row)?);
-        }
-        self.edit(&name, |entry| entry.held = None);
-        let release = self.catalog.load().server(name.as_str())?.release.clone();
-        release.ok_or(Error::NoEarlier { name, to: None })
-    }
-
-    fn held(&self, name: &str, digest: Option<&str>) -> Result<(ServerName, Entry, Held), Error> {
-        let catalog = self.catalog.load_full();
-        let entry = catalog.server(name)?;
-        let held = entry.held.clone().ok_or_else(|| Error::NothingHeld(entry.spec.name.clone()))?;
-        if digest.is_some_and(|digest| digest != held.digest.to_string()) {
-            return Err(Error::ChangedAgain(entry.spec.name.clone()));
-        }
-        Ok((entry.spec.name.clone(), entry.clone(), held))
-    }
-
-    /// A change that was rejected before, by its digest.
-    async fn rejected(&self, name: &str, digest: Option<&str>) -> Result<Option<(ServerName, Entry, Held)>, Error> {
-        let catalog = self.catalog.load_full();
-        let Some((entry, digest)) = catalog.servers.get(name).zip(digest) else { return Ok(None) };
-        let rows = self.store.releases(name).await?;
-        let row = rows.into_iter().find(|row| row.state == ReleaseState::Rejected && row.digest == digest);
-        let Some(row) = row else { return Ok(None) };
-        let held = self.waiting(&entry.spec, entry.release.as_deref(), read(&row)?, row.captured_ms);
-        Ok(Some((entry.spec.name.clone(), entry.clone(), held)))
-    }
-
-    async fn write(
-        &self,
-        name: &ServerName,
-        manifest: &Manifest,
-        version: &str,
-        state: ReleaseState,
-        by: Option<&str>,
-    ) -> Result<i64, Error> {
-        let now = now_ms();
-        let row = ReleaseRow {
-            server: name.to_string(),
-            digest: manifest.digest().to_string(),
-            version: version.to_owned(),
-            state,
-            manifest: raw(manifest).get().to_owned(),
-            captured_ms: now,
-            decided_ms: by.map(|_| now),
-            decided_by: by.map(ToOwned::to_owned),
-        };
-        self.store.put_release(&row).await?;
-        Ok(now)
-    }
-
     /// Shows a release; nothing changes when it is the one that is shown, with the same things left out.
-    fn serve(&self, name: &ServerName, version: Version, manifest: Manifest) {
+    pub(super) fn serve(&self, name: &ServerName, version: Version, manifest: Manifest) {
         let shown = self.catalog.load().servers.get(name).and_then(|entry| entry.release.clone());
         let leaves_out = |manifest: &Manifest| manifest.dropped.iter().map(|dropped| dropped.name.clone()).collect::<Vec<_>>();
         if shown.is_some_and(|release| {
@@ -326,7 +302,7 @@ impl Records {
     }
 
     /// Changes what callers see of a server.
-    fn edit(&self, name: &ServerName, edit: impl Fn(&mut Entry)) {
+    pub(super) fn edit(&self, name: &ServerName, edit: impl Fn(&mut Entry)) {
         self.show(|catalog| {
             if let Some(entry) = catalog.servers.get_mut(name) {
                 edit(entry);
@@ -356,15 +332,44 @@ impl Records {
     }
 }
 
-const FIRST: Version = Version::new(1, 0, 0);
+pub(super) const FIRST: Version = Version::new(1, 0, 0);
 
-fn read(row: &ReleaseRow) -> Result<Manifest, Error> {
+/// The manifest of a release that is on record.
+pub(super) fn read(row: &ReleaseRow) -> Result<Manifest, Error> {
     serde_json::from_str(&row.manifest)
-        .map_err(|error| crate::store::Error::Corrupt(format!("a release of {}, {}: {error}", row.server, row.digest)).into())
+        .map_err(|error| crate::store::Error::Corrupt(format!("a release of {}, {}: {error}", row.head.server, row.head.digest)).into())
+}
+
+/// The release that was approved last.
+fn current(heads: &[ReleaseHead]) -> Option<&ReleaseHead> {
+    heads.iter().find(|head| head.state == ReleaseState::Approved)
+}
+
+/// A server that offers what is served.
+pub(super) fn settled(entry: &mut Entry) {
+    (entry.held, entry.live, entry.guard) = (None, None, None);
+}
+
+/// What is written of a look that nobody has decided on.
+fn seen(sight: &Sight<'_>) -> ReleaseHead {
+    ReleaseHead {
+        server: sight.spec.name.to_string(),
+        digest: sight.manifest.digest().to_string(),
+        version: String::new(),
+        state: ReleaseState::Held,
+        era: Some(sight.era.as_str().to_owned()),
+        captured_ms: now_ms(),
+        captured_by: sight.by.map(ToOwned::to_owned),
+        code: None,
+        decided_ms: None,
+        decided_by: None,
+        deprecated_ms: None,
+        sunset_ms: None,
+    }
 }
 
 /// The version of the next release: a change that breaks callers raises the major number, one that adds the minor, any other the patch.
-fn next(current: &Version, differences: &[Difference]) -> Version {
+pub(super) fn next(current: &Version, differences: &[Difference]) -> Version {
     let any = |class: Class| differences.iter().flat_map(|one| &one.changes).any(|change| change.class == class);
     match (any(Class::Breaking), any(Class::Minor)) {
         (true, _) => Version::new(current.major + 1, 0, 0),
@@ -373,6 +378,6 @@ fn next(current: &Version, differences: &[Difference]) -> Version {
     }
 }
 
-fn version(text: &str) -> Version {
+pub(super) fn version(text: &str) -> Version {
     Version::parse(text).unwrap_or(FIRST)
 }

@@ -153,6 +153,48 @@ fn depth(value: &Value) -> usize {
     }
 }
 
+/// What a server takes now, where that is not what a release of it says: a call must fit both.
+#[derive(Debug)]
+pub struct Guard {
+    /// The tools that changed, as the server has them now; none where it has one no more.
+    changed: HashMap<String, Option<Tool>>,
+}
+
+/// Why a call that its release allows is of no use to its server.
+#[derive(Debug)]
+pub enum Outgrown {
+    /// The server has no such tool any more.
+    Gone,
+    /// The server wants other arguments.
+    Misfits(Vec<Misfit>),
+}
+
+impl Guard {
+    /// What lies between a release and what its server offers now; none where no tool of the release is another now.
+    pub(super) fn new(differences: &[Difference]) -> Option<Arc<Self>> {
+        let tools = differences.iter().filter(|one| one.kind == Kind::Tool && one.approved.is_some());
+        let now = |one: &Difference| (one.name.clone(), one.live.as_deref().and_then(Tool::read));
+        let changed: HashMap<_, _> = tools.map(now).collect();
+        (!changed.is_empty()).then(|| Arc::new(Self { changed }))
+    }
+
+    /// Whether the server still takes a call that the release allows.
+    pub fn takes(&self, tool: &str, arguments: &Value, validators: &Validators) -> Result<(), Outgrown> {
+        let Some(now) = self.changed.get(tool) else { return Ok(()) };
+        let now = now.as_ref().ok_or(Outgrown::Gone)?;
+        // One that cannot be compiled was left out when it was read, and is gone.
+        match now.input.misfits(arguments, validators).map_err(|_| Outgrown::Gone)? {
+            misfits if misfits.is_empty() => Ok(()),
+            misfits => Err(Outgrown::Misfits(misfits)),
+        }
+    }
+
+    /// The headers in which the server wants a tool's arguments now, where the tool changed.
+    pub fn header_rules(&self, tool: &str) -> Option<&HeaderRules> {
+        self.changed.get(tool)?.as_ref().map(|tool| &tool.headers)
+    }
+}
+
 /// A change that waits for a person. Meanwhile the approved release is served, as far as the server still takes what that allows.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -166,17 +208,6 @@ pub struct Held {
     pub count: usize,
     /// What is not served meanwhile.
     blocked: Arc<BTreeSet<(Kind, String)>>,
-    /// The tools that changed, as the server has them now; none where it has one no more.
-    changed: Arc<HashMap<String, Option<Tool>>>,
-}
-
-/// Why a call that the approved release allows is of no use to its server.
-#[derive(Debug)]
-pub enum Outgrown {
-    /// The server has no such tool any more.
-    Gone,
-    /// The server wants other arguments.
-    Misfits(Vec<Misfit>),
 }
 
 impl PartialEq for Held {
@@ -186,28 +217,13 @@ impl PartialEq for Held {
 }
 
 impl Held {
-    /// What is held, by how it differs from what was approved; `blocked` is not served meanwhile.
-    pub fn new(manifest: Manifest, since_ms: i64, differences: &[Difference], blocked: BTreeSet<(Kind, String)>) -> Self {
-        let tools = differences.iter().filter(|one| one.kind == Kind::Tool && one.approved.is_some());
-        let now = |one: &Difference| (one.name.clone(), one.live.as_deref().and_then(Tool::read));
-        let changed = tools.map(now).collect();
-        let (digest, count) = (manifest.digest(), differences.len());
-        Self { digest, manifest: Arc::new(manifest), since_ms, count, blocked: Arc::new(blocked), changed: Arc::new(changed) }
+    /// What is held, in so many definitions; `blocked` is not served meanwhile.
+    pub(super) fn new(manifest: Manifest, since_ms: i64, count: usize, blocked: BTreeSet<(Kind, String)>) -> Self {
+        Self { digest: manifest.digest(), manifest: Arc::new(manifest), since_ms, count, blocked: Arc::new(blocked) }
     }
 
-    /// Whether a definition of the approved release is not served meanwhile.
-    pub fn blocks(&self, kind: Kind, name: &str) -> bool {
-        !self.blocked.is_empty() && self.blocked.contains(&(kind, name.to_owned()))
-    }
-
-    /// Whether the server still takes a call that the approved release allows.
-    pub fn takes(&self, tool: &str, arguments: &Value, validators: &Validators) -> Result<(), Outgrown> {
-        let Some(now) = self.changed.get(tool) else { return Ok(()) };
-        let now = now.as_ref().ok_or(Outgrown::Gone)?;
-        // One that cannot be compiled was left out when it was read, and is gone.
-        match now.input.misfits(arguments, validators).map_err(|_| Outgrown::Gone)? {
-            misfits if misfits.is_empty() => Ok(()),
-            misfits => Err(Outgrown::Misfits(misfits)),
-        }
+    /// What of the approved release is not served meanwhile.
+    pub fn blocked(&self) -> &BTreeSet<(Kind, String)> {
+        &self.blocked
     }
 }

@@ -48,9 +48,9 @@ pub enum ReleaseState {
     Rejected,
 }
 
-/// One release of a server's definitions. The definitions themselves never change.
+/// What is known of a release beside its definitions.
 #[derive(Clone, Debug)]
-pub struct ReleaseRow {
+pub struct ReleaseHead {
     /// The server.
     pub server: String,
     /// Digest of the set.
@@ -59,14 +59,31 @@ pub struct ReleaseRow {
     pub version: String,
     /// Where it stands.
     pub state: ReleaseState,
-    /// The definitions and how the server presented itself, as JSON.
-    pub manifest: String,
+    /// The era in which the server spoke.
+    pub era: Option<String>,
     /// When it was seen, in milliseconds since the epoch.
     pub captured_ms: i64,
+    /// Who had the server looked at; nobody where the gateway did by itself.
+    pub captured_by: Option<String>,
+    /// The code that spoke, as JSON, where that is known.
+    pub code: Option<String>,
     /// When a decision was taken.
     pub decided_ms: Option<i64>,
     /// Who took it.
     pub decided_by: Option<String>,
+    /// Since when those who pin it are told to go on.
+    pub deprecated_ms: Option<i64>,
+    /// Until when they may pin it.
+    pub sunset_ms: Option<i64>,
+}
+
+/// One release of a server's definitions. The definitions themselves never change.
+#[derive(Clone, Debug)]
+pub struct ReleaseRow {
+    /// What is known of it.
+    pub head: ReleaseHead,
+    /// The definitions and how the server presented itself, as JSON.
+    pub manifest: String,
 }
 
 /// An API key, without the key.
@@ -298,8 +315,10 @@ pub trait Contract: Send + Sync {
     /// Notes the era a server speaks.
     async fn set_era(&self, server: &str, era: &str) -> Result<(), Error>;
 
-    /// All releases of a server, the latest decided first.
-    async fn releases(&self, server: &str) -> Result<Vec<ReleaseRow>, Error>;
+    /// What is known of all releases of a server, the latest decided first.
+    async fn releases(&self, server: &str) -> Result<Vec<ReleaseHead>, Error>;
+    /// One release of a server, by its digest.
+    async fn release(&self, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error>;
     /// Writes a release, replacing the one of that server and digest; any other held release of the
     /// server is dropped in the same transaction, for a newer sight of the server takes its place.
     async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error>;

@@ -9,8 +9,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, query};
 
 use super::contract::{
-    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseRow, ReleaseState, ResponseRow,
-    ServerRow, Spent, SpentWish,
+    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseHead, ReleaseRow, ReleaseState,
+    ResponseRow, ServerRow, Spent, SpentWish,
 };
 use super::seal::Seal;
 use super::{journal, responses};
@@ -152,38 +152,50 @@ impl Contract for Sqlite {
         Ok(())
     }
 
-    async fn releases(&self, server: &str) -> Result<Vec<ReleaseRow>, Error> {
-        let rows = query(
-            "SELECT server, digest, version, state, manifest, captured_ms, decided_ms, decided_by \
+    async fn releases(&self, server: &str) -> Result<Vec<ReleaseHead>, Error> {
+        let all = query(
+            "SELECT server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, deprecated_ms, sunset_ms \
              FROM releases WHERE server = $1 ORDER BY COALESCE(decided_ms, captured_ms) DESC, captured_ms DESC",
-        )
-        .bind(server)
-        .fetch_all(&self.readers)
-        .await?;
-        rows.iter().map(release).collect()
+        );
+        all.bind(server).fetch_all(&self.readers).await?.iter().map(head).collect()
+    }
+
+    async fn release(&self, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error> {
+        let one = query(
+            "SELECT server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, deprecated_ms, sunset_ms, \
+             manifest FROM releases WHERE server = $1 AND digest = $2",
+        );
+        let row = one.bind(server).bind(digest).fetch_optional(&self.readers).await?;
+        row.map(|row| Ok(ReleaseRow { head: head(&row)?, manifest: row.try_get(12)? })).transpose()
     }
 
     async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error> {
+        let ReleaseRow { head, manifest } = row;
         let mut all = self.writer.begin().await?;
         query("DELETE FROM releases WHERE server = $1 AND (digest = $2 OR state = 'held')")
-            .bind(&row.server)
-            .bind(&row.digest)
+            .bind(&head.server)
+            .bind(&head.digest)
             .execute(&mut *all)
             .await?;
-        query(
-            "INSERT INTO releases (server, digest, version, state, manifest, captured_ms, decided_ms, decided_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(&row.server)
-        .bind(&row.digest)
-        .bind(&row.version)
-        .bind(state_name(row.state))
-        .bind(&row.manifest)
-        .bind(row.captured_ms)
-        .bind(row.decided_ms)
-        .bind(&row.decided_by)
-        .execute(&mut *all)
-        .await?;
+        let new = query(
+            "INSERT INTO releases (server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, \
+             deprecated_ms, sunset_ms, manifest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        );
+        new.bind(&head.server)
+            .bind(&head.digest)
+            .bind(&head.version)
+            .bind(state_name(head.state))
+            .bind(&head.era)
+            .bind(head.captured_ms)
+            .bind(&head.captured_by)
+            .bind(&head.code)
+            .bind(head.decided_ms)
+            .bind(&head.decided_by)
+            .bind(head.deprecated_ms)
+            .bind(head.sunset_ms)
+            .bind(manifest)
+            .execute(&mut *all)
+            .await?;
         all.commit().await?;
         Ok(())
     }
@@ -324,22 +336,26 @@ fn state_name(state: ReleaseState) -> &'static str {
     }
 }
 
-fn release(row: &SqliteRow) -> Result<ReleaseRow, Error> {
+fn head(row: &SqliteRow) -> Result<ReleaseHead, Error> {
     let state = match row.try_get::<String, _>(3)?.as_str() {
         "approved" => ReleaseState::Approved,
         "held" => ReleaseState::Held,
         "rejected" => ReleaseState::Rejected,
         other => return Err(Error::Corrupt(format!("a release in the state `{other}`"))),
     };
-    Ok(ReleaseRow {
+    Ok(ReleaseHead {
         server: row.try_get(0)?,
         digest: row.try_get(1)?,
         version: row.try_get(2)?,
         state,
-        manifest: row.try_get(4)?,
+        era: row.try_get(4)?,
         captured_ms: row.try_get(5)?,
-        decided_ms: row.try_get(6)?,
-        decided_by: row.try_get(7)?,
+        captured_by: row.try_get(6)?,
+        code: row.try_get(7)?,
+        decided_ms: row.try_get(8)?,
+        decided_by: row.try_get(9)?,
+        deprecated_ms: row.try_get(10)?,
+        sunset_ms: row.try_get(11)?,
     })
 }
 
@@ -352,16 +368,21 @@ mod tests {
     async fn a_newer_held_release_takes_the_place_of_the_older_one() {
         let dir = tempfile::tempdir().unwrap();
         let store = Sqlite::open(&dir.path().join("a.db"), Seal::random()).await.unwrap();
-        let row = |digest: &str, state| ReleaseRow {
+        let head = |digest: &str, state| ReleaseHead {
             server: "time".into(),
             digest: digest.into(),
             version: String::new(),
             state,
-            manifest: "{}".into(),
+            era: None,
             captured_ms: 1,
+            captured_by: None,
+            code: None,
             decided_ms: None,
             decided_by: None,
+            deprecated_ms: None,
+            sunset_ms: None,
         };
+        let row = |digest: &str, state| ReleaseRow { head: head(digest, state), manifest: "{}".into() };
         store.put_release(&row("a", ReleaseState::Approved)).await.unwrap();
         store.put_release(&row("b", ReleaseState::Held)).await.unwrap();
         store.put_release(&row("c", ReleaseState::Held)).await.unwrap();

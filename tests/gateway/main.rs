@@ -35,6 +35,7 @@ mod memory;
 mod net;
 mod operators;
 mod passage;
+mod pins;
 mod processes;
 mod rates;
 mod recorded;

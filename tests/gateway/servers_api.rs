@@ -47,7 +47,7 @@ async fn each_release_is_a_version_of_a_server_and_the_served_one_is_the_latest(
     assert_eq!(release["tools"][0]["name"], "act");
     assert!(release["tools"][0]["definitionDigest"].as_str().unwrap().starts_with("sha256:"), "{release}");
     let old = get(&gateway, "/v0.1/servers/localhost%2Fwiki/versions/1.0.0").await.body;
-    assert!(old["server"].get("remotes").is_none(), "what is not served cannot be reached: {old}");
+    assert!(old["server"]["remotes"][0]["url"].as_str().unwrap().ends_with("/mcp/wiki@1.0.0"), "it is reached where it is pinned: {old}");
     let both = get(&gateway, "/v0.1/servers/localhost%2Fwiki/versions").await.body;
     assert_eq!(versions(&both), ["localhost/wiki@1.0.1", "localhost/wiki@1.0.0"]);
 }

@@ -1,13 +1,15 @@
-//! What stands behind a path: all servers, one server, a toolset, or the control server.
+//! What stands behind a path: all servers, one server perhaps at a release, a toolset, or the control server.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use serde_json::value::RawValue;
 
 use crate::control::Control;
-use crate::domain::Principal;
-use crate::federation::{Caller, Scope, Sight};
+use crate::domain::{Principal, ReleasePin, clip};
+use crate::federation::{At, Caller, Retiring, Scope, Sight};
 use crate::http::meters::operation_of;
+use crate::http::paths::BELOW_AGGREGATE;
 use crate::http::state::State;
 use crate::protocol::{Params, RpcError};
 
@@ -31,21 +33,67 @@ pub(super) enum Endpoint {
     All,
     /// `/mcp/{server}`
     One(String),
+    /// `/mcp/{server}@{release}`
+    At(Release),
     /// `/mcp/{toolset}`
     Set(String),
     /// `/mcp/portolan`
     Control,
 }
 
+/// One server as it was at a release.
+#[derive(Clone, Debug)]
+pub(super) struct Release {
+    /// `{server}@{release}`
+    name: String,
+    server: String,
+    pin: ReleasePin,
+}
+
+impl Release {
+    fn scope(&self) -> Scope<'_> {
+        Scope::At(At { server: &self.server, release: &self.pin, joined: false })
+    }
+}
+
 impl Endpoint {
-    /// What stands at `/mcp/{name}`. No server has the name of a toolset.
-    pub(super) fn named(state: &State, name: String) -> Self {
-        match name.as_str() {
-            "portolan" => Self::Control,
-            // `/mcp/sse` is the aggregate's: nothing can be called so.
-            "sse" => Self::All,
-            _ if state.federation.is_toolset(&name) => Self::Set(name),
-            _ => Self::One(name),
+    /// What stands at `/mcp/{name}`, or at the release of it that a query pins. No server has the name of a toolset.
+    pub(super) fn named(state: &State, name: String, query: Option<&str>) -> Result<Self, String> {
+        let of_query = || url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == "release");
+        let pinned = match name.split_once('@') {
+            Some((server, pin)) => Some((server.to_owned(), pin.to_owned())),
+            None if query.is_some() => of_query().map(|(_, pin)| (name.clone(), pin.into_owned())),
+            None => None,
+        };
+        let Some((server, pin)) = pinned else {
+            return Ok(match name.as_str() {
+                "portolan" => Self::Control,
+                // `/mcp/sse` is the aggregate's: nothing can be called so.
+                "sse" => Self::All,
+                _ if state.federation.is_toolset(&name) => Self::Set(name),
+                _ => Self::One(name),
+            });
+        };
+        if server == "portolan" || server == "sse" || state.federation.is_toolset(&server) {
+            return Err(format!("`{server}` is no server, and has no releases; leave out `{}`", clip(&pin, 80)));
+        }
+        let pin: ReleasePin = pin.parse()?;
+        Ok(Self::At(Release { name: format!("{server}@{pin}"), server, pin }))
+    }
+
+    /// Has at hand what stands here.
+    pub(super) async fn ready(&self, state: &State, principal: &Principal) -> Result<(), String> {
+        match self {
+            Self::At(at) => state.federation.pin(principal, &at.server, &at.pin).await,
+            Self::All | Self::One(_) | Self::Set(_) | Self::Control => Ok(()),
+        }
+    }
+
+    /// Until when what stands here is served, where it ends.
+    pub(super) fn retiring(&self, state: &State) -> Option<Retiring> {
+        match self {
+            Self::At(at) => state.federation.retiring(at.scope()),
+            Self::All | Self::One(_) | Self::Set(_) | Self::Control => None,
         }
     }
 
@@ -53,8 +101,24 @@ impl Endpoint {
     pub(super) fn path(&self) -> &str {
         match self {
             Self::All => "",
-            Self::One(name) | Self::Set(name) => name,
+            Self::One(name) | Self::Set(name) | Self::At(Release { name, .. }) => name,
             Self::Control => "portolan",
+        }
+    }
+
+    /// The path of its messages by the transport of 2024-11-05, where a stream was opened at one: a release that a query pinned is part of it.
+    pub(super) fn line<'p>(&self, opened_at: &'p str) -> Cow<'p, str> {
+        match self {
+            Self::At(Release { name, .. }) => Cow::Owned(format!("{BELOW_AGGREGATE}{name}/sse")),
+            Self::All | Self::One(_) | Self::Set(_) | Self::Control => Cow::Borrowed(opened_at),
+        }
+    }
+
+    /// The server that it is all about.
+    pub(super) fn server(&self) -> Option<&str> {
+        match self {
+            Self::One(server) | Self::At(Release { server, .. }) => Some(server),
+            Self::All | Self::Set(_) | Self::Control => None,
         }
     }
 
@@ -66,6 +130,7 @@ impl Endpoint {
     fn scope(&self) -> Scope<'_> {
         match self {
             Self::One(name) => Scope::One(name),
+            Self::At(at) => at.scope(),
             Self::Set(name) => Scope::Set(name),
             Self::All | Self::Control => Scope::All,
         }
@@ -76,8 +141,12 @@ impl Endpoint {
         match self {
             Self::Control => Ok(()),
             // What is asked of a blocked server is refused by itself, with the request's own id.
-            Self::One(name) if principal.grants().server(name) && state.blocks.list().of_server(name).is_some() => Ok(()),
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.enter(principal, self.scope()),
+            Self::One(name) | Self::At(Release { server: name, .. })
+                if principal.grants().server(name) && state.blocks.list().of_server(name).is_some() =>
+            {
+                Ok(())
+            }
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.enter(principal, self.scope()),
         }
     }
 
@@ -85,7 +154,7 @@ impl Endpoint {
     pub(super) fn resource_changes(&self, state: &State, principal: &Principal) -> u64 {
         match self {
             Self::Control => 0,
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.resource_changes(principal, self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.resource_changes(principal, self.scope()),
         }
     }
 
@@ -93,21 +162,21 @@ impl Endpoint {
     pub(super) fn sight(&self, state: &State, principal: &Principal) -> Sight {
         match self {
             Self::Control => Sight::default(),
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.sight(principal, self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.sight(principal, self.scope()),
         }
     }
 
     pub(super) fn capabilities(&self, state: &State) -> serde_json::Value {
         match self {
             Self::Control => Control::capabilities(),
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.capabilities(self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.capabilities(self.scope()),
         }
     }
 
     pub(super) fn server_info(&self, state: &State) -> Box<RawValue> {
         match self {
             Self::Control => state.federation.server_info(Scope::All),
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.server_info(self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.server_info(self.scope()),
         }
     }
 
@@ -116,7 +185,7 @@ impl Endpoint {
             Self::Control => {
                 Some("Administers this Portolan gateway: servers, releases of their definitions, API keys, context.".to_owned())
             }
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.instructions(principal, self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.instructions(principal, self.scope()),
         }
     }
 
@@ -131,7 +200,7 @@ impl Endpoint {
         let start = Instant::now();
         let outcome = match self {
             Self::Control => state.control.request(caller.principal, method, &params).await,
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.request(caller, self.scope(), method, params).await,
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.request(caller, self.scope(), method, params).await,
         };
         // What is not a method of ours is counted together: callers must not be able to make up labels.
         let known = METHODS.iter().find(|known| **known == method).copied().unwrap_or("other");
@@ -148,7 +217,7 @@ impl Endpoint {
     ) -> Option<String> {
         match self {
             Self::Control => None,
-            Self::All | Self::One(_) | Self::Set(_) => state.federation.header_contradiction(self.scope(), params, header),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.header_contradiction(self.scope(), params, header),
         }
     }
 }

@@ -180,18 +180,16 @@ async fn next_of(heard: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
 fn blocked(visit: &Visit) -> BoxFuture<'static, ()> {
     let (blocks, principal, endpoint) = (visit.state.blocks.clone(), visit.principal.clone(), visit.endpoint.clone());
     let waiting = async move {
-        let server = match &endpoint {
-            Endpoint::Control => return std::future::pending().await,
-            Endpoint::One(name) => Some(name.as_str()),
-            Endpoint::All | Endpoint::Set(_) => None,
-        };
+        if let Endpoint::Control = &endpoint {
+            return std::future::pending().await;
+        }
         let ends = async {
             match principal.ends() {
                 Some(ends) => tokio::time::sleep(Duration::from_secs(ends.saturating_sub(now_ms().unsigned_abs() / 1_000))).await,
                 None => std::future::pending().await,
             }
         };
-        let act = Act { server, ..Act::of(&principal) };
+        let act = Act { server: endpoint.server(), ..Act::of(&principal) };
         tokio::select! {
             _ = blocks.until(&act) => {}
             () = ends => {}

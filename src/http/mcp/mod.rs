@@ -1,4 +1,4 @@
-//! `/mcp`, `/mcp/{server}`, `/mcp/{toolset}` and `/mcp/portolan`, each with `/sse` for the oldest clients: decode by era, ask federation
+//! `/mcp`, `/mcp/{server}`, `/mcp/{server}@{release}`, `/mcp/{toolset}` and `/mcp/portolan`, each with `/sse` for the oldest clients: decode by era, ask federation
 //! or control, encode by era.
 
 mod answer;
@@ -11,9 +11,12 @@ mod session;
 mod stateless;
 mod visit;
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use httpdate::fmt_http_date;
 
 use super::caller::{Caller, Door};
 use super::error::ApiError;
@@ -24,7 +27,7 @@ use super::state::State;
 use super::timing::Elsewhere;
 use super::traced::mcp_door;
 use crate::domain::Principal;
-use crate::federation::Waited;
+use crate::federation::{Retiring, Waited};
 use crate::policy::Allowance;
 use crate::protocol::{Era, Incoming, Opening, Outgoing, Refusal, classify};
 use crate::trace::Span;
@@ -45,7 +48,7 @@ pub(super) async fn target(
     request: Request,
 ) -> Result<Response, ApiError> {
     let way = if name == "sse" { Way::Line } else { Way::Streamable };
-    let endpoint = Endpoint::named(&state, name);
+    let endpoint = Endpoint::named(&state, name, request.uri().query()).map_err(absent)?;
     handle(state, principal, endpoint, way, request).await
 }
 
@@ -56,8 +59,13 @@ pub(super) async fn line(
     Name(name): Name,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let endpoint = Endpoint::named(&state, name);
+    let endpoint = Endpoint::named(&state, name, request.uri().query()).map_err(absent)?;
     handle(state, principal, endpoint, Way::Line, request).await
+}
+
+/// Nothing stands at a path.
+fn absent(why: String) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why)
 }
 
 /// By which transport a client speaks.
@@ -74,11 +82,34 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, way: Way
     let door = || Door { state: &state, path: request.uri().path(), headers: request.headers() };
     match &endpoint {
         Endpoint::Control if !grants.admin => return Err(door().admin_needed(&principal)),
-        Endpoint::All | Endpoint::One(_) | Endpoint::Set(_) if !grants.mcp => return Err(door().missing("mcp", &principal)),
+        Endpoint::All | Endpoint::One(_) | Endpoint::At(_) | Endpoint::Set(_) if !grants.mcp => {
+            return Err(door().missing("mcp", &principal));
+        }
         _ => {}
     }
-    endpoint.enter(&state, &principal).map_err(|why| ApiError::new(StatusCode::NOT_FOUND, "server_not_found", why))?;
-    let mut visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default(), span: Span::default() };
+    endpoint.ready(&state, &principal).await.map_err(absent)?;
+    endpoint.enter(&state, &principal).map_err(absent)?;
+    let retiring = endpoint.retiring(&state);
+    let visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default(), span: Span::default() };
+    let mut response = answer(visit, way, request).await?;
+    if let Some(retiring) = retiring {
+        tell_of_the_end(retiring, response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Tells a client that what it uses ends (RFC 9745, RFC 8594).
+fn tell_of_the_end(retiring: Retiring, headers: &mut HeaderMap) {
+    let at = |ms: i64| UNIX_EPOCH + Duration::from_millis(ms.try_into().unwrap_or_default());
+    let lines = [("deprecation", format!("@{}", retiring.since_ms / 1000)), ("sunset", fmt_http_date(at(retiring.sunset_ms)))];
+    for (name, value) in lines {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+async fn answer(mut visit: Visit, way: Way, request: Request) -> Result<Response, ApiError> {
     if request.method() == Method::POST {
         return match way {
             Way::Streamable => post(visit, request).await,
@@ -92,7 +123,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, way: Way
     let (parts, _) = request.into_parts();
     visit.headers = parts.headers;
     match (parts.method, way) {
-        (Method::GET, Way::Line) => line::open(&visit, parts.uri.path()),
+        (Method::GET, Way::Line) => line::open(&visit, &visit.endpoint.line(parts.uri.path())),
         (Method::GET, Way::Streamable) if !visit.is_modern() => session::listen(&visit),
         (Method::DELETE, Way::Streamable) if !visit.is_modern() => session::end(&visit),
         (method, _) => Err(super::error::no_such_method(method, parts.uri).await),

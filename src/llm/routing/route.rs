@@ -9,7 +9,7 @@ use super::health::Health;
 use super::prices;
 use super::retry::Budgets;
 use crate::config::{self, BUILT_IN, ECHO, Model, Price, When};
-use crate::domain::{Globs, Principal, Usage, clip, nearest};
+use crate::domain::{Principal, Selection, Usage, clip, nearest};
 use crate::expr::{Asking, Scope};
 use crate::llm::providers::Providers;
 use crate::llm::request::Request;
@@ -25,7 +25,7 @@ pub struct Route {
     /// Context sources the operator bound.
     pub context: Vec<String>,
     /// Tools the operator bound; nothing when there are none.
-    pub tools: Option<Globs>,
+    pub tools: Option<Selection>,
 }
 
 /// No such model, or none this caller may use.
