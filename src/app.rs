@@ -9,6 +9,7 @@ mod names;
 mod options;
 mod reload;
 mod toolsets;
+mod verify;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub use check::check;
 pub use checked::Checked;
 pub use data_dir::data_dir;
 pub use options::Options;
+pub use verify::{Verification, lock, verify};
 
 use live::{Live, base, completions, declared, pins, providers, settings};
 
@@ -42,7 +44,7 @@ use crate::http::{self, State};
 use crate::journal::Journal;
 use crate::net::Net;
 use crate::policy::{Blocks, Rates};
-use crate::registry::Registry;
+use crate::registry::{Lock, Registry};
 use crate::store::{self, Handles, Seal};
 use crate::telemetry::{self, Traces};
 use crate::upstream::{Credentials, OnChange, Upstreams};
@@ -107,6 +109,9 @@ impl Gateway {
         let _ = slot.set(registry.clone());
         registry.hide(&blocks).await;
         registry.judge_by(config.registry.review());
+        if let Some(path) = config.registry.locked_by() {
+            registry.lock(Lock::load(&path)?).await?;
+        }
         registry.pin_declared(pins(&config)).await?;
         registry.load(declared(&config), &config.mcp.chosen()).await?;
 

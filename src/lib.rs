@@ -49,7 +49,7 @@ mod telemetry;
 // A client like any other.
 pub mod cli;
 
-pub use app::{Checked, Gateway, Options, check, find_config, run};
+pub use app::{Checked, Gateway, Options, Verification, check, find_config, lock, run, verify};
 pub use config::listen_address;
 pub use upstream::{SUPERVISE, supervise};
 

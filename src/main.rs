@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use portolan::cli::{self, Connection};
+use portolan::cli::{self, Connection, Releases};
 use portolan::{Options, SUPERVISE, supervise};
 
 #[global_allocator]
@@ -15,8 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One gateway between AI agents, models and tools: LLM providers and MCP servers behind a versioned registry.
 ///
-/// Without a command it serves. All commands but `serve`, `init`, `connect`, `check`, `config` and `demo-server` talk to a
-/// running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
+/// Without a command it serves. All commands but `serve`, `init`, `connect`, `check`, `config`, `registry verify` and
+/// `demo-server` talk to a running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
 #[derive(Parser)]
 #[command(name = "portolan", version)]
 struct Arguments {
@@ -107,6 +107,13 @@ async fn run(arguments: Arguments) -> ExitCode {
             Ok(())
         }
         Some(Command::DemoServer { words }) => demo::run(words).await,
+        // These ask the servers of a configuration themselves.
+        Some(Command::Client(cli::Command::Registry(Releases::Verify { file, config }))) => {
+            return verify(config.or(serve.config), file, connection.json).await;
+        }
+        Some(Command::Client(cli::Command::Registry(Releases::Lock { live: true, file, config, .. }))) => {
+            return lock(config.or(serve.config), file, connection.json).await;
+        }
         Some(Command::Client(command)) => return cli::run(&connection, command).await,
     };
     match outcome {
@@ -134,6 +141,24 @@ async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
     };
     let rows: Vec<_> = checked.into_iter().map(|one| [one.kind.to_owned(), one.name, one.state.as_str().to_owned(), one.detail]).collect();
     cli::show_check(&rows, named, json)
+}
+
+async fn verify(config: Option<PathBuf>, file: Option<PathBuf>, json: bool) -> ExitCode {
+    let outcome = async { portolan::verify(portolan::find_config(config)?.as_deref(), file).await };
+    match outcome.await {
+        Ok(outcome) => cli::show_verified(&serde_json::json!(outcome), json),
+        Err(error) if json => cli::show_unreadable(&format!("{error:#}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn lock(config: Option<PathBuf>, file: Option<PathBuf>, json: bool) -> ExitCode {
+    let outcome = async { portolan::lock(portolan::find_config(config)?.as_deref(), file).await };
+    match outcome.await {
+        Ok(outcome) => cli::show_written(&serde_json::json!(outcome), outcome.text.as_deref(), json),
+        Err(error) if json => cli::show_unreadable(&format!("{error:#}")),
+        Err(error) => failed(&error),
+    }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -8,6 +8,7 @@ mod clients;
 mod connect;
 mod connection;
 mod context;
+mod file;
 mod init;
 mod journal;
 mod key;
@@ -29,6 +30,7 @@ use clap::Subcommand;
 
 pub use connection::Connection;
 pub use output::{print, show_check, show_unreadable};
+pub use registry::{Command as Releases, show_verified, show_written};
 
 use client::Client;
 

@@ -1,12 +1,15 @@
 //! `portolan registry …`
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-use super::client::{Client, Result};
+use super::client::{Client, Error, Result};
+use super::file::put;
 use super::output::{as_json, date, list, print, table, text};
 use super::sides::{ROOM, shown, sides, width};
 use crate::domain::printable;
@@ -48,6 +51,30 @@ pub enum Command {
         /// The version or digest to go back to [default: the one before]
         #[arg(long)]
         to: Option<String>,
+    },
+    /// Write portolan.lock: what is approved now, to be reviewed and committed
+    Lock {
+        /// The file [default: what the configuration says, else ./portolan.lock]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Take up what is held
+        #[arg(long)]
+        held: bool,
+        /// Read the servers of the configuration themselves; no gateway needs to run
+        #[arg(long, conflicts_with = "held")]
+        live: bool,
+        /// The configuration file, for --live [default: ./portolan.yaml]
+        #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Fail where a server of the configuration offers something else than portolan.lock says; no gateway needs to run
+    Verify {
+        /// The lock file [default: what the configuration says, else ./portolan.lock]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The configuration file [default: ./portolan.yaml]
+        #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Tell those who pin an earlier release until when they may
     Deprecate {
@@ -109,6 +136,20 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 print(&format!("{server}@{} is served again; later releases count as rejected.\n", text(&back, "release")));
             }
         }
+        Command::Lock { file, held, .. } => {
+            let file = file.unwrap_or_else(|| PathBuf::from("portolan.lock"));
+            let lock = client.control("releases_lock", json!({ "held": held })).await?;
+            let written = put(&file, &text(&lock, "text"));
+            written.map_err(|error| Error::failed(format!("{} cannot be written: {error}", file.display())))?;
+            let servers: Vec<&str> = list(&lock, "servers").iter().filter_map(Value::as_str).collect();
+            if client.json {
+                as_json(&json!({ "file": file, "servers": servers }));
+            } else {
+                print(&format!("{} says what is approved: {}.\n", file.display(), servers.join(", ")));
+            }
+        }
+        // It asks servers themselves, and so it is run before there is a client.
+        Command::Verify { .. } => {}
         Command::Deprecate { server, release, sunset } => {
             let told = client.control("releases_deprecate", json!({ "server": server, "release": release, "sunset": sunset })).await?;
             if client.json {
@@ -127,7 +168,72 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
     Ok(())
 }
 
+/// Prints how servers stand to the lock file; failing where one of them does not offer what it says.
+pub fn show_verified(outcome: &Value, json: bool) -> ExitCode {
+    let good = outcome.get("ok").and_then(Value::as_bool) == Some(true);
+    if json {
+        as_json(outcome);
+    } else {
+        show_standing(outcome);
+        let file = text(outcome, "file");
+        print(&if good {
+            format!("All servers offer what {file} says.\n")
+        } else {
+            format!(
+                "Not all servers offer what {file} says. To take it up: portolan registry lock --live, review what changed, and commit it.\n"
+            )
+        });
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes the lock file anew, where there is a text for it, and prints what changed.
+pub fn show_written(outcome: &Value, written: Option<&str>, json: bool) -> ExitCode {
+    let file = PathBuf::from(text(outcome, "file"));
+    let error = written.and_then(|text| put(&file, text).err());
+    if json {
+        as_json(outcome);
+    } else {
+        show_standing(outcome);
+        match (written, &error) {
+            (Some(_), None) => print(&format!("{} is written; review what changed, and commit it.\n", file.display())),
+            (None, _) => print("Nothing was written, for not all servers could be read.\n"),
+            _ => {}
+        }
+    }
+    if let Some(error) = &error {
+        eprintln!("portolan: {} cannot be written: {error}", file.display());
+    }
+    if written.is_some() && error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A table of servers, and what differs of each.
+fn show_standing(outcome: &Value) {
+    let said = |standing: &str| match standing {
+        "same" => "as it is locked",
+        "changed" => "CHANGED",
+        "not_locked" => "NOT LOCKED",
+        "not_declared" => "not in the configuration",
+        _ => "COULD NOT BE READ",
+    };
+    let row = |one: &Value| vec![text(one, "server"), text(one, "release"), said(&text(one, "standing")).to_owned(), text(one, "error")];
+    let servers = list(outcome, "servers");
+    table(&["SERVER", "RELEASE", "STATE", "DETAIL"], servers.iter().map(row));
+    for one in servers.iter().filter(|one| !list(one, "differences").is_empty()) {
+        print(&format!("\n{}\n", text(one, "server")));
+        show_differences(one);
+    }
+}
+
 fn show_diff(server: &str, diff: &Value) {
+    show_differences(diff);
+    let digest = text(diff, "digest");
+    print(&format!(
+        "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
+    ));
+}
+
+fn show_differences(diff: &Value) {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = width().filter(|width| *width >= ROOM);
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
@@ -155,8 +261,4 @@ fn show_diff(server: &str, diff: &Value) {
         }
         print("\n");
     }
-    let digest = text(diff, "digest");
-    print(&format!(
-        "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
-    ));
 }

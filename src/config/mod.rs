@@ -120,6 +120,7 @@ impl Config {
             otlp.resolve(base)?;
         }
         self.storage.rebase(base);
+        self.registry.rebase(base);
         Ok(())
     }
 

@@ -42,6 +42,12 @@ pub(super) fn tools() -> Vec<Tool> {
             "Serves an earlier release of a server again: the one before, or the one that is named. Later ones count as rejected.",
             roll_back,
         ),
+        Tool::new::<Lock, _, _>(
+            "releases_lock",
+            Class::Read,
+            "The text of a lock file with what is approved of every server; with `held`, with what is held in its place.",
+            lock,
+        ),
         Tool::new::<Deprecate, _, _>(
             "releases_deprecate",
             Class::Weaken,
@@ -49,6 +55,21 @@ pub(super) fn tools() -> Vec<Tool> {
             deprecate,
         ),
     ]
+}
+
+/// What a lock file is to hold.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lock {
+    /// Whether what is held is taken up, as if it were approved.
+    #[serde(default)]
+    held: bool,
+}
+
+async fn lock(parts: Arc<Parts>, _: Principal, Lock { held }: Lock) -> Result<Value, Error> {
+    let lock = parts.registry.to_lock(held);
+    let servers: Vec<String> = lock.servers.iter().map(|(name, locked)| format!("{name}@{}", locked.release)).collect();
+    Ok(json!({ "servers": servers, "text": lock.to_text() }))
 }
 
 /// A release that ends.

@@ -78,6 +78,7 @@ impl Error {
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
             Self::Registry(registry::Error::Ended { .. }) => "release_ended",
             Self::Registry(registry::Error::Served { .. }) => "release_served",
+            Self::Registry(registry::Error::Locked(_)) => "locked",
             Self::Registry(registry::Error::Stopping) => "stopping",
             Self::Registry(registry::Error::Store(error)) | Self::Store(error) => of_store(error),
             Self::Login(error) => of_login(error),

@@ -13,6 +13,7 @@ use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
 impl Records {
     /// Makes what is held the approved release.
     pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+        self.is_ours(name)?;
         let _turn = self.turn().await;
         let (name, row) = match self.held(name, digest).await {
             Err(error @ (Error::NothingHeld(_) | Error::ChangedAgain(_))) => self.rejected(name, digest).await?.ok_or(error)?,
@@ -41,6 +42,7 @@ impl Records {
 
     /// Refuses what is held.
     pub(super) async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
+        self.is_ours(name)?;
         let _turn = self.turn().await;
         let (name, row) = self.held(name, digest).await?;
         self.store.put_release(&decided(row, ReleaseState::Rejected, by)).await?;
@@ -51,6 +53,7 @@ impl Records {
     /// Serves an earlier release again: the one that is named by version or digest, else the one before. Those after it are rejected, so
     /// that they are not taken up again because the server offers them.
     pub(super) async fn roll_back(&self, name: &str, to: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+        self.is_ours(name)?;
         let _turn = self.turn().await;
         let name = self.catalog().server(name)?.spec.name.clone();
         let heads = self.store.releases(name.as_str()).await?;
@@ -85,6 +88,7 @@ impl Records {
 
     /// Tells those who pin a release that it ends, or that it does not.
     pub(super) async fn retire(&self, name: &str, release: &str, sunset_ms: Option<i64>) -> Result<ReleaseHead, Error> {
+        self.is_ours(name)?;
         let _turn = self.turn().await;
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
@@ -103,6 +107,14 @@ impl Records {
         self.relist(&name).await?;
         self.repin(&name).await?;
         Ok(row.head)
+    }
+
+    /// Whether decisions are taken here, and not in a file.
+    fn is_ours(&self, name: &str) -> Result<(), Error> {
+        match self.locked() {
+            None => Ok(()),
+            Some(_) => Err(Error::Locked(self.catalog().server(name)?.spec.name.clone())),
+        }
     }
 
     /// What is held, as it is on record.

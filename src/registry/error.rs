@@ -78,6 +78,9 @@ pub enum Error {
         /// Its version.
         version: semver::Version,
     },
+    /// What is approved stands in a file.
+    #[error("what is approved of `{0}` stands in the lock file; write it anew by `portolan registry lock`, and commit it")]
+    Locked(ServerName),
     /// The server could not be looked at.
     #[error("{0}")]
     Upstream(Arc<upstream::Error>),

@@ -11,6 +11,7 @@ mod drift;
 mod error;
 mod intake;
 mod keeper;
+mod lock;
 mod look;
 mod pins;
 mod published;
@@ -26,11 +27,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
-#[cfg(test)]
-pub use definition::Manifest;
-pub use definition::{Definition, Kind};
+pub use definition::{Definition, Kind, Manifest};
 pub use drift::Difference;
 pub use error::Error;
+pub use lock::{Lock, LockError, Locked};
 pub use look::Look;
 pub use pins::{Pinned, Retiring};
 pub use published::Published;
@@ -40,7 +40,7 @@ use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Tool
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseHead, ServerRow, Store};
-use crate::upstream::{self, Change, Upstreams};
+use crate::upstream::{self, Change, Connection, Upstreams};
 use keeper::{Ask, Keeper};
 use records::Records;
 
@@ -89,6 +89,42 @@ impl Registry {
     /// Sets how changes are judged from now on, where a server has no way of its own.
     pub fn judge_by(&self, review: Review) {
         self.0.records.judge_by(review);
+    }
+
+    /// Takes a file for what is approved, from now on; nothing else is then. Servers that are there are shown as it says at once.
+    pub async fn lock(&self, lock: Lock) -> Result<(), Error> {
+        if self.0.records.locked().is_some_and(|known| *known == lock) {
+            return Ok(());
+        }
+        self.0.records.lock(lock);
+        for entry in self.catalog().servers.values() {
+            self.0.records.attach(entry.spec.clone(), entry.enabled).await?;
+            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((asks, _)) = keepers.get(&entry.spec.name) {
+                let _ = asks.try_send(Ask::Soon);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is approved of every server now, and with `held` what is held instead, as a file holds it.
+    pub fn to_lock(&self, held: bool) -> Lock {
+        let mut lock = Lock::default();
+        for entry in self.catalog().servers.values() {
+            let name = &entry.spec.name;
+            if let Some(release) = &entry.release {
+                lock.servers.insert(name.clone(), Locked::new(release.version.clone(), &release.manifest));
+            }
+            if let Some(waits) = entry.held.as_ref().filter(|_| held) {
+                lock.servers.insert(name.clone(), lock.takes_up(name, &waits.manifest));
+            }
+        }
+        lock
+    }
+
+    /// What a server offers, read over a connection, with what was left out of it.
+    pub async fn capture(connection: &Connection) -> Result<Manifest, upstream::Error> {
+        intake::read(connection, &Validators::default()).await
     }
 
     /// How changes of a server are judged, and its calls are checked.

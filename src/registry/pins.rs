@@ -27,6 +27,13 @@ pub struct Known {
     pub retiring: Option<Retiring>,
 }
 
+impl Known {
+    /// What is known of a release that is served.
+    pub(super) fn of(release: &Arc<Release>) -> Self {
+        Self { version: release.version.clone(), digest: release.digest.to_string(), retiring: None }
+    }
+}
+
 /// A release that those who pin it should leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retiring {

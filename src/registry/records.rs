@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use semver::Version;
 use tokio::sync::watch;
 
@@ -10,8 +10,9 @@ use super::catalog::{Catalog, Changes, Entry};
 use super::definition::Manifest;
 use super::drift::{Difference, differences, mark};
 use super::error::Error;
+use super::lock::Lock;
 use super::look::Look;
-use super::pins::{Wanted, known};
+use super::pins::{Known, Wanted, known};
 use super::release::{Guard, Held, Release};
 use super::scan;
 use crate::domain::{Class, Review, ServerName, ServerSpec, Toolsets, Verdict, lock, now_ms, raw};
@@ -31,6 +32,8 @@ pub(super) struct Records {
     review: Arc<ArcSwap<Review>>,
     /// The releases that are to be at hand beside the served ones.
     wanted: Arc<Mutex<Wanted>>,
+    /// What is approved, where that stands in a file.
+    lock: Arc<ArcSwapOption<Lock>>,
 }
 
 /// One look at a server.
@@ -44,7 +47,7 @@ pub(super) struct Sight<'s> {
 
 impl Records {
     pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<Changes>) -> Self {
-        Self { store, catalog, changed, turn: Arc::default(), review: Arc::default(), wanted: Arc::default() }
+        Self { store, catalog, changed, turn: Arc::default(), review: Arc::default(), wanted: Arc::default(), lock: Arc::default() }
     }
 
     /// Sets how changes are judged from now on.
@@ -78,6 +81,16 @@ impl Records {
         differences.iter().map(each).max().unwrap_or(Verdict::Accept)
     }
 
+    /// Takes a file for what is approved.
+    pub(super) fn lock(&self, lock: Lock) {
+        self.lock.store(Some(Arc::new(lock)));
+    }
+
+    /// What is approved, where that stands in a file.
+    pub(super) fn locked(&self) -> Option<Arc<Lock>> {
+        self.lock.load_full()
+    }
+
     /// The snapshot of this moment.
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
@@ -104,12 +117,16 @@ impl Records {
         let name = spec.name.clone();
         let heads = self.store.releases(name.as_str()).await?;
         let mut entry = Entry { era: self.era(&name).await, known: known(&heads), ..Entry::new(spec.clone(), enabled) };
-        if let Some(head) = current(&heads) {
+        if let Some(lock) = self.locked() {
+            let locked = lock.servers.get(&name);
+            entry.release = locked.map(|locked| Arc::new(Release::new(name.clone(), locked.release.clone(), locked.manifest())));
+            entry.known = entry.release.iter().map(Known::of).collect();
+        } else if let Some(head) = current(&heads) {
             // Why one cannot be read is said when the server is looked at.
             let manifest = self.row(&name, &head.digest).await.and_then(|row| read(&row));
             entry.release = manifest.ok().map(|manifest| Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
         }
-        if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held)
+        if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held && self.locked().is_none())
             && let Ok(manifest) = self.row(&name, &head.digest).await.and_then(|row| read(&row))
         {
             let (held, guard) = self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms);
@@ -157,6 +174,9 @@ impl Records {
             self.store.set_era(name.as_str(), sight.era.as_str()).await?;
             self.edit(name, |entry| entry.era = Some(sight.era));
         }
+        if self.locked().is_some() {
+            return self.hold_to_the_lock(sight);
+        }
         let heads = self.store.releases(name.as_str()).await?;
         let digest = manifest.digest().to_string();
         let before = heads.iter().find(|head| head.digest == digest);
@@ -194,6 +214,21 @@ impl Records {
         }
     }
 
+    /// Where a file says what is approved, all else is held.
+    fn hold_to_the_lock(&self, sight: Sight<'_>) -> Result<Look, Error> {
+        let name = &sight.spec.name;
+        let Some(entry) = self.catalog().servers.get(name).cloned() else { return Ok(Look::Same) };
+        let digest = sight.manifest.digest();
+        if let Some(release) = entry.release.filter(|release| release.digest == digest) {
+            self.serve(name, release.version.clone(), sight.manifest);
+            self.edit(name, settled);
+            return Ok(Look::Same);
+        }
+        // Nothing is written: what is on record are decisions, and none is taken here.
+        let since = entry.held.filter(|held| held.digest == digest).map_or_else(now_ms, |held| held.since_ms);
+        Ok(self.wait(sight.spec, sight.manifest, since))
+    }
+
     async fn accept(&self, sight: Sight<'_>, version: Version, by: &str) -> Result<Look, Error> {
         let name = &sight.spec.name;
         let head = ReleaseHead {
@@ -211,7 +246,6 @@ impl Records {
     }
 
     async fn hold(&self, sight: Sight<'_>, before: Option<&ReleaseHead>) -> Result<Look, Error> {
-        let name = &sight.spec.name;
         if before.is_some_and(|head| head.state == ReleaseState::Rejected) {
             return Ok(self.refused(sight.spec, sight.manifest));
         }
@@ -219,15 +253,20 @@ impl Records {
             Some(head) => head.captured_ms,
             None => self.write(seen(&sight), &sight.manifest).await?,
         };
-        let shown = self.catalog.load().servers.get(name).cloned();
+        Ok(self.wait(sight.spec, sight.manifest, since))
+    }
+
+    /// Shows that something is held.
+    fn wait(&self, spec: &ServerSpec, manifest: Manifest, since_ms: i64) -> Look {
+        let shown = self.catalog.load().servers.get(&spec.name).cloned();
         let release = shown.as_ref().and_then(|entry| entry.release.as_deref());
-        let (held, guard) = self.waiting(sight.spec, release, sight.manifest, since);
+        let (held, guard) = self.waiting(spec, release, manifest, since_ms);
         if shown.is_some_and(|entry| entry.held.as_ref() != Some(&held)) {
-            self.edit(name, |entry| {
+            self.edit(&spec.name, |entry| {
                 (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard.clone(), Some(held.clone()));
             });
         }
-        Ok(Look::Held)
+        Look::Held
     }
 
     /// What somebody refused is not held, but the server takes what it takes.

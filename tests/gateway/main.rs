@@ -28,6 +28,7 @@ mod journeys;
 mod keys;
 mod late;
 mod line;
+mod locks;
 mod logins;
 mod mcp_sessions;
 mod mcp_stateless;

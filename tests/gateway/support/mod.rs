@@ -23,7 +23,7 @@ mod web;
 pub use anthropic::tool_use;
 pub use collector::{Collector, Spanned};
 pub use door::{Door, as_stream};
-pub use gateway::TestGateway;
+pub use gateway::{Cli, TestGateway};
 pub use issuer::Issuer;
 pub use mcp_client::{Answer, Events, Modern, REVISION_MODERN, Session, http, initialize, modern, post, session};
 pub use mcp_upstream::{McpUpstream, Speaks, tool};
