@@ -2,8 +2,9 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 export PORTOLAN_BIN ?= $(abspath $(TARGET))/debug/portolan
+PEERS := $(or $(PORTOLAN_PEERS_DIR),$(HOME)/.cache/portolan/peers)
 
-.PHONY: run dist bench test test-full interop peers check fmt clippy deny advisories clean
+.PHONY: run dist bench test test-full interop peers schema-suite check fmt clippy deny advisories clean
 
 run:
 	cargo run --locked --release
@@ -18,8 +19,8 @@ bench: dist
 	LOADKIT=$(abspath $(TARGET))/loadkit/release/loadkit PORTOLAN_BIN=$(abspath $(TARGET))/trained/portolan python3 benches/load/bench.py
 
 # Everything: the Rust tests, and then the gateway among real peers, which are installed first.
-test:
-	cargo test --locked
+test: schema-suite
+	$(addprefix PORTOLAN_SCHEMA_SUITE=,$(wildcard $(PEERS)/schemas/json/tests/draft2020-12)) cargo test --locked
 	@$(MAKE) --no-print-directory interop
 
 # The same with the slow tests, with many more random cases for each property, and with a real model (240 MB).
@@ -35,6 +36,10 @@ interop: peers
 
 peers:
 	tests/interop/install.sh
+
+# The JSON Schema Test Suite, which one of the Rust tests runs where it can be had.
+schema-suite:
+	tests/interop/install.sh schemas
 
 check: fmt clippy deny test
 

@@ -2,7 +2,8 @@
 # Installs the real peers of the interop tests, at the versions of the lock files:
 #   python/requirements.txt   -> $PEERS/python   (a venv: MCP SDK and servers, OpenAI's and Anthropic's SDKs, frameworks, uv)
 #   chroma/requirements.txt   -> $PEERS/chroma   (a venv: the Chroma vector database)
-#   api/requirements.txt      -> $PEERS/api      (a venv: Schemathesis, which tries the administration interface)
+#   api/requirements.txt      -> $PEERS/api      (a venv: Schemathesis, which tries what is described in OpenAPI)
+#   schemas/requirements.txt  -> $PEERS/schemas  (the JSON Schema Test Suite, for a Rust test; in a venv for its pip)
 #   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24,
 #                                                 and what drives a browser and looks at its pages)
 #   Debian's chromium         -> the system      (the browser that opens the console)
@@ -61,6 +62,15 @@ install_api() {
   venv_stamp api >"$peers/api.stamp"
 }
 
+# The suite then lies in json/tests/. Of the package around it nothing is built or run.
+install_schemas() {
+  venv_current schemas && return
+  venv_new schemas "the JSON Schema Test Suite"
+  PYTHONPATH="$here/schemas" venv_pip schemas download --no-deps --no-build-isolation --dest "$peers/schemas"
+  tar -xzf "$peers/schemas"/jsonschema-*.tar.gz -C "$peers/schemas" --strip-components=1
+  venv_stamp schemas >"$peers/schemas.stamp"
+}
+
 install_model() {
   venv_current model && return
   venv_install model "the real model"
@@ -69,11 +79,19 @@ install_model() {
 
 # The packages of a folder's requirements, in a venv in the peers' folder of the same name.
 venv_install() { # venv_install FOLDER WHAT PIP-OPTION...
+  venv_new "$1" "$2"
+  venv_pip "$1" install "${@:3}"
+}
+
+venv_new() { # venv_new FOLDER WHAT
   need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
   echo "interop: installing $2"
   rm -rf "${peers:?}/$1" "$peers/$1.stamp"
   python3 -m venv "$peers/$1"
-  "$peers/$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes "${@:3}" -r "$here/$1/requirements.txt"
+}
+
+venv_pip() { # venv_pip FOLDER COMMAND PIP-OPTION...
+  "$peers/$1/bin/pip" "$2" --quiet --disable-pip-version-check --require-hashes "${@:3}" -r "$here/$1/requirements.txt"
 }
 
 venv_stamp() { stamp_of "$here/$1/requirements.txt"; }
@@ -137,7 +155,7 @@ fi
 # Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
 # peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api browser); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api schemas browser); fi
 absent=()
 for kind in "${kinds[@]}"; do
   PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")
