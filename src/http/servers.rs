@@ -1,6 +1,8 @@
 //! The official MCP registry's API, read (openapi 2025-12-01, `server.json` 2025-12-11): every release that is or was served, as a version.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::num::IntErrorKind;
 
 use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
@@ -50,17 +52,19 @@ struct Wish {
 impl Wish {
     fn read(query: &HashMap<String, String>) -> Result<Self, String> {
         let text = |key: &str| query.get(key).map(String::as_str).filter(|text| !text.is_empty());
-        let limit = match text("limit").map(str::parse::<usize>) {
+        let limit = match query.get("limit").map(|text| text.parse::<usize>()) {
             None => PAGE,
             Some(Ok(limit @ 1..)) => limit.min(MOST),
-            Some(_) => return Err(format!("`limit` must be a number from 1 to {MOST}")),
+            // A number, and more than any page holds.
+            Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => MOST,
+            Some(_) => return Err(format!("`limit` must be a number from 1; a page holds {MOST} at most")),
         };
-        let since = text("updated_since").map(|text| DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()));
+        let since = query.get("updated_since").map(|text| DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis()));
         let since_ms = since.transpose().map_err(|_| "`updated_since` must be a time like `2026-08-07T13:15:04Z` (RFC 3339)".to_owned())?;
         let cursor = text("cursor").map(|cursor| cursor.rsplit_once(':').ok_or("`cursor` is none that was given out here"));
         let after = cursor.transpose()?.map(|(name, version)| (name.to_owned(), version.to_owned()));
         // What was deleted is of interest to whoever asks what has changed.
-        let deleted = since_ms.is_some() || matches!(text("include_deleted"), Some("true"));
+        let deleted = wants_deleted(query)? || since_ms.is_some();
         Ok(Self {
             after,
             limit,
@@ -81,6 +85,15 @@ impl Wish {
     }
 }
 
+/// Whether what was deleted is wished for, too.
+fn wants_deleted(query: &HashMap<String, String>) -> Result<bool, String> {
+    match query.get("include_deleted").map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err("`include_deleted` must be `true` or `false`".to_owned()),
+    }
+}
+
 /// Where the releases of one gateway are found, and under which name.
 struct Place<'s> {
     state: &'s State,
@@ -97,12 +110,14 @@ impl<'s> Place<'s> {
         Self { state, base, namespace }
     }
 
-    /// The releases of one server, the latest decided first.
+    /// The releases of one server, the latest published first: the one that is served now may be an earlier one.
     async fn releases(&self, server: &ServerName) -> Result<Vec<Published>, Refused> {
-        self.state.federation.published(server).await.map_err(|why| {
+        let mut releases = self.state.federation.published(server).await.map_err(|why| {
             tracing::error!("the releases of `{server}` could not be read: {why}");
             refused(StatusCode::INTERNAL_SERVER_ERROR, "the releases cannot be read now")
-        })
+        })?;
+        releases.sort_by_key(|one| Reverse(one.seen_ms));
+        Ok(releases)
     }
 
     /// The server of a name, for a caller who may see it.
@@ -223,11 +238,11 @@ pub(super) async fn versions(
     Query(query): Query<HashMap<String, String>>,
 ) -> Found {
     may(&principal)?;
-    let wish = Wish::read(&query).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+    let deleted = wants_deleted(&query).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
     let place = Place::of(&state, &headers);
     let server = place.server(&principal, &name)?;
     let releases = place.releases(&server).await?;
-    let found: Vec<Value> = releases.iter().filter(|one| wish.deleted || !one.is_withdrawn).map(|one| place.told(one)).collect();
+    let found: Vec<Value> = releases.iter().filter(|one| deleted || !one.is_withdrawn).map(|one| place.told(one)).collect();
     Ok(page(&found, None))
 }
 
@@ -240,11 +255,11 @@ pub(super) async fn version(
     Query(query): Query<HashMap<String, String>>,
 ) -> Found {
     may(&principal)?;
-    let wish = Wish::read(&query).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+    let deleted = wants_deleted(&query).map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
     let place = Place::of(&state, &headers);
     let server = place.server(&principal, &name)?;
     let releases = place.releases(&server).await?;
     let named = |one: &&Published| if version == LATEST { one.is_latest } else { one.version == version };
-    let found = releases.iter().filter(|one| wish.deleted || !one.is_withdrawn).find(named);
+    let found = releases.iter().filter(|one| deleted || !one.is_withdrawn).find(named);
     found.map(|one| Json(place.told(one))).ok_or_else(|| refused(StatusCode::NOT_FOUND, "Server or version not found"))
 }

@@ -74,11 +74,23 @@ async fn lists_are_searched_filtered_and_taken_page_by_page() {
     ] {
         assert_eq!(versions(&get(&gateway, &format!("/v0.1/servers?{query}")).await.body), found, "{query}");
     }
-    for query in ["limit=0", "limit=many", "updated_since=yesterday", "cursor=x"] {
-        let refused = get(&gateway, &format!("/v0.1/servers?{query}")).await;
-        assert_eq!(refused.status, 400, "{query}");
-        assert!(refused.body["error"].is_string(), "{query}: {}", refused.text);
+    let many = get(&gateway, "/v0.1/servers?limit=100000000000000000000").await.body;
+    assert_eq!(many["metadata"]["count"], 3, "as many as there are");
+}
+
+#[tokio::test]
+async fn what_the_official_description_does_not_allow_is_refused_where_it_has_a_meaning() {
+    let (gateway, _wiki) = two().await;
+    let lists = ["limit=0", "limit=", "limit=many", "updated_since=yesterday", "updated_since=", "cursor=x", "include_deleted=1"];
+    let paths = lists.map(|query| format!("/v0.1/servers?{query}"));
+    let below = ["versions", "versions/latest"].map(|below| format!("/v0.1/servers/localhost%2Fwiki/{below}?include_deleted="));
+    for path in paths.iter().chain(&below) {
+        let refused = get(&gateway, path).await;
+        assert_eq!(refused.status, 400, "{path}");
+        assert!(refused.body["error"].is_string(), "{path}: {}", refused.text);
     }
+    let listed = get(&gateway, "/v0.1/servers/localhost%2Fwiki/versions?limit=0&updated_since=yesterday").await;
+    assert_eq!(listed.status, 200, "only lists of all servers are filtered: {}", listed.text);
 }
 
 #[tokio::test]
