@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use semver::Version;
+
 use super::drift::differences;
 use super::error::Error;
 use super::pins::Known;
-use super::records::{FIRST, Records, next, read, settled, version};
+use super::records::{FIRST, Records, next, read, settled, taken, version};
 use super::release::{Guard, Release};
 use crate::domain::{ServerName, now_ms};
 use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
@@ -21,9 +23,15 @@ impl Records {
         };
         let manifest = read(&row)?;
         let served = self.catalog().server(name.as_str())?.release.clone();
-        let version = match served {
-            None => FIRST,
-            Some(release) => next(&release.version, &self.differences(&name, Some(&release.manifest), &manifest)),
+        let version = match (Version::parse(&row.head.version), served) {
+            // What was served before it was taken back is known by its version.
+            (Ok(known), _) => known,
+            (Err(_), None) => FIRST,
+            (Err(_), Some(release)) => {
+                let heads = self.store.releases(name.as_str()).await?;
+                let differences = self.differences(&name, Some(&release.manifest), &manifest);
+                next(&release.version, &differences, &taken(&heads, &row.head.digest))
+            }
         };
         let row = decided(row, ReleaseState::Approved, by);
         let head = ReleaseHead { version: version.to_string(), ..row.head };

@@ -127,7 +127,7 @@ impl Lock {
             None => super::records::FIRST,
             Some(before) => match differences(&before.manifest(), manifest) {
                 none if none.is_empty() => before.release.clone(),
-                some => next(&before.release, &some),
+                some => next(&before.release, &some, &[]),
             },
         };
         Locked::new(release, manifest)

@@ -184,7 +184,7 @@ impl Records {
             (None, _) if spec.starts_held || self.differences(name, None, manifest).iter().any(|one| one.suspect) => {
                 self.hold(sight, before).await
             }
-            (None, _) => self.accept(sight, FIRST, "the first registration").await,
+            (None, _) => self.accept(sight, before, FIRST, "the first registration").await,
             (Some(current), Some(ReleaseState::Approved)) if current.digest == digest => {
                 if self.catalog.load().servers.get(name).is_some_and(|entry| entry.live.is_some()) {
                     self.store.drop_held(name.as_str()).await?;
@@ -197,7 +197,7 @@ impl Records {
             // The server went back to words that were approved before.
             (Some(_), Some(ReleaseState::Approved)) => {
                 let version = before.map_or(FIRST, |head| version(&head.version));
-                self.accept(sight, version, "an earlier approval").await
+                self.accept(sight, before, version, "an earlier approval").await
             }
             (Some(_), Some(ReleaseState::Rejected)) => Ok(self.refused(spec, sight.manifest)),
             (Some(current), _) => {
@@ -205,8 +205,8 @@ impl Records {
                 let differences = self.differences(name, Some(&approved), manifest);
                 match self.verdict(spec, &differences) {
                     Verdict::Accept => {
-                        let next = next(&version(&current.version), &differences);
-                        self.accept(sight, next, "policy").await
+                        let next = next(&version(&current.version), &differences, &taken(&heads, &digest));
+                        self.accept(sight, before, next, "policy").await
                     }
                     Verdict::Hold | Verdict::Block => self.hold(sight, before).await,
                 }
@@ -229,14 +229,15 @@ impl Records {
         Ok(self.wait(sight.spec, sight.manifest, since))
     }
 
-    async fn accept(&self, sight: Sight<'_>, version: Version, by: &str) -> Result<Look, Error> {
+    async fn accept(&self, sight: Sight<'_>, before: Option<&ReleaseHead>, version: Version, by: &str) -> Result<Look, Error> {
         let name = &sight.spec.name;
         let head = ReleaseHead {
             version: version.to_string(),
             state: ReleaseState::Approved,
             decided_ms: Some(now_ms()),
             decided_by: Some(by.to_owned()),
-            ..seen(&sight)
+            // When and by whom it was first seen does not change.
+            ..before.cloned().unwrap_or_else(|| seen(&sight))
         };
         self.write(head, &sight.manifest).await?;
         self.serve(name, version.clone(), sight.manifest);
@@ -407,14 +408,25 @@ fn seen(sight: &Sight<'_>) -> ReleaseHead {
     }
 }
 
+/// The versions that other releases of a server have, or had before they were taken back.
+pub(super) fn taken<'h>(heads: &'h [ReleaseHead], digest: &str) -> Vec<&'h str> {
+    heads.iter().filter(|head| head.digest != digest).map(|head| head.version.as_str()).collect()
+}
+
 /// The version of the next release: a change that breaks callers raises the major number, one that adds the minor, any other the patch.
-pub(super) fn next(current: &Version, differences: &[Difference]) -> Version {
+/// What is served may be an earlier release; what came after it keeps its version, for others know it by that.
+pub(super) fn next(current: &Version, differences: &[Difference], taken: &[&str]) -> Version {
     let any = |class: Class| differences.iter().flat_map(|one| &one.changes).any(|change| change.class == class);
-    match (any(Class::Breaking), any(Class::Minor)) {
-        (true, _) => Version::new(current.major + 1, 0, 0),
-        (false, true) => Version::new(current.major, current.minor + 1, 0),
-        (false, false) => Version::new(current.major, current.minor, current.patch + 1),
+    let after = |version: &Version| match (any(Class::Breaking), any(Class::Minor)) {
+        (true, _) => Version::new(version.major + 1, 0, 0),
+        (false, true) => Version::new(version.major, version.minor + 1, 0),
+        (false, false) => Version::new(version.major, version.minor, version.patch + 1),
+    };
+    let mut next = after(current);
+    while taken.contains(&next.to_string().as_str()) {
+        next = after(&next);
     }
+    next
 }
 
 pub(super) fn version(text: &str) -> Version {

@@ -24,13 +24,19 @@ struct Folder {
 impl Folder {
     async fn new() -> Self {
         let upstream = McpUpstream::start(Speaks::Sessions, [search(HONEST)]).await;
+        // Numbers stay as they were written.
+        upstream.set_raw_tools([search(HONEST).to_string().replace("100.0", "1e2")]);
         let folder = Self { dir: tempfile::tempdir().unwrap(), upstream };
         std::fs::write(folder.file("portolan.yaml"), folder.config()).unwrap();
         folder
     }
 
     fn config(&self) -> String {
-        format!("registry: {{ source: lock, lock: '{}' }}\nmcp: {{ servers: {{ wiki: {{ url: '{}' }} }} }}\n", self.lock(), self.upstream.url())
+        format!(
+            "registry: {{ source: lock, lock: '{}' }}\nmcp: {{ servers: {{ wiki: {{ url: '{}' }} }} }}\n",
+            self.lock(),
+            self.upstream.url()
+        )
     }
 
     fn file(&self, name: &str) -> String {
@@ -39,6 +45,13 @@ impl Folder {
 
     fn lock(&self) -> String {
         self.file("portolan.lock")
+    }
+
+    /// What is printed by a command that finds that something is wrong.
+    async fn told(&self, words: &[&str]) -> String {
+        let told = self.run(words).await;
+        assert_eq!(told.code, 1, "{told:?}");
+        told.stdout
     }
 
     async fn run(&self, words: &[&str]) -> Cli {
@@ -57,12 +70,12 @@ async fn a_lock_is_written_and_verified_without_a_gateway_and_fails_a_build_on_d
     let same = folder.run(&["registry", "verify"]).await.ok();
     assert!(same.contains("as it is locked") && same.contains("1.0.0"), "{same}");
     let before = std::fs::read_to_string(folder.lock()).unwrap();
-    assert!(before.contains("\"maxLength\": 1e2"), "numbers stay as they were written: {before}");
+    assert!(before.contains("\"maxLength\": 1e2"), "{before}");
 
-    folder.upstream.set_tools([search(TURNED)]);
-    let drift = folder.run(&["registry", "verify"]).await.failed(1);
+    folder.upstream.set_raw_tools([search(TURNED).to_string().replace("100.0", "1e2")]);
+    let drift = folder.told(&["registry", "verify"]).await;
     assert!(drift.contains("CHANGED") && drift.contains("steering") && drift.contains("evil.example"), "{drift}");
-    let told: Value = serde_json::from_str(&folder.run(&["registry", "verify", "--json"]).await.failed(1)).unwrap();
+    let told: Value = serde_json::from_str(&folder.told(&["registry", "verify", "--json"]).await).unwrap();
     assert_eq!((&told["ok"], &told["servers"][0]["standing"]), (&json!(false), &json!("changed")), "{told}");
     assert_eq!(told["servers"][0]["differences"][0]["changes"][0]["at"], "/description");
     assert_eq!(std::fs::read_to_string(folder.lock()).unwrap(), before, "to verify changes nothing");
@@ -75,9 +88,9 @@ async fn a_lock_is_written_and_verified_without_a_gateway_and_fails_a_build_on_d
     assert_eq!((before.lines().count(), changed.len()), (after.lines().count(), 3), "release, digest and description: {changed:?}");
 
     folder.upstream.leave();
-    let unread = folder.run(&["registry", "verify"]).await.failed(1);
+    let unread = folder.told(&["registry", "verify"]).await;
     assert!(unread.contains("COULD NOT BE READ"), "{unread}");
-    let kept = folder.run(&["registry", "lock", "--live"]).await.failed(1);
+    let kept = folder.told(&["registry", "lock", "--live"]).await;
     assert!(kept.contains("Nothing was written"), "{kept}");
     assert_eq!(std::fs::read_to_string(folder.lock()).unwrap(), after);
 }
@@ -132,6 +145,6 @@ async fn a_server_that_is_not_locked_is_served_to_nobody() {
     let gateway = TestGateway::with_config(&folder.config()).await;
     settles("it is held", async || gateway.server("wiki").await["state"] == "held").await;
     assert_eq!(described(&modern(&gateway.url("/mcp"))).await, None);
-    let verified = folder.run(&["registry", "verify"]).await.failed(1);
+    let verified = folder.told(&["registry", "verify"]).await;
     assert!(verified.contains("NOT LOCKED"), "{verified}");
 }

@@ -105,6 +105,25 @@ async fn a_release_that_was_taken_back_counts_as_deleted() {
 }
 
 #[tokio::test]
+async fn a_version_is_of_one_release_for_good() {
+    let (gateway, wiki) = two().await;
+    // Back to the words of 1.0.0, and from there to others than those of 1.0.1; these are taken back, and there are others again.
+    for words in ["Acts.", "Acts twice."] {
+        wiki.set_tools([act(words)]);
+        gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    }
+    gateway.control("releases_approve", json!({ "server": "wiki" })).await;
+    gateway.control("releases_rollback", json!({ "server": "wiki" })).await;
+    wiki.set_tools([act("Acts three times.")]);
+    gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    gateway.control("releases_approve", json!({ "server": "wiki" })).await;
+    let all = get(&gateway, "/v0.1/servers/localhost%2Fwiki/versions?include_deleted=true").await.body;
+    let mut found = versions(&all);
+    found.sort();
+    assert_eq!(found, ["1.0.0", "1.0.1", "1.0.2", "1.0.3"].map(|version| format!("localhost/wiki@{version}")), "{all}");
+}
+
+#[tokio::test]
 async fn nobody_hears_of_servers_that_are_not_theirs_or_are_not_there() {
     let (gateway, _wiki) = two().await;
     for path in ["localhost%2Fnone/versions", "localhost%2Fwiki/versions/9.9.9", "com.example%2Fwiki/versions", "wiki/versions"] {
