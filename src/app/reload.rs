@@ -64,7 +64,7 @@ async fn changed(changes: &mut Option<mpsc::Receiver<()>>) {
         }
         *changes = None;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn reload(path: &Path, running: &Running, live: &Live) -> anyhow::Result<()> {

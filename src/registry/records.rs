@@ -175,7 +175,7 @@ impl Records {
             self.edit(name, |entry| entry.era = Some(sight.era));
         }
         if self.locked().is_some() {
-            return self.hold_to_the_lock(sight);
+            return Ok(self.hold_to_the_lock(sight));
         }
         let heads = self.store.releases(name.as_str()).await?;
         let digest = manifest.digest().to_string();
@@ -215,18 +215,18 @@ impl Records {
     }
 
     /// Where a file says what is approved, all else is held.
-    fn hold_to_the_lock(&self, sight: Sight<'_>) -> Result<Look, Error> {
+    fn hold_to_the_lock(&self, sight: Sight<'_>) -> Look {
         let name = &sight.spec.name;
-        let Some(entry) = self.catalog().servers.get(name).cloned() else { return Ok(Look::Same) };
+        let Some(entry) = self.catalog().servers.get(name).cloned() else { return Look::Same };
         let digest = sight.manifest.digest();
         if let Some(release) = entry.release.filter(|release| release.digest == digest) {
             self.serve(name, release.version.clone(), sight.manifest);
             self.edit(name, settled);
-            return Ok(Look::Same);
+            return Look::Same;
         }
         // Nothing is written: what is on record are decisions, and none is taken here.
         let since = entry.held.filter(|held| held.digest == digest).map_or_else(now_ms, |held| held.since_ms);
-        Ok(self.wait(sight.spec, sight.manifest, since))
+        self.wait(sight.spec, sight.manifest, since)
     }
 
     async fn accept(&self, sight: Sight<'_>, before: Option<&ReleaseHead>, version: Version, by: &str) -> Result<Look, Error> {
