@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::domain::{ServerName, ServerSpec, printable};
 use crate::net::Net;
 use crate::registry::{Difference, Lock, LockError, Locked, Manifest, Registry};
-use crate::upstream::{self, Identity, Upstreams};
+use crate::upstream::{self, Upstreams};
 
 /// The longest a server may take to say what it offers.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -66,7 +66,7 @@ pub struct Verification {
 pub async fn verify(config: Option<&Path>, file: Option<PathBuf>) -> anyhow::Result<Verification> {
     let (config, file) = read(config, file)?;
     let lock = Lock::load(&file)?;
-    let live = live(&declared(&config)).await?;
+    let live = live(&declared(&config), &lock).await?;
     Ok(compare(file, &lock, live))
 }
 
@@ -78,7 +78,8 @@ pub async fn lock(config: Option<&Path>, file: Option<PathBuf>) -> anyhow::Resul
         Err(LockError::Unreadable { .. }) if !file.exists() => Lock::default(),
         lock => lock?,
     };
-    let live = live(&declared(&config)).await?;
+    // Nothing is locked of the code: the newest is to be.
+    let live = live(&declared(&config), &Lock::default()).await?;
     let mut next = Lock::default();
     for (name, manifest) in &live {
         if let Ok(manifest) = manifest {
@@ -103,23 +104,22 @@ fn read(path: Option<&Path>, file: Option<PathBuf>) -> anyhow::Result<(Config, P
     Ok((config, file))
 }
 
-/// What servers offer now, read from each of them.
-async fn live(specs: &[ServerSpec]) -> anyhow::Result<Vec<(ServerName, Result<Manifest, String>)>> {
+/// What servers offer now, read from each of them; of their code, the version that is locked, else the newest.
+async fn live(specs: &[ServerSpec], lock: &Lock) -> anyhow::Result<Vec<(ServerName, Result<Manifest, String>)>> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let upstreams = Upstreams::new(Net::new()?, None, Arc::new(|_, _| {}));
     let read = async |spec: &ServerSpec| {
         let read = async {
-            let connection = upstreams.connection(spec, Identity::default(), None).await.map_err(|error| match &*error {
+            let code = lock.servers.get(&spec.name).and_then(|locked| locked.manifest().code());
+            Registry::capture(&upstreams, spec, code.as_ref()).await.map_err(|error| match error {
                 upstream::Error::LoginNeeded => "it wants a login, which only a running gateway has".to_owned(),
                 error => printable(&error.to_string()),
-            })?;
-            Registry::capture(&connection).await.map_err(|error| printable(&error.to_string()))
+            })
         };
         let outcome = tokio::time::timeout(PATIENCE, read).await;
         (spec.name.clone(), outcome.unwrap_or_else(|_| Err("it does not answer".to_owned())))
     };
     let all = futures::future::join_all(specs.iter().map(read)).await;
-    upstreams.close_all().await;
     Ok(all)
 }
 

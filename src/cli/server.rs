@@ -31,6 +31,11 @@ pub enum Command {
         /// The server
         name: String,
     },
+    /// Take up the newest version of a server's package (npx, uvx), as far as what it offers is accepted
+    Upgrade {
+        /// The server
+        name: String,
+    },
     /// Enable a server that was disabled
     Enable {
         /// The server
@@ -136,16 +141,14 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         }
         Command::Refresh { name } => {
             let looked = client.control("servers_refresh", json!({ "server": name })).await?;
-            let found = looked.pointer("/look/found").and_then(Value::as_str).unwrap_or_default();
-            let line = match found {
-                "login_needed" => format!("`{name}` wants a login: portolan server login {name}\n"),
-                "same" => format!("`{name}` is what was approved.\n"),
-                "held" => format!("`{name}` changed, and the change is held: portolan registry diff {name}\n"),
-                "rejected" => format!("`{name}` still offers the change that was rejected; the approved release is served.\n"),
-                _ => {
-                    let release = looked.pointer("/look/release").and_then(Value::as_str).unwrap_or_default();
-                    format!("`{name}` changed; {name}@{release} is served now.\n")
-                }
+            done(client, &looked, &found(&name, &looked));
+        }
+        Command::Upgrade { name } => {
+            let looked = client.control("servers_upgrade", json!({ "server": name })).await?;
+            let line = match looked.pointer("/look/found").and_then(Value::as_str) {
+                Some("same") => format!("`{name}` runs the newest version already: {}.\n", code(&looked)),
+                Some("accepted") => format!("{}`{name}` runs {} now.\n", found(&name, &looked), code(&looked)),
+                _ => format!("{}Until then it runs {}.\n", found(&name, &looked), code(&looked)),
             };
             done(client, &looked, &line);
         }
@@ -163,6 +166,28 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         }
     }
     Ok(())
+}
+
+/// What a look at a server found.
+fn found(name: &str, looked: &Value) -> String {
+    match looked.pointer("/look/found").and_then(Value::as_str).unwrap_or_default() {
+        "login_needed" => format!("`{name}` wants a login: portolan server login {name}\n"),
+        "same" => format!("`{name}` is what was approved.\n"),
+        "held" => format!("`{name}` changed, and the change is held: portolan registry diff {name}\n"),
+        "rejected" => format!("`{name}` still offers the change that was rejected; the approved release is served.\n"),
+        _ => {
+            let release = looked.pointer("/look/release").and_then(Value::as_str).unwrap_or_default();
+            format!("`{name}` changed; {name}@{release} is served now.\n")
+        }
+    }
+}
+
+/// The package that a server runs.
+fn code(value: &Value) -> String {
+    match value.get("code").filter(|code| code.is_object()) {
+        Some(code) => format!("{} {}", text(code, "package"), text(code, "version")),
+        None => "code whose version is not known".to_owned(),
+    }
 }
 
 fn done(client: &Client, value: &Value, line: &str) {
@@ -261,6 +286,11 @@ fn show(server: &Value) {
         if value != "-" {
             print(&format!("{key:<10} {value}\n"));
         }
+    }
+    if let Some(kept) = server.get("code").filter(|code| !code.is_null()) {
+        let why = server.get("unpinned_because").and_then(Value::as_str).map(|why| format!(" ({why})")).unwrap_or_default();
+        let known = if kept.is_object() { code(server) } else { format!("unpinned{why}") };
+        print(&format!("{:<10} {known}\n", "code"));
     }
     if let Some(login) = server.get("login").filter(|login| login.is_object()) {
         let scopes: Vec<&str> = list(login, "scopes").iter().filter_map(Value::as_str).collect();

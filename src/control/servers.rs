@@ -30,6 +30,12 @@ pub(super) fn tools() -> Vec<Tool> {
             show,
         ),
         Tool::new::<Server, _, _>("servers_refresh", Class::Read, "Looks at a server now and says whether it changed.", refresh),
+        Tool::new::<Server, _, _>(
+            "servers_upgrade",
+            Class::Weaken,
+            "Looks at what the newest version of a server's package offers (`npx`, `uvx`), and runs it once that is accepted.",
+            upgrade,
+        ),
         Tool::new::<Server, _, _>("servers_enable", Class::Weaken, "Enables a server that was disabled.", |parts, _, server| {
             enable(parts, server, true)
         }),
@@ -157,6 +163,12 @@ async fn refresh(parts: Arc<Parts>, principal: Principal, Server { server }: Ser
     Ok(json!({ "server": server, "look": found(&look) }))
 }
 
+async fn upgrade(parts: Arc<Parts>, principal: Principal, Server { server }: Server) -> Result<Value, Error> {
+    let look = parts.registry.upgrade(&server, principal.id()).await?;
+    let catalog = parts.registry.catalog();
+    Ok(json!({ "server": server, "look": found(&look), "code": code_of(catalog.server(&server)?) }))
+}
+
 async fn enable(parts: Arc<Parts>, Server { server }: Server, enabled: bool) -> Result<Value, Error> {
     parts.registry.enable(&server, enabled).await?;
     Ok(json!({ "server": server, "enabled": enabled }))
@@ -207,11 +219,22 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "tools": count(Kind::Tool),
         "prompts": count(Kind::Prompt),
         "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
+        "code": code_of(entry),
         "held": entry.held.is_some(),
         "held_changes": entry.held.as_ref().map_or(0, |held| held.count),
         "declared": entry.spec.declared,
         "target": entry.spec.target(),
     })
+}
+
+/// The version of a program's package; `unpinned` where that is not known, and nothing for a server at an address.
+fn code_of(entry: &Entry) -> Value {
+    let code = entry.release.as_ref().and_then(|release| release.manifest.code());
+    match (code, &entry.spec.transport) {
+        (Some(code), _) => json!(code),
+        (None, Transport::Stdio { .. }) => json!("unpinned"),
+        (None, Transport::Http { .. }) => Value::Null,
+    }
 }
 
 fn details(parts: &Parts, entry: &Entry) -> Value {
@@ -233,6 +256,7 @@ fn details(parts: &Parts, entry: &Entry) -> Value {
     let manifest = entry.release.as_ref().map(|release| &release.manifest);
     merge(&mut value, "left_out", json!(manifest.map(|manifest| &manifest.dropped)));
     merge(&mut value, "version", json!(manifest.and_then(|manifest| manifest.info("version"))));
+    merge(&mut value, "unpinned_because", json!(entry.unpinned));
     merge(&mut value, "isolation", json!(entry.spec.isolation));
     merge(&mut value, "stderr", json!(parts.upstreams.stderr(&entry.spec.name).map(|text| printable(&text))));
     value

@@ -104,7 +104,7 @@ impl Offer {
         match kind {
             Kind::Prompt => &self.prompts,
             Kind::Template => &self.templates,
-            Kind::Tool | Kind::Instructions => &self.tools,
+            Kind::Tool | Kind::Instructions | Kind::Code => &self.tools,
         }
     }
 }

@@ -88,7 +88,7 @@ impl Set {
         match kind {
             Kind::Prompt => &self.prompts,
             Kind::Template => &self.templates,
-            Kind::Tool | Kind::Instructions => &self.tools,
+            Kind::Tool | Kind::Instructions | Kind::Code => &self.tools,
         }
     }
 

@@ -77,7 +77,7 @@ impl Follower {
             return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, format!("{}: its resources cannot be followed", self.server)));
         }
         let identity = Identity { principal: self.principal.id(), session: self.session.as_deref() };
-        let opening = self.road.upstreams.connection(&entry.spec, identity, entry.era);
+        let opening = self.road.upstreams.connection(&entry.runs, identity, entry.era);
         let connection = opening.await.map_err(|error| public(entry, &error))?;
         connection.follow(&self.own, PATIENCE).await.map_err(|error| public(entry, &error))
     }

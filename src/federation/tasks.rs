@@ -174,7 +174,7 @@ async fn hear(road: Road, principal: Principal, capabilities: Arc<ClientCapabili
     let catalog = road.registry.catalog();
     let Some(entry) = catalog.usable(&server).filter(|entry| entry.release.is_some()) else { return };
     let identity = Identity { principal: principal.id(), session: None };
-    let Ok(connection) = road.upstreams.connection(&entry.spec, identity, entry.era).await else { return };
+    let Ok(connection) = road.upstreams.connection(&entry.runs, identity, entry.era).await else { return };
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     let params = Params::default().with("notifications", &json!({ "taskIds": ids }));
     let (out, mut heard) = mpsc::channel(QUEUE);

@@ -156,14 +156,14 @@ impl Road {
 
     async fn connection(&self, entry: &Entry, caller: &Caller<'_>) -> Result<Arc<Connection>, RpcError> {
         let identity = Identity { principal: caller.principal.id(), session: caller.session };
-        if let Some(live) = self.upstreams.live(&entry.spec, identity) {
+        if let Some(live) = self.upstreams.live(&entry.runs, identity) {
             return Ok(live);
         }
         Box::pin(self.opened(entry, identity)).await
     }
 
     async fn opened(&self, entry: &Entry, identity: Identity<'_>) -> Result<Arc<Connection>, RpcError> {
-        let opening = self.upstreams.connection(&entry.spec, identity, entry.era);
+        let opening = self.upstreams.connection(&entry.runs, identity, entry.era);
         let patience = self.tool_timeout.get();
         match tokio::time::timeout(patience, opening).await {
             Ok(Ok(connection)) => Ok(connection),

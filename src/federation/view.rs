@@ -134,7 +134,7 @@ impl View {
         let member = match kind {
             Kind::Prompt => "prompts",
             Kind::Template => "resourceTemplates",
-            Kind::Tool | Kind::Instructions => "tools",
+            Kind::Tool | Kind::Instructions | Kind::Code => "tools",
         };
         let write = || {
             let seen = self.seen(kind, listing.principal, listing.scope);

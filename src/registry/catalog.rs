@@ -13,8 +13,10 @@ use crate::policy::List;
 /// One server in the snapshot.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// How it is reached.
+    /// How it is reached, as the operator said.
     pub spec: Arc<ServerSpec>,
+    /// The same, with the version of its code that belongs to the release.
+    pub runs: Arc<ServerSpec>,
     /// Whether it is used at all.
     pub enabled: bool,
     /// What callers see of it; nothing until a release was approved.
@@ -33,13 +35,23 @@ pub struct Entry {
     pub era: Option<crate::protocol::Era>,
     /// Why it could not be looked at the last time, for administrators.
     pub problem: Option<Arc<str>>,
+    /// Why the version of its code is not known, where a runner fetches it.
+    pub unpinned: Option<Arc<str>>,
 }
 
 impl Entry {
     /// A server of which nothing is known yet.
     pub fn new(spec: Arc<ServerSpec>, enabled: bool) -> Self {
         let (known, pins) = (Arc::default(), Arc::default());
-        Self { spec, enabled, release: None, held: None, live: None, guard: None, known, pins, era: None, problem: None }
+        let (runs, release, held, live, guard) = (spec.clone(), None, None, None, None);
+        Self { spec, runs, enabled, release, held, live, guard, known, pins, era: None, problem: None, unpinned: None }
+    }
+
+    /// Serves a release, whose code is run from then on.
+    pub(super) fn serve(&mut self, release: Arc<Release>) {
+        let pinned = release.manifest.code().and_then(|code| code.run_by(&self.spec));
+        self.runs = pinned.map_or_else(|| self.spec.clone(), Arc::new);
+        self.release = Some(release);
     }
 }
 

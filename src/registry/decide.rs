@@ -39,7 +39,7 @@ impl Records {
         let live = self.catalog().server(name.as_str())?.live.clone();
         let is_live = live.is_some_and(|live| live.digest() == manifest.digest());
         self.serve(&name, version, manifest);
-        // What was rejected before may be another thing than what is offered now; the next look says.
+        // What was rejected before, or is other code, may be another thing than what is offered now; the next look says.
         self.edit(&name, |entry| if is_live { settled(entry) } else { entry.held = None });
         self.relist(&name).await?;
         self.repin(&name).await?;

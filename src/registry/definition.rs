@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{Digest, RawObject};
+use crate::domain::{Digest, RawObject, raw};
 use crate::schema::canonical;
+use crate::upstream::Code;
 
 /// What a definition defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum Kind {
     Template,
     /// The server's instructions to models.
     Instructions,
+    /// The version of the package that a runner fetches for it.
+    Code,
 }
 
 impl Kind {
@@ -28,6 +31,7 @@ impl Kind {
             Self::Prompt => "prompt",
             Self::Template => "resource template",
             Self::Instructions => "instructions",
+            Self::Code => "code",
         }
     }
 }
@@ -130,6 +134,17 @@ impl Manifest {
     /// The extensions that the server declared, with their settings.
     pub fn extensions(&self) -> serde_json::Map<String, serde_json::Value> {
         RawObject::parse(self.capabilities.get()).ok().and_then(|all| all.read("extensions")).unwrap_or_default()
+    }
+
+    /// The version of the package that spoke, where that is known.
+    pub fn code(&self) -> Option<Code> {
+        serde_json::from_str(self.of(Kind::Code).next()?.body.get()).ok()
+    }
+
+    /// Takes a version of a package for what spoke.
+    pub(super) fn spoken_by(&mut self, code: &Code) {
+        self.definitions.retain(|definition| definition.kind != Kind::Code);
+        self.definitions.extend(Definition::new(Kind::Code, code.package.clone(), raw(code)));
     }
 
     /// A member of the server's self-description.

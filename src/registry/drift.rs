@@ -54,10 +54,12 @@ pub fn differences(approved: &Manifest, live: &Manifest) -> Vec<Difference> {
         let (mut changes, less) = match (before, after) {
             (Some(before), Some(after)) if before.digest() == after.digest() => return None,
             (Some(before), Some(after)) => compare(before, after),
+            (None, Some(_)) if key.0 == Kind::Code => (vec![change("", Class::Patch, "is known now")], false),
             (None, Some(_)) => {
                 let new = [change("", Class::Minor, "is new"), change("", Class::Steering, "has words that have not been approved")];
                 (new.to_vec(), false)
             }
+            (Some(_), None) if key.0 == Kind::Code => (vec![change("", Class::Breaking, "is not known any more")], true),
             (Some(_), None) => (vec![change("", Class::Breaking, "is no longer offered")], false),
             (None, None) => return None,
         };
@@ -125,6 +127,8 @@ fn compare(before: &Definition, after: &Definition) -> (Vec<Change>, bool) {
             }
             (Kind::Tool, "annotations", was, is) => less = annotations(&at, was, is, &mut changes),
             (Kind::Prompt, "arguments", was, is) => arguments(&at, was, is, &mut changes),
+            (Kind::Code, "version", ..) => changes.push(change(&at, Class::Patch, "is another one")),
+            (Kind::Code, "integrity", was, is) => less |= integrity(&at, &old, &new, (was, is), &mut changes),
             (_, "icons", was, is) => changes.push(change(&at, Class::Patch, verb(was, is))),
             (_, "title" | "description", was, is) => changes.push(change(&at, Class::Steering, verb(was, is))),
             // What nobody knows the meaning of may mean anything.
@@ -166,6 +170,24 @@ fn annotations(at: &str, was: Option<&RawValue>, is: Option<&RawValue>, changes:
         }
     }
     changes.len() > before
+}
+
+/// What a version of a package holds never changes; an index may add files to those that it has. True if it holds something else.
+fn integrity(
+    at: &str,
+    old: &RawObject<'_>,
+    new: &RawObject<'_>,
+    (was, is): (Option<&RawValue>, Option<&RawValue>),
+    changes: &mut Vec<Change>,
+) -> bool {
+    let same_version = canonical(old.get("version")) == canonical(new.get("version"));
+    let (was, is) = (read(was), read(is));
+    let holds = |one: &Value| is.as_array().is_some_and(|all| all.contains(one));
+    let other = same_version && !was.as_array().is_some_and(|all| all.iter().all(holds));
+    let (class, why) =
+        if other { (Class::Breaking, "holds something else under the same version") } else { (Class::Patch, "is another one") };
+    changes.push(change(at, class, why));
+    other
 }
 
 /// A prompt's arguments, by their names.

@@ -12,8 +12,9 @@ use super::intake;
 use super::look::Look;
 use super::records::{Records, Sight};
 use crate::domain::{Adjustable, ServerSpec};
+use crate::protocol::Era;
 use crate::schema::Validators;
-use crate::upstream::{Connection, Error, Identity, Upstreams};
+use crate::upstream::{Code, Connection, Error, Identity, Upstreams};
 
 /// Someone who waits to hear what a look found.
 pub(super) type Waiter = oneshot::Sender<Result<Look, Arc<Error>>>;
@@ -24,6 +25,8 @@ pub(super) type First = (Waiter, Option<Arc<str>>);
 pub(super) enum Ask {
     /// Now, for somebody, and say what was found.
     Now(Waiter, Option<Arc<str>>),
+    /// With the newest version of its code, for somebody, and say what was found.
+    Upgrade(Waiter, Option<Arc<str>>),
     /// Soon: the server told of a change.
     Soon,
 }
@@ -94,12 +97,17 @@ impl Keeper {
                         waiting.push(reply);
                         by = who;
                     }
+                    Some(Ask::Upgrade(reply, who)) => {
+                        let _ = reply.send(self.upgrade(who).await);
+                    }
                     Some(Ask::Soon) => tokio::time::sleep(BURST).await,
                 },
             }
             while let Ok(ask) = asks.try_recv() {
-                if let Ask::Now(reply, _) = ask {
-                    waiting.push(reply);
+                match ask {
+                    Ask::Now(reply, _) => waiting.push(reply),
+                    Ask::Upgrade(reply, who) => drop(reply.send(self.upgrade(who).await)),
+                    Ask::Soon => {}
                 }
             }
         }
@@ -110,8 +118,9 @@ impl Keeper {
             return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }
         let known = self.records.era(&self.spec.name).await;
-        let connection = self.upstreams.connection(&self.spec, Identity::default(), known).await?;
-        let manifest: Manifest = match intake::read(&connection, &self.validators).await {
+        let (runs, code) = self.code().await;
+        let connection = self.upstreams.connection(&runs, Identity::default(), known).await?;
+        let mut manifest: Manifest = match intake::read(&connection, &self.validators).await {
             Ok(manifest) => manifest,
             Err(error) => {
                 // A connection that only ever fails must not be kept.
@@ -119,11 +128,60 @@ impl Keeper {
                 return Err(Arc::new(error));
             }
         };
+        if let Some(code) = &code {
+            manifest.spoken_by(code);
+        }
+        let look = self.judge(connection.peer().era, manifest, by.as_deref()).await?;
+        Ok((look, connection))
+    }
+
+    /// What is run for it: the version that belongs to its release, else the one that its runner would run now.
+    async fn code(&self) -> (Arc<ServerSpec>, Option<Code>) {
+        let catalog = self.records.catalog();
+        let entry = catalog.servers.get(&self.spec.name);
+        let released = entry.and_then(|entry| Some((entry.runs.clone(), entry.release.as_ref()?.manifest.code()?)));
+        if let Some((runs, code)) = released.filter(|(_, code)| code.run_by(&self.spec).is_some()) {
+            self.records.unpinned(&self.spec.name, None);
+            return (runs, Some(code));
+        }
+        match Code::resolve(&self.spec).await {
+            None => (self.spec.clone(), None),
+            Some(Ok(code)) => {
+                self.records.unpinned(&self.spec.name, None);
+                (code.run_by(&self.spec).map_or_else(|| self.spec.clone(), Arc::new), Some(code))
+            }
+            Some(Err(why)) => {
+                warn!(server.name = %self.spec.name, "the code of `{}` is not pinned: {why}", self.spec.name);
+                self.records.unpinned(&self.spec.name, Some(&why));
+                (self.spec.clone(), None)
+            }
+        }
+    }
+
+    /// Looks at what the newest version of its code offers, beside the one that runs; once that is accepted, it is run.
+    async fn upgrade(&self, by: Option<Arc<str>>) -> Result<Look, Arc<Error>> {
+        let code = match Code::resolve(&self.spec).await {
+            None => return Err(Arc::new(Error::Unpackaged)),
+            Some(code) => code.map_err(|why| Arc::new(Error::Unresolved(why)))?,
+        };
+        let Some(runs) = code.run_by(&self.spec) else { return Err(Arc::new(Error::Unpackaged)) };
+        let connection = self.upstreams.apart(&runs).await.map_err(Arc::new)?;
+        let manifest = intake::read(&connection, &self.validators).await;
+        connection.close().await;
+        let mut manifest = manifest.map_err(Arc::new)?;
+        manifest.spoken_by(&code);
+        let look = self.judge(connection.peer().era, manifest, by.as_deref()).await?;
+        if let Look::Accepted(_) = look {
+            self.upstreams.close(&self.spec.name).await;
+        }
+        Ok(look)
+    }
+
+    async fn judge(&self, era: Era, manifest: Manifest, by: Option<&str>) -> Result<Look, Arc<Error>> {
         for dropped in &manifest.dropped {
             warn!(server.name = %self.spec.name, "the {} `{}` of `{}` is left out: {}", dropped.kind.as_str(), dropped.name, self.spec.name, dropped.reason);
         }
-        let look = self.records.saw(Sight { spec: &self.spec, era: connection.peer().era, manifest, by: by.as_deref() }).await;
-        look.map(|look| (look, connection))
-            .map_err(|error| Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}"))))
+        let look = self.records.saw(Sight { spec: &self.spec, era, manifest, by }).await;
+        look.map_err(|error| Arc::new(Error::NotMcp(format!("what it offers could not be recorded: {error}"))))
     }
 }

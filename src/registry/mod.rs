@@ -40,7 +40,7 @@ use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Tool
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseHead, ServerRow, Store};
-use crate::upstream::{self, Change, Connection, Upstreams};
+use crate::upstream::{self, Change, Code, Upstreams};
 use keeper::{Ask, Keeper};
 use records::Records;
 
@@ -99,8 +99,8 @@ impl Registry {
         self.0.records.lock(lock);
         for entry in self.catalog().servers.values() {
             self.0.records.attach(entry.spec.clone(), entry.enabled).await?;
-            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((asks, _)) = keepers.get(&entry.spec.name) {
+            self.run_again(&entry.runs).await;
+            if let Ok(asks) = self.asks(entry.spec.name.as_str()) {
                 let _ = asks.try_send(Ask::Soon);
             }
         }
@@ -122,9 +122,20 @@ impl Registry {
         lock
     }
 
-    /// What a server offers, read over a connection, with what was left out of it.
-    pub async fn capture(connection: &Connection) -> Result<Manifest, upstream::Error> {
-        intake::read(connection, &Validators::default()).await
+    /// What a server offers, read over a connection of its own; of its code, the version that is given, else the newest.
+    pub async fn capture(upstreams: &Upstreams, spec: &ServerSpec, code: Option<&Code>) -> Result<Manifest, upstream::Error> {
+        let pinned = code.and_then(|code| code.run_by(spec));
+        // Also where the version is given: what it holds is asked again.
+        let code = Code::resolve(pinned.as_ref().unwrap_or(spec)).await.transpose().map_err(upstream::Error::Unresolved)?;
+        let runs = code.as_ref().and_then(|code| code.run_by(spec)).unwrap_or_else(|| spec.clone());
+        let connection = upstreams.apart(&runs).await?;
+        let manifest = intake::read(&connection, &Validators::default()).await;
+        connection.close().await;
+        let mut manifest = manifest?;
+        if let Some(code) = &code {
+            manifest.spoken_by(code);
+        }
+        Ok(manifest)
     }
 
     /// How changes of a server are judged, and its calls are checked.
@@ -252,14 +263,33 @@ impl Registry {
 
     /// Looks at a server now for somebody, and says what was found.
     pub async fn refresh(&self, name: &str, by: Option<&str>) -> Result<Look, Error> {
-        let asks = {
-            let name = &self.catalog().server(name)?.spec.name.clone();
-            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-            keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))?
-        };
         let (reply, answer) = oneshot::channel();
-        asks.send(Ask::Now(reply, by.map(Into::into))).await.map_err(|_| Error::Stopping)?;
+        self.asks(name)?.send(Ask::Now(reply, by.map(Into::into))).await.map_err(|_| Error::Stopping)?;
         answer.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream)
+    }
+
+    /// Looks at what the newest version of a server's code offers, for somebody. Once that is accepted, it is run.
+    pub async fn upgrade(&self, name: &str, by: &str) -> Result<Look, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.asks(name)?.send(Ask::Upgrade(reply, Some(by.into()))).await.map_err(|_| Error::Stopping)?;
+        answer.await.map_err(|_| Error::Stopping)?.map_err(Error::Upstream)
+    }
+
+    fn asks(&self, name: &str) -> Result<mpsc::Sender<Ask>, Error> {
+        let name = &self.catalog().server(name)?.spec.name.clone();
+        let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))
+    }
+
+    /// Has a server run the code that belongs to its release, where that is another one than before.
+    async fn run_again(&self, before: &Arc<ServerSpec>) {
+        let name = &before.name;
+        if self.catalog().servers.get(name).is_some_and(|entry| entry.runs != *before) {
+            self.0.upstreams.close(name).await;
+            if let Ok(asks) = self.asks(name.as_str()) {
+                let _ = asks.try_send(Ask::Soon);
+            }
+        }
     }
 
     /// Takes note that a server told of a change.
@@ -319,7 +349,10 @@ impl Registry {
     /// With a `digest`, only that very change: what a person has seen, and not what came after. That
     /// may also be a change that was rejected before.
     pub async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
-        self.0.records.approve(name, digest, by).await
+        let before = self.catalog().server(name)?.runs.clone();
+        let release = self.0.records.approve(name, digest, by).await?;
+        self.run_again(&before).await;
+        Ok(release)
     }
 
     /// Refuses what is held: the approved release goes on being served, and that very change is not held again.
@@ -329,7 +362,10 @@ impl Registry {
 
     /// Serves an earlier release again, by its version or digest, or the one before; later ones are rejected.
     pub async fn roll_back(&self, name: &str, to: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
-        self.0.records.roll_back(name, to, by).await
+        let before = self.catalog().server(name)?.runs.clone();
+        let release = self.0.records.roll_back(name, to, by).await?;
+        self.run_again(&before).await;
+        Ok(release)
     }
 
     /// Has a release of a server at hand, beside the one that is served; an error says which ones there are.

@@ -36,6 +36,20 @@ pub(super) struct Records {
     lock: Arc<ArcSwapOption<Lock>>,
 }
 
+/// A change that waits, with what its server offers and takes meanwhile.
+#[derive(Clone)]
+struct Waiting {
+    held: Held,
+    live: Option<Arc<Manifest>>,
+    guard: Option<Arc<Guard>>,
+}
+
+impl Waiting {
+    fn show(self, entry: &mut Entry) {
+        (entry.live, entry.guard, entry.held) = (self.live, self.guard, Some(self.held));
+    }
+}
+
 /// One look at a server.
 pub(super) struct Sight<'s> {
     pub(super) spec: &'s ServerSpec,
@@ -119,18 +133,21 @@ impl Records {
         let mut entry = Entry { era: self.era(&name).await, known: known(&heads), ..Entry::new(spec.clone(), enabled) };
         if let Some(lock) = self.locked() {
             let locked = lock.servers.get(&name);
-            entry.release = locked.map(|locked| Arc::new(Release::new(name.clone(), locked.release.clone(), locked.manifest())));
+            if let Some(locked) = locked {
+                entry.serve(Arc::new(Release::new(name.clone(), locked.release.clone(), locked.manifest())));
+            }
             entry.known = entry.release.iter().map(Known::of).collect();
         } else if let Some(head) = current(&heads) {
             // Why one cannot be read is said when the server is looked at.
             let manifest = self.row(&name, &head.digest).await.and_then(|row| read(&row));
-            entry.release = manifest.ok().map(|manifest| Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
+            if let Ok(manifest) = manifest {
+                entry.serve(Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
+            }
         }
         if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held && self.locked().is_none())
             && let Ok(manifest) = self.row(&name, &head.digest).await.and_then(|row| read(&row))
         {
-            let (held, guard) = self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms);
-            (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard, Some(held));
+            self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms).show(&mut entry);
         }
         self.show(|catalog| {
             catalog.servers.insert(name.clone(), entry.clone());
@@ -156,6 +173,14 @@ impl Records {
         let same = self.catalog.load().servers.get(name).is_none_or(|entry| entry.problem == problem);
         if !same {
             self.note(name, |entry| entry.problem.clone_from(&problem));
+        }
+    }
+
+    /// Notes why the version of a server's code is not known, or that it is.
+    pub(super) fn unpinned(&self, name: &ServerName, why: Option<&str>) {
+        let same = self.catalog.load().servers.get(name).is_none_or(|entry| entry.unpinned.as_deref() == why);
+        if !same {
+            self.note(name, |entry| entry.unpinned = why.map(Into::into));
         }
     }
 
@@ -186,6 +211,7 @@ impl Records {
             }
             (None, _) => self.accept(sight, before, FIRST, "the first registration").await,
             (Some(current), Some(ReleaseState::Approved)) if current.digest == digest => {
+                // Other code that waits goes on waiting.
                 if self.catalog.load().servers.get(name).is_some_and(|entry| entry.live.is_some()) {
                     self.store.drop_held(name.as_str()).await?;
                     self.edit(name, settled);
@@ -221,7 +247,9 @@ impl Records {
         let digest = sight.manifest.digest();
         if let Some(release) = entry.release.filter(|release| release.digest == digest) {
             self.serve(name, release.version.clone(), sight.manifest);
-            self.edit(name, settled);
+            if entry.live.is_some() {
+                self.edit(name, settled);
+            }
             return Look::Same;
         }
         // Nothing is written: what is on record are decisions, and none is taken here.
@@ -261,11 +289,9 @@ impl Records {
     fn wait(&self, spec: &ServerSpec, manifest: Manifest, since_ms: i64) -> Look {
         let shown = self.catalog.load().servers.get(&spec.name).cloned();
         let release = shown.as_ref().and_then(|entry| entry.release.as_deref());
-        let (held, guard) = self.waiting(spec, release, manifest, since_ms);
-        if shown.is_some_and(|entry| entry.held.as_ref() != Some(&held)) {
-            self.edit(&spec.name, |entry| {
-                (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard.clone(), Some(held.clone()));
-            });
+        let waiting = self.waiting(spec, release, manifest, since_ms);
+        if shown.is_some_and(|entry| entry.held.as_ref() != Some(&waiting.held)) {
+            self.edit(&spec.name, |entry| waiting.clone().show(entry));
         }
         Look::Held
     }
@@ -275,21 +301,26 @@ impl Records {
         let shown = self.catalog.load().servers.get(&spec.name).cloned();
         let same = |entry: &Entry| entry.held.is_none() && entry.live.as_ref().is_some_and(|live| live.digest() == manifest.digest());
         if let Some(entry) = shown.filter(|entry| !same(entry)) {
-            let (held, guard) = self.waiting(spec, entry.release.as_deref(), manifest, 0);
+            let waiting = self.waiting(spec, entry.release.as_deref(), manifest, 0);
             self.edit(&spec.name, |entry| {
-                (entry.live, entry.guard, entry.held) = (Some(held.manifest.clone()), guard.clone(), None);
+                waiting.clone().show(entry);
+                entry.held = None;
             });
         }
         Look::Rejected
     }
 
-    /// What waits for a person, and what the server takes meanwhile.
-    fn waiting(&self, spec: &ServerSpec, approved: Option<&Release>, manifest: Manifest, since_ms: i64) -> (Held, Option<Arc<Guard>>) {
+    /// What waits for a person, and what the server offers and takes meanwhile.
+    fn waiting(&self, spec: &ServerSpec, approved: Option<&Release>, manifest: Manifest, since_ms: i64) -> Waiting {
         let approved = approved.map(|release| &release.manifest);
         let differences = self.differences(&spec.name, approved, &manifest);
         let blocked = differences.iter().filter(|one| self.verdict(spec, std::slice::from_ref(one)) == Verdict::Block);
         let blocked = blocked.map(|one| (one.kind, one.name.clone())).collect();
-        (Held::new(manifest, since_ms, differences.len(), blocked), Guard::new(&differences))
+        // Other code is not run before somebody has decided: what is approved is what the server offers until then.
+        let is_run = approved.is_none_or(|approved| approved.code().is_none() || approved.code() == manifest.code());
+        let held = Held::new(manifest, since_ms, differences.len(), blocked);
+        let live = is_run.then(|| held.manifest.clone());
+        Waiting { guard: live.as_ref().and_then(|_| Guard::new(&differences)), live, held }
     }
 
     pub(super) async fn write(&self, head: ReleaseHead, manifest: &Manifest) -> Result<i64, Error> {
@@ -320,7 +351,7 @@ impl Records {
             return;
         }
         let release = Arc::new(Release::new(name.clone(), version, manifest));
-        self.edit(name, |entry| entry.release = Some(release.clone()));
+        self.edit(name, |entry| entry.serve(release.clone()));
     }
 
     /// Hides what is blocked, and shows again what is not.
@@ -400,7 +431,6 @@ fn seen(sight: &Sight<'_>) -> ReleaseHead {
         era: Some(sight.era.as_str().to_owned()),
         captured_ms: now_ms(),
         captured_by: sight.by.map(ToOwned::to_owned),
-        code: None,
         decided_ms: None,
         decided_by: None,
         deprecated_ms: None,

@@ -65,8 +65,6 @@ pub struct ReleaseHead {
     pub captured_ms: i64,
     /// Who had the server looked at; nobody where the gateway did by itself.
     pub captured_by: Option<String>,
-    /// The code that spoke, as JSON, where that is known.
-    pub code: Option<String>,
     /// When a decision was taken.
     pub decided_ms: Option<i64>,
     /// Who took it.

@@ -5,6 +5,7 @@ mod apart;
 mod contract;
 mod handles;
 mod journal;
+mod releases;
 mod responses;
 mod seal;
 mod secret_file;

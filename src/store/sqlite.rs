@@ -9,11 +9,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Row, query};
 
 use super::contract::{
-    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseHead, ReleaseRow, ReleaseState,
-    ResponseRow, ServerRow, Spent, SpentWish,
+    BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseHead, ReleaseRow, ResponseRow,
+    ServerRow, Spent, SpentWish,
 };
 use super::seal::Seal;
-use super::{journal, responses};
+use super::{journal, releases, responses};
 use crate::domain::Secret;
 
 /// One database file.
@@ -153,51 +153,15 @@ impl Contract for Sqlite {
     }
 
     async fn releases(&self, server: &str) -> Result<Vec<ReleaseHead>, Error> {
-        let all = query(
-            "SELECT server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, deprecated_ms, sunset_ms \
-             FROM releases WHERE server = $1 ORDER BY COALESCE(decided_ms, captured_ms) DESC, captured_ms DESC",
-        );
-        all.bind(server).fetch_all(&self.readers).await?.iter().map(head).collect()
+        releases::all(&self.readers, server).await
     }
 
     async fn release(&self, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error> {
-        let one = query(
-            "SELECT server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, deprecated_ms, sunset_ms, \
-             manifest FROM releases WHERE server = $1 AND digest = $2",
-        );
-        let row = one.bind(server).bind(digest).fetch_optional(&self.readers).await?;
-        row.map(|row| Ok(ReleaseRow { head: head(&row)?, manifest: row.try_get(12)? })).transpose()
+        releases::one(&self.readers, server, digest).await
     }
 
     async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error> {
-        let ReleaseRow { head, manifest } = row;
-        let mut all = self.writer.begin().await?;
-        query("DELETE FROM releases WHERE server = $1 AND (digest = $2 OR state = 'held')")
-            .bind(&head.server)
-            .bind(&head.digest)
-            .execute(&mut *all)
-            .await?;
-        let new = query(
-            "INSERT INTO releases (server, digest, version, state, era, captured_ms, captured_by, code, decided_ms, decided_by, \
-             deprecated_ms, sunset_ms, manifest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        );
-        new.bind(&head.server)
-            .bind(&head.digest)
-            .bind(&head.version)
-            .bind(state_name(head.state))
-            .bind(&head.era)
-            .bind(head.captured_ms)
-            .bind(&head.captured_by)
-            .bind(&head.code)
-            .bind(head.decided_ms)
-            .bind(&head.decided_by)
-            .bind(head.deprecated_ms)
-            .bind(head.sunset_ms)
-            .bind(manifest)
-            .execute(&mut *all)
-            .await?;
-        all.commit().await?;
-        Ok(())
+        releases::put(&self.writer, row).await
     }
 
     async fn drop_held(&self, server: &str) -> Result<(), Error> {
@@ -328,40 +292,9 @@ impl Contract for Sqlite {
     }
 }
 
-fn state_name(state: ReleaseState) -> &'static str {
-    match state {
-        ReleaseState::Approved => "approved",
-        ReleaseState::Held => "held",
-        ReleaseState::Rejected => "rejected",
-    }
-}
-
-fn head(row: &SqliteRow) -> Result<ReleaseHead, Error> {
-    let state = match row.try_get::<String, _>(3)?.as_str() {
-        "approved" => ReleaseState::Approved,
-        "held" => ReleaseState::Held,
-        "rejected" => ReleaseState::Rejected,
-        other => return Err(Error::Corrupt(format!("a release in the state `{other}`"))),
-    };
-    Ok(ReleaseHead {
-        server: row.try_get(0)?,
-        digest: row.try_get(1)?,
-        version: row.try_get(2)?,
-        state,
-        era: row.try_get(4)?,
-        captured_ms: row.try_get(5)?,
-        captured_by: row.try_get(6)?,
-        code: row.try_get(7)?,
-        decided_ms: row.try_get(8)?,
-        decided_by: row.try_get(9)?,
-        deprecated_ms: row.try_get(10)?,
-        sunset_ms: row.try_get(11)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::contract::Elsewhere;
+    use super::super::contract::{Elsewhere, ReleaseState};
     use super::*;
 
     #[tokio::test]
@@ -376,7 +309,6 @@ mod tests {
             era: None,
             captured_ms: 1,
             captured_by: None,
-            code: None,
             decided_ms: None,
             decided_by: None,
             deprecated_ms: None,

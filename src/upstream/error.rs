@@ -54,6 +54,12 @@ pub enum Error {
     /// Its error repeats our own credential.
     #[error("the server answered with an error that repeats the gateway's credential, which is told to nobody")]
     QuotesUs,
+    /// Its command is of no package whose version could be another.
+    #[error("only a server that `npx` or `uvx` fetches from a registry can be upgraded")]
+    Unpackaged,
+    /// Which version of its code would be run is not known.
+    #[error("{0}")]
+    Unresolved(String),
     /// The operator has blocked it.
     #[error("{0}")]
     Blocked(String),
@@ -115,7 +121,7 @@ impl Error {
         Cow::Borrowed(match self {
             Self::Rpc(error) => return error.code.to_string().into(),
             Self::Credentials(status) | Self::Status(status) => return status.to_string().into(),
-            Self::NoProgram(_) | Self::Start { .. } => "not_started",
+            Self::NoProgram(_) | Self::Start { .. } | Self::Unpackaged | Self::Unresolved(_) => "not_started",
             Self::Exited { .. } => "exited",
             Self::Net(net::Error::Timeout) | Self::Timeout(_) => "timeout",
             Self::Net(_) => "unreachable",

@@ -4,6 +4,7 @@
 //! transport: `transport/<name>.rs`, and one arm in `connect.rs`.
 
 mod change;
+mod code;
 mod connect;
 mod connection;
 mod credentials;
@@ -24,6 +25,7 @@ use futures::future::{BoxFuture, Shared};
 use tokio::task::AbortHandle;
 
 pub use change::{Change, OnChange};
+pub use code::Code;
 pub use connection::{Call, Connection, Following};
 pub use credentials::{CALLBACK, Credentials, DOCUMENT, LoginError, Returned};
 pub use error::Error;
@@ -194,6 +196,11 @@ impl Upstreams {
                 slot.error = Some(error.clone());
             }
         }
+    }
+
+    /// A connection of its own, which nobody else is given: to see what a server would offer.
+    pub async fn apart(&self, spec: &ServerSpec) -> Result<Connection, Error> {
+        connect::connect(&self.0.means, spec, None, Arc::new(|_, _| {})).await
     }
 
     /// How the gateway's own connection to a server stands.

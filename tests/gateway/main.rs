@@ -12,6 +12,7 @@ mod batches;
 mod blocks;
 mod bridges;
 mod clients;
+mod code;
 mod completions;
 mod console;
 mod context;

@@ -91,7 +91,7 @@ async fn handle(state: State, principal: Principal, endpoint: Endpoint, way: Way
     endpoint.enter(&state, &principal).map_err(absent)?;
     let retiring = endpoint.retiring(&state);
     let visit = Visit { state, principal, endpoint, headers: HeaderMap::new(), waited: Waited::default(), span: Span::default() };
-    let mut response = answer(visit, way, request).await?;
+    let mut response = respond(visit, way, request).await?;
     if let Some(retiring) = retiring {
         tell_of_the_end(retiring, response.headers_mut());
     }
@@ -109,7 +109,7 @@ fn tell_of_the_end(retiring: Retiring, headers: &mut HeaderMap) {
     }
 }
 
-async fn answer(mut visit: Visit, way: Way, request: Request) -> Result<Response, ApiError> {
+async fn respond(mut visit: Visit, way: Way, request: Request) -> Result<Response, ApiError> {
     if request.method() == Method::POST {
         return match way {
             Way::Streamable => post(visit, request).await,

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
@@ -45,6 +45,9 @@ const INHERITED: [&str; 24] = [
 /// Variables a child inherits, by prefix.
 const INHERITED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
+/// Most bytes of an answer of a program that is run to its end.
+const MOST: u64 = 4 << 20;
+
 /// How much of a child's standard error is kept, in bytes.
 const STDERR_KEPT: usize = 64 << 10;
 
@@ -69,24 +72,17 @@ pub(super) struct Started {
 impl Launch<'_> {
     /// Starts the program under a supervisor that ends its whole group when we are gone.
     pub(super) fn start(&self) -> Result<Started, Error> {
-        let program = self.command.first().map(String::as_str).unwrap_or_default();
-        let path = self.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
-        // The demo server must be found also where nobody has put us on the PATH.
-        let ourselves = || if program == "portolan" { std::env::current_exe().ok() } else { None };
-        let found = find(program, &path).or_else(ourselves).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
+        let (program, found) = self.program()?;
         let failed = |source| Error::Start { program: program.to_owned(), source };
         // On Linux this names the running program also after its file was replaced by an upgrade.
         let own = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe().map_err(failed)? };
-        let inherited = std::env::vars_os().filter(|(name, _)| {
-            name.to_str().is_some_and(|name| INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
-        });
         let mut child = Command::new(own)
             .arg0("portolan")
             .arg(SUPERVISE)
             .arg(found)
             .args(self.command.get(1..).unwrap_or_default())
             .env_clear()
-            .envs(inherited)
+            .envs(inherited())
             .env(net::LOOP_VARIABLE, net::loop_name())
             .envs(self.env)
             .stdin(Stdio::piped())
@@ -101,6 +97,57 @@ impl Launch<'_> {
         let (stderr, drained) = Stderr::drain(stderr);
         Ok(Started { child, stdin, stdout, stderr, drained })
     }
+}
+
+impl Launch<'_> {
+    /// Runs the program to its end with a text on its standard input; what it writes is its answer.
+    pub(in crate::upstream) async fn output(&self, said: &str) -> Result<String, Error> {
+        let (program, found) = self.program()?;
+        let failed = |source| Error::Start { program: program.to_owned(), source };
+        let mut child = Command::new(found)
+            .args(self.command.get(1..).unwrap_or_default())
+            .env_clear()
+            .envs(inherited())
+            .envs(self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not read has nothing to be told.
+            let _ = stdin.write_all(said.as_bytes()).await;
+        }
+        let (mut answer, mut words) = (Vec::new(), Vec::new());
+        if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
+            let (mut stdout, mut stderr) = (stdout.take(MOST), stderr.take(STDERR_KEPT as u64));
+            let read = tokio::join!(stdout.read_to_end(&mut answer), stderr.read_to_end(&mut words));
+            read.0.and(read.1).map_err(failed)?;
+        }
+        let status = child.wait().await.map_err(failed)?;
+        if !status.success() {
+            return Err(Error::Exited { code: status.code(), stderr: String::from_utf8_lossy(&words).into_owned() });
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// The program's own name, and where it lies.
+    fn program(&self) -> Result<(&str, PathBuf), Error> {
+        let program = self.command.first().map(String::as_str).unwrap_or_default();
+        let path = self.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        // The demo server must be found also where nobody has put us on the PATH.
+        let ourselves = || if program == "portolan" { std::env::current_exe().ok() } else { None };
+        let found = find(program, &path).or_else(ourselves).ok_or_else(|| Error::NoProgram(program.to_owned()))?;
+        Ok((program, found))
+    }
+}
+
+/// The variables that every child is given.
+fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    })
 }
 
 /// Where a program lies, as a shell would look for it.
