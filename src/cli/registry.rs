@@ -227,6 +227,20 @@ fn show_standing(outcome: &Value) {
 
 fn show_diff(server: &str, diff: &Value) {
     show_differences(diff);
+    let impact = list(diff, "impact");
+    if impact.is_empty() {
+        print("No call on record would fail.\n\n");
+    } else {
+        print("Calls on record that would fail, or may:\n");
+        let row = |one: &Value| {
+            let sure = if one.get("fails").and_then(Value::as_bool) == Some(true) { "fails" } else { "may fail" };
+            let because = one.get("because").map(|because| format!("{} {}", text(because, "at"), text(because, "why"))).unwrap_or_default();
+            let shape = one.get("shape").map(Value::to_string).unwrap_or_default();
+            vec![text(one, "tool"), text(one, "principal"), date(one, "seen_ms"), sure.to_owned(), shape, printable(&because)]
+        };
+        table(&["TOOL", "CALLER", "LAST SEEN", "", "ARGUMENTS", "BECAUSE"], impact.iter().map(row));
+        print("\n");
+    }
     let digest = text(diff, "digest");
     print(&format!(
         "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"

@@ -152,6 +152,7 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
 
 async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let differences = parts.registry.held_differences(&server)?;
+    let impact = parts.registry.impact(&server, &differences).await?;
     let catalog = parts.registry.catalog();
     let entry = catalog.servers.get(server.as_str());
     Ok(json!({
@@ -160,6 +161,7 @@ async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
         "held_since_ms": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.since_ms),
         "digest": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.digest.to_string()),
         "differences": differences,
+        "impact": impact,
     }))
 }
 

@@ -23,6 +23,7 @@ mod rounds;
 mod sampling;
 mod scope;
 mod sets;
+mod shapes;
 mod shown;
 mod subscriptions;
 mod tasks;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::calls::Calls;
 use super::compat;
 use super::name::{public, public_uri};
+use super::shapes::Shapes;
 use crate::domain::{RawObject, raw};
 use crate::registry::{Definition, Kind, Release};
 
@@ -20,6 +21,8 @@ pub(super) struct Shown {
     pub(super) mark: u64,
     /// What is counted of its calls.
     pub(super) calls: OnceLock<Calls>,
+    /// What its calls look like, as far as that is on record.
+    pub(super) shapes: Shapes,
     /// What it is called in the journal: with its release, and the beginning of its digest.
     pub(super) record: Arc<str>,
 }
@@ -73,7 +76,7 @@ impl Shown {
         let public_body = body.map(named);
         let mark = hash(text);
         let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
-        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), record }
+        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), shapes: Shapes::default(), record }
     }
 
     /// Whether its definition says that it only reads.

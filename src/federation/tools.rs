@@ -65,6 +65,9 @@ impl Road {
                 return Ok(misfit(&name, release, &refused));
             }
         };
+        if let Some(names) = release.argument_names(&shown.own) {
+            open.add(|entry| entry.shape = shown.shapes.fresh(caller.principal.id(), &arguments, names));
+        }
         if let Some(guard) = guard
             && let Err(outgrown) = guard.takes(&shown.own, &arguments, validators)
         {

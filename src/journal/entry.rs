@@ -52,6 +52,8 @@ pub struct Entry {
     pub subject: String,
     /// Who did it: `provider/model`, or `server/tool@version#digest`.
     pub target: Option<Arc<str>>,
+    /// What the arguments of a call look like, without what they say; now and then.
+    pub shape: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// A word for why it did not end well.
@@ -66,6 +68,9 @@ pub struct Entry {
 
 /// Longest name of a model, a tool or a principal that is written, in bytes.
 const MAX_NAME: usize = 300;
+
+/// Longest shape of arguments that is written, in bytes.
+const MAX_SHAPE: usize = 4 << 10;
 
 impl Entry {
     /// Something that begins now.
@@ -90,6 +95,7 @@ impl Entry {
             request: self.request.as_deref().map(str::to_owned),
             subject: self.subject,
             target: self.target.as_deref().map(str::to_owned),
+            shape: self.shape.filter(|shape| shape.len() <= MAX_SHAPE),
             outcome: self.outcome.as_str().to_owned(),
             detail: self.detail.map(|detail| clip(&detail, MAX_NAME)),
             input,

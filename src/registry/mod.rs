@@ -9,6 +9,7 @@ mod decide;
 mod definition;
 mod drift;
 mod error;
+mod impact;
 mod intake;
 mod keeper;
 mod lock;
@@ -30,6 +31,7 @@ pub use catalog::{Catalog, Changes, Entry};
 pub use definition::{Definition, Kind, Manifest};
 pub use drift::Difference;
 pub use error::Error;
+pub use impact::Impact;
 pub use lock::{Lock, LockError, Locked};
 pub use look::Look;
 pub use pins::{Pinned, Retiring};
@@ -342,6 +344,14 @@ impl Registry {
         let Some(held) = &entry.held else { return Ok(Vec::new()) };
         let approved = entry.release.as_ref().map(|release| &release.manifest);
         Ok(self.0.records.differences(&entry.spec.name, approved, &held.manifest))
+    }
+
+    /// Which calls on record the differences of a server would break, and whose they are.
+    pub async fn impact(&self, name: &str, differences: &[Difference]) -> Result<Vec<Impact>, Error> {
+        if differences.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(impact::impact(name, differences, self.0.store.shapes(name).await?))
     }
 
     /// Approves what is held: it is served from now on.

@@ -34,6 +34,8 @@ struct Tool {
     input: Shape,
     output: Option<Shape>,
     headers: HeaderRules,
+    /// The names that its arguments may have.
+    names: BTreeSet<String>,
 }
 
 /// A schema, and where its compiled validator is found.
@@ -50,7 +52,8 @@ impl Tool {
         let input = Shape::read(object.get("inputSchema")?)?;
         let value: Value = serde_json::from_str(input.schema.get()).ok()?;
         let headers = HeaderRules::of(&value).ok()?;
-        Some(Self { input, output: object.get("outputSchema").and_then(Shape::read), headers })
+        let (output, names) = (object.get("outputSchema").and_then(Shape::read), schema::names(&value));
+        Some(Self { input, output, headers, names })
     }
 }
 
@@ -108,6 +111,11 @@ impl Release {
     /// The headers a tool's arguments travel in beside the body.
     pub fn header_rules(&self, tool: &str) -> Option<&HeaderRules> {
         self.tools.get(tool).map(|tool| &tool.headers)
+    }
+
+    /// The names that a tool's arguments may have, wherever in them.
+    pub fn argument_names(&self, tool: &str) -> Option<&BTreeSet<String>> {
+        self.tools.get(tool).map(|tool| &tool.names)
     }
 
     /// Reads a call's arguments, as strictly as they are passed on.

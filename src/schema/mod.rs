@@ -4,12 +4,14 @@ mod check;
 mod compare;
 mod digest;
 mod lift;
+mod shape;
 mod strict;
 mod validate;
 
 pub use check::{Bounds, check};
-pub use compare::{Change, Side, compare};
+pub use compare::{Change, Fitting, Side, compare, fitting};
 pub use digest::canonical;
 pub use lift::lifted;
+pub use shape::{hash_shape, names, schema_of, shape};
 pub use strict::Strict;
 pub use validate::{Misfit, Validators};

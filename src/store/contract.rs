@@ -84,6 +84,19 @@ pub struct ReleaseRow {
     pub manifest: String,
 }
 
+/// What the arguments of somebody's calls of a tool look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeRow {
+    /// The tool, as `server/tool`.
+    pub tool: String,
+    /// Who called it.
+    pub principal: String,
+    /// The names and kinds of arguments.
+    pub shape: String,
+    /// When such a call was put on record last, in milliseconds since the epoch.
+    pub seen_ms: i64,
+}
+
 /// An API key, without the key.
 #[derive(Clone, Debug)]
 pub struct KeyRow {
@@ -144,6 +157,8 @@ pub struct JournalRow {
     pub subject: String,
     /// Who did it.
     pub target: Option<String>,
+    /// What the arguments of a call look like, where that is put on record with it; never read back with the entry.
+    pub shape: Option<String>,
     /// How it ended.
     pub outcome: String,
     /// Why it did not end well.
@@ -346,6 +361,8 @@ pub trait Contract: Send + Sync {
 
     /// Adds entries to the journal, all of them or none.
     async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error>;
+    /// What calls of a server's tools look like, as far as that is on record, the latest first.
+    async fn shapes(&self, server: &str) -> Result<Vec<ShapeRow>, Error>;
     /// Adds the entry of something that begins; its number.
     async fn begin_entry(&self, row: &JournalRow) -> Result<i64, Error>;
     /// Notes in an entry how it ended.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, query};
 
-use super::contract::{Error, JournalRow, JournalWish, Spent, SpentBy, SpentWish};
+use super::contract::{Error, JournalRow, JournalWish, ShapeRow, Spent, SpentBy, SpentWish};
 
 /// Most entries that one sweep removes.
 const SWEPT: i64 = 2_000;
@@ -39,8 +39,30 @@ pub(super) async fn add(pool: &SqlitePool, rows: &[JournalRow]) -> Result<(), Er
         });
         insert.execute(&mut *all).await?;
     }
+    for (entry, shape) in rows.iter().filter_map(|entry| Some((entry, entry.shape.as_deref()?))) {
+        // `server/tool@version#digest`: a shape is of the tool, at whatever release.
+        let tool = entry.target.as_deref().and_then(|target| Some(target.rsplit_once('@')?.0)).unwrap_or_default();
+        let note = query(
+            "INSERT INTO shapes (tool, principal, shape, seen_ms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (tool, principal, shape) DO UPDATE SET seen_ms = excluded.seen_ms",
+        );
+        note.bind(tool).bind(&*entry.principal).bind(shape).bind(entry.at_ms).execute(&mut *all).await?;
+    }
     all.commit().await?;
     Ok(())
+}
+
+/// Most shapes that are read of one server.
+const SHAPES: i64 = 5_000;
+
+pub(super) async fn shapes(pool: &SqlitePool, server: &str) -> Result<Vec<ShapeRow>, Error> {
+    // All that begins with `server/`: the character after `/` is `0`.
+    let all = query("SELECT tool, principal, shape, seen_ms FROM shapes WHERE tool >= $1 AND tool < $2 ORDER BY seen_ms DESC LIMIT $3");
+    let rows = all.bind(format!("{server}/")).bind(format!("{server}0")).bind(SHAPES).fetch_all(pool).await?;
+    let row = |row: &SqliteRow| {
+        Ok(ShapeRow { tool: row.try_get(0)?, principal: row.try_get(1)?, shape: row.try_get(2)?, seen_ms: row.try_get(3)? })
+    };
+    rows.iter().map(row).collect()
 }
 
 /// The statement that writes so many rows, a power of two up to [`CHUNK`]; each is written once.
@@ -120,6 +142,7 @@ fn entry(row: &SqliteRow) -> Result<JournalRow, Error> {
         request: row.try_get(4)?,
         subject: row.try_get(5)?,
         target: row.try_get(6)?,
+        shape: None,
         outcome: row.try_get(7)?,
         detail: row.try_get(8)?,
         input: row.try_get(9)?,
@@ -165,6 +188,7 @@ pub(super) async fn spent(pool: &SqlitePool, wish: &SpentWish) -> Result<Vec<Spe
 
 /// The oldest entries by their numbers, as far as they are too old or too many.
 pub(super) async fn forget(pool: &SqlitePool, before_ms: i64, most: i64) -> Result<u64, Error> {
+    query("DELETE FROM shapes WHERE seen_ms < $1").bind(before_ms).execute(pool).await?;
     let gone = query(
         // Numbers grow with time, so the oldest are the first; what is not among the first few waits for the next sweep.
         "DELETE FROM journal WHERE id IN (SELECT id FROM (SELECT id, at_ms FROM journal ORDER BY id LIMIT $3) \

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use apart::apart;
 pub use contract::{
     BlockRow, Bounds, Contract, Elsewhere, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseHead, ReleaseRow,
-    ReleaseState, ResponseRow, ServerRow, Spent, SpentBy, SpentWish,
+    ReleaseState, ResponseRow, ServerRow, ShapeRow, Spent, SpentBy, SpentWish,
 };
 pub use handles::Handles;
 pub use seal::Seal;

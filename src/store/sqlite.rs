@@ -10,7 +10,7 @@ use sqlx::{Row, query};
 
 use super::contract::{
     BlockRow, Bounds, Chain, Contract, Error, Holding, JournalRow, JournalWish, KeyRow, LoginRow, ReleaseHead, ReleaseRow, ResponseRow,
-    ServerRow, Spent, SpentWish,
+    ServerRow, ShapeRow, Spent, SpentWish,
 };
 use super::seal::Seal;
 use super::{journal, releases, responses};
@@ -245,6 +245,10 @@ impl Contract for Sqlite {
     async fn remove_login(&self, server: &str) -> Result<bool, Error> {
         let gone = query("DELETE FROM logins WHERE server = $1").bind(server).execute(&self.writer).await?;
         Ok(gone.rows_affected() > 0)
+    }
+
+    async fn shapes(&self, server: &str) -> Result<Vec<ShapeRow>, Error> {
+        journal::shapes(&self.readers, server).await
     }
 
     async fn add_entries(&self, rows: &[JournalRow]) -> Result<(), Error> {

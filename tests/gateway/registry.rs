@@ -572,3 +572,48 @@ async fn arguments_that_do_not_fit_pass_only_where_that_is_said() {
         assert_eq!(upstream.recorded("tools/call").len(), usize::from(passes), "{check}");
     }
 }
+
+#[tokio::test]
+async fn a_diff_says_whose_calls_on_record_would_fail_and_nothing_of_what_they_said() {
+    let schema = |required: &[&str]| of(json!({ "q": { "type": "string" }, "tags": { "type": "object" }, "r": {} }), required);
+    let upstream = McpUpstream::start(Speaks::Sessions, [act(schema(&[])), search(HONEST)]).await;
+    let mut gateway = TestGateway::start().await;
+    gateway.add_url("act", &upstream.url()).await;
+    let (ann, ann_id) = gateway.key(json!({ "grants": ["mcp"] })).await;
+    let (ben, ben_id) = gateway.key(json!({ "grants": ["mcp"] })).await;
+    for (key, arguments) in [
+        (&ann, json!({ "q": "my secret", "tags": { "ann@example.com": 1 } })),
+        (&ann, json!({ "q": "another secret", "tags": { "eve@example.com": 2 } })),
+        (&ben, json!({ "q": "words", "r": 1 })),
+        (&ben, json!({ "q": 7 })),
+    ] {
+        modern(&gateway.url("/mcp/act")).with_key(key).call("act", arguments).await;
+    }
+    session(&gateway.url("/mcp/act")).await.call("search", json!({ "q": "x" })).await;
+    upstream.set_tools([act(schema(&["r"]))]);
+    gateway.control("servers_refresh", json!({ "name": "act" })).await;
+    let on_record = until("the calls are on record", async || {
+        let diff = gateway.control("releases_diff", json!({ "server": "act" })).await;
+        (diff["impact"].as_array().unwrap().len() == 2).then_some(diff)
+    });
+    let diff = on_record.await;
+    let found = diff["impact"].as_array().unwrap();
+    let of_act = found.iter().find(|one| one["tool"] == "act").unwrap();
+    assert_eq!(of_act["shape"], json!({ "q": "string", "tags": { "*": ["integer"] } }), "{diff}");
+    assert_eq!((&of_act["fails"], &of_act["because"]["at"]), (&json!(true), &json!("/inputSchema/required")), "{diff}");
+    assert!(of_act["principal"].as_str().unwrap().contains(&ann_id) && !diff["impact"].to_string().contains(&ben_id), "{diff}");
+    let of_search = found.iter().find(|one| one["tool"] == "search").unwrap();
+    assert!(of_search["fails"] == true && of_search["because"]["why"].as_str().unwrap().contains("no longer offered"), "{diff}");
+    gateway.kill().await;
+    gateway.start_again().await;
+    let shown = gateway.cli(&["registry", "diff", "act"]).await.ok();
+    assert!(shown.contains("Calls on record that would fail") && shown.contains(r#"{"q":"string","tags":{"*":["integer"]}}"#), "{shown}");
+    for said in ["secret", "example.com"] {
+        assert!(!shown.contains(said), "{shown}");
+    }
+    upstream.set_tools([act(schema(&[])), search(TURNED)]);
+    gateway.wait_for_server("act", "ready").await;
+    gateway.control("servers_refresh", json!({ "name": "act" })).await;
+    let shown = gateway.cli(&["registry", "diff", "act"]).await.ok();
+    assert!(shown.contains("No call on record would fail."), "{shown}");
+}

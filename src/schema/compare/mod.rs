@@ -43,6 +43,34 @@ pub fn compare(old: &RawValue, new: &RawValue, side: Side) -> Vec<Change> {
     changes
 }
 
+/// What becomes of calls that were good so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fitting {
+    /// They are good still.
+    Fits,
+    /// They may fail, for this reason.
+    MayFail(Change),
+    /// They fail, for this reason.
+    Fails(Change),
+}
+
+/// What becomes of the values of a shape that fit the old input, once the new one counts. The shape is a schema that refers to nothing.
+pub fn fitting(old: &RawValue, shape: &Value, new: &RawValue) -> Fitting {
+    let (mut old, new) = (read(old), read(new));
+    if let Value::Object(members) = &mut old.schema {
+        let mut all = members.get("allOf").and_then(Value::as_array).cloned().unwrap_or_default();
+        all.push(shape.clone());
+        members.insert("allOf".to_owned(), all.into());
+    } else {
+        old.schema = shape.clone();
+    }
+    let narrow = || Facts::of([Place::whole(&old)]);
+    let Some(gap) = Fit::new(Side::Input).gaps(narrow(), &Place::whole(&new)).into_iter().next() else { return Fitting::Fits };
+    let why = Change { at: gap.at, class: Class::Breaking, why: gap.why };
+    let fails = narrow().is_some_and(|narrow| disjoint::are_disjoint(&narrow, &Place::whole(&new)));
+    if fails { Fitting::Fails(why) } else { Fitting::MayFail(why) }
+}
+
 fn read(schema: &RawValue) -> Whole {
     const OLD: [&str; 4] = ["draft-03", "draft-04", "draft-06", "draft-07"];
     let plain: Value = serde_json::from_str(schema.get()).unwrap_or_default();
