@@ -86,14 +86,14 @@ mod tests {
         all.into_iter().map(|one| (one.fails, format!("{} {} {}", one.shape, one.because.at, one.because.why))).collect()
     }
 
-    fn of(properties: Value, required: &[&str]) -> Value {
+    fn of(properties: &Value, required: &[&str]) -> Value {
         json!({ "type": "object", "properties": properties, "required": required })
     }
 
     #[test]
     fn calls_that_a_change_does_not_touch_are_not_told_of() {
-        let old = of(json!({ "q": { "type": ["string", "null"] }, "n": { "type": "number" } }), &[]);
-        let new = of(json!({ "q": { "type": "string" }, "n": { "type": "integer", "maximum": 10 }, "r": {} }), &[]);
+        let old = of(&json!({ "q": { "type": ["string", "null"] }, "n": { "type": "number" } }), &[]);
+        let new = of(&json!({ "q": { "type": "string" }, "n": { "type": "integer", "maximum": 10 }, "r": {} }), &[]);
         let shapes = [r#"{"q":"string"}"#, r#"{"q":"null"}"#, r#"{"n":"integer"}"#, r#"{"n":"number"}"#, "{}"];
         let found = told(old, Some(new), &shapes);
         let brief: Vec<(bool, &str)> = found.iter().map(|(fails, text)| (*fails, text.split(' ').next().unwrap())).collect();
@@ -102,12 +102,12 @@ mod tests {
 
     #[test]
     fn a_new_required_argument_breaks_the_calls_that_lack_it_and_a_removed_tool_breaks_all() {
-        let old = of(json!({ "q": { "$ref": "#/$defs/q" }, "r": {} }), &["q"]);
+        let old = of(&json!({ "q": { "$ref": "#/$defs/q" }, "r": {} }), &["q"]);
         let with = |mut schema: Value| {
             schema["$defs"] = json!({ "q": { "type": "string" } });
             schema
         };
-        let new = with(of(json!({ "q": { "$ref": "#/$defs/q" }, "r": {} }), &["q", "r"]));
+        let new = with(of(&json!({ "q": { "$ref": "#/$defs/q" }, "r": {} }), &["q", "r"]));
         let shapes = [r#"{"q":"string"}"#, r#"{"q":"string","r":"integer"}"#];
         let found = told(with(old.clone()), Some(new), &shapes);
         assert_eq!(found, [(true, r#"{"q":"string"} /inputSchema/required needs `"r"` now"#.to_owned())]);
