@@ -126,6 +126,8 @@ fn compare(before: &Definition, after: &Definition) -> (Vec<Change>, bool) {
                 changes.extend(within(&at, said.collect()));
             }
             (Kind::Tool, "annotations", was, is) => less = annotations(&at, was, is, &mut changes),
+            (Kind::Tool, "execution", was, is) => execution(&at, was, is, &mut changes),
+            (Kind::Template, "annotations", was, is) => changes.push(change(&at, Class::Steering, verb(was, is))),
             (Kind::Prompt, "arguments", was, is) => arguments(&at, was, is, &mut changes),
             (Kind::Code, "version", ..) => changes.push(change(&at, Class::Patch, "is another one")),
             (Kind::Code, "integrity", was, is) => less |= integrity(&at, &old, &new, (was, is), &mut changes),
@@ -170,6 +172,24 @@ fn annotations(at: &str, was: Option<&RawValue>, is: Option<&RawValue>, changes:
         }
     }
     changes.len() > before
+}
+
+/// Whether a call may, must or must not be a task (2025-11-25 §basic/utilities/tasks): it must not where nothing is said.
+fn execution(at: &str, was: Option<&RawValue>, is: Option<&RawValue>, changes: &mut Vec<Change>) {
+    let support = |value: &Value| value.get("taskSupport").and_then(Value::as_str).unwrap_or("forbidden").to_owned();
+    let rest = |value: &Value| {
+        let mut rest = value.as_object().cloned().unwrap_or_default();
+        rest.remove("taskSupport");
+        rest
+    };
+    let (old, new) = (read(was), read(is));
+    let (class, why) = match (support(&old).as_str(), support(&new).as_str()) {
+        _ if rest(&old) != rest(&new) => (Class::Breaking, "has a member whose meaning is not known"),
+        (was, is) if was == is => (Class::Patch, "says the same in another way"),
+        ("forbidden", "optional") | ("required", "optional") => (Class::Minor, "lets callers choose whether to ask for a task"),
+        _ => (Class::Breaking, "lets callers choose no more whether to ask for a task"),
+    };
+    changes.push(change(at, class, why));
 }
 
 /// What a version of a package holds never changes; an index may add files to those that it has. True if it holds something else.
@@ -282,6 +302,10 @@ mod tests {
             "a Steering: Minor /outputSchema was added; Steering /outputSchema has words that have not been approved"
         );
         assert_eq!(changed("/strange", json!(1)), "a Breaking: Breaking /strange was added");
+        let task = |support: &str| changed("/execution", json!({ "taskSupport": support }));
+        assert_eq!(task("forbidden"), "a Patch: Patch /execution says the same in another way");
+        assert_eq!(task("optional"), "a Minor: Minor /execution lets callers choose whether to ask for a task");
+        assert!(task("required").starts_with("a Breaking") && changed("/execution", json!({ "x": 1 })).starts_with("a Breaking"));
     }
 
     #[test]

