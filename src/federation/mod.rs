@@ -393,6 +393,13 @@ impl Federation {
         view.find(Kind::Tool, Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
     }
 
+    /// The tools that were called, each with its server and as the release defines it that was called: for metrics.
+    pub fn called(&self) -> Vec<[String; 3]> {
+        let view = self.view();
+        let called = view.shown_tools().filter(|shown| shown.calls.get().is_some());
+        called.map(|shown| [shown.server.clone(), shown.public.clone(), shown.record.to_string()]).collect()
+    }
+
     /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.
     pub fn offered(&self, principal: &Principal, selected: &Selection) -> Vec<OfferedTool> {
         self.view().offered(principal, selected)

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::ask::Ask;
+use super::caller::Caller;
 use super::calls::{Calls, Verdict};
 use super::compat;
 use super::name::public_uri;
@@ -27,11 +28,7 @@ impl Road {
         };
         let may = |found: &Found<'_>| caller.principal.grants().tool(&found.shown.server, &found.shown.public);
         let Some(Found { entry, release, shown, guard, retiring }) = view.find(Kind::Tool, scope, &name).filter(may) else {
-            let error = unknown();
-            let mut open = self.journal.open(|| Entry { request: caller.request.clone(), ..Entry::new("tool", caller.principal, &name) });
-            open.add(|entry| entry.detail = Some(word(&error).unwrap_or("no_such_tool").to_owned()));
-            open.close(Outcome::Refused);
-            return Err(error);
+            return Err(self.missed(caller, &name, unknown()));
         };
         let mut open = self.journal.open(|| Entry {
             request: caller.request.clone(),
@@ -83,7 +80,8 @@ impl Road {
             params.remove("task");
         }
         let headers = headers.unwrap_or_default();
-        let errand = Errand { tool: Some(&shown.public), headers, ..Errand::new("tools/call", &params, scope) };
+        let (tool, definition) = (Some(shown.public.as_str()), Some(&*shown.record));
+        let errand = Errand { tool, definition, headers, ..Errand::new("tools/call", &params, scope) };
         let mut outcome = self.send(entry, caller, errand).await;
         if review.results() != Check::Off
             && let Ok(result) = &outcome
@@ -123,6 +121,14 @@ impl Road {
 }
 
 impl Road {
+    /// Puts on record that there is no such tool for a caller.
+    fn missed(&self, caller: &Caller<'_>, name: &str, error: RpcError) -> RpcError {
+        let mut open = self.journal.open(|| Entry { request: caller.request.clone(), ..Entry::new("tool", caller.principal, name) });
+        open.add(|entry| entry.detail = Some(word(&error).unwrap_or("no_such_tool").to_owned()));
+        open.close(Outcome::Refused);
+        error
+    }
+
     /// A call's arguments, held up to the release as strictly as is wanted; `strays` is told of those that do not fit and go on.
     fn arguments(&self, release: &Release, tool: &str, params: &Params, check: Check, strays: impl FnOnce()) -> Result<Value, Refused> {
         let arguments = release.read_arguments(tool, params.get("arguments"))?;

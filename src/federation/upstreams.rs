@@ -25,6 +25,8 @@ pub(super) struct Errand<'a> {
     pub(super) params: &'a Params,
     /// The tool, by its public name, where one is called.
     pub(super) tool: Option<&'a str>,
+    /// The same, as its release defines it.
+    pub(super) definition: Option<&'a str>,
     pub(super) headers: Vec<(String, String)>,
     /// Whether the endpoint is the server's own, where nothing is renamed.
     pub(super) alone: bool,
@@ -33,7 +35,7 @@ pub(super) struct Errand<'a> {
 impl<'a> Errand<'a> {
     /// A request of which the server needs to know nothing beside it.
     pub(super) fn new(method: &'a str, params: &'a Params, scope: Scope<'_>) -> Self {
-        Self { method, params, tool: None, headers: Vec::new(), alone: !scope.is_joined() }
+        Self { method, params, tool: None, definition: None, headers: Vec::new(), alone: !scope.is_joined() }
     }
 
     /// The span of one attempt at it.
@@ -43,7 +45,8 @@ impl<'a> Errand<'a> {
         }
         let name = if matches!(self.method, "tools/call" | "prompts/get") { self.params.string("name") } else { None };
         let (server, transport) = (entry.spec.name.as_str(), &entry.spec.transport);
-        trace.mcp(&McpCall { method: self.method, name: name.as_deref(), server, transport })
+        let definition = self.definition;
+        trace.mcp(&McpCall { method: self.method, name: name.as_deref(), server, transport, definition })
     }
 }
 

@@ -231,6 +231,13 @@ impl View {
         blocks.of_tool(&public).or_else(|| blocks.of_server(server))
     }
 
+    /// The tools of all releases at hand.
+    pub(super) fn shown_tools(&self) -> impl Iterator<Item = &Shown> {
+        let pinned = |name| self.offers.pinned(name).map(|(_, offer)| offer);
+        let offers = self.offers.served().flat_map(move |(name, offer)| std::iter::once(offer).chain(pinned(name)));
+        offers.flat_map(|offer| &offer.things(Kind::Tool).list)
+    }
+
     pub(super) fn tool_names<'v>(&'v self, principal: &'v Principal) -> impl Iterator<Item = &'v str> {
         self.seen(Kind::Tool, principal, Scope::All).map(|seen| seen.name)
     }

@@ -34,7 +34,26 @@ pub(super) async fn metrics(Shared(state): Shared<State>, Caller(principal): Cal
     if !enough {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_grant", "this credential lacks the grant `admin`, which metrics need"));
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()))
+    let mut text = state.metrics.render();
+    text.push_str(&definitions(&state));
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
+}
+
+/// Which definition stands behind each tool that was called. It is written for each reading, so that releases that are gone leave nothing.
+fn definitions(state: &State) -> String {
+    let mut called = state.federation.called();
+    called.sort_unstable();
+    called.dedup();
+    let mut text = String::new();
+    if !called.is_empty() {
+        text.push_str("# TYPE portolan_tool_definition_info gauge\n");
+    }
+    let label = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    for [server, tool, definition] in called {
+        let (tool, definition) = (label(&tool), label(&definition));
+        let _ = writeln!(text, "portolan_tool_definition_info{{server=\"{server}\",tool=\"{tool}\",definition=\"{definition}\"}} 1");
+    }
+    text
 }
 
 /// What there is here, for whoever asks without a browser.

@@ -127,12 +127,13 @@ fn compare(before: &Definition, after: &Definition) -> (Vec<Change>, bool) {
             }
             (Kind::Tool, "annotations", was, is) => less = annotations(&at, was, is, &mut changes),
             (Kind::Tool, "execution", was, is) => execution(&at, was, is, &mut changes),
-            (Kind::Template, "annotations", was, is) => changes.push(change(&at, Class::Steering, verb(was, is))),
             (Kind::Prompt, "arguments", was, is) => arguments(&at, was, is, &mut changes),
             (Kind::Code, "version", ..) => changes.push(change(&at, Class::Patch, "is another one")),
             (Kind::Code, "integrity", was, is) => less |= integrity(&at, &old, &new, (was, is), &mut changes),
             (_, "icons", was, is) => changes.push(change(&at, Class::Patch, verb(was, is))),
-            (_, "title" | "description", was, is) => changes.push(change(&at, Class::Steering, verb(was, is))),
+            (_, "title" | "description", was, is) | (Kind::Template, "annotations", was, is) => {
+                changes.push(change(&at, Class::Steering, verb(was, is)));
+            }
             // What nobody knows the meaning of may mean anything.
             (_, _, was, is) => changes.push(change(&at, Class::Breaking, verb(was, is))),
         }
@@ -186,7 +187,7 @@ fn execution(at: &str, was: Option<&RawValue>, is: Option<&RawValue>, changes: &
     let (class, why) = match (support(&old).as_str(), support(&new).as_str()) {
         _ if rest(&old) != rest(&new) => (Class::Breaking, "has a member whose meaning is not known"),
         (was, is) if was == is => (Class::Patch, "says the same in another way"),
-        ("forbidden", "optional") | ("required", "optional") => (Class::Minor, "lets callers choose whether to ask for a task"),
+        ("forbidden" | "required", "optional") => (Class::Minor, "lets callers choose whether to ask for a task"),
         _ => (Class::Breaking, "lets callers choose no more whether to ask for a task"),
     };
     changes.push(change(at, class, why));

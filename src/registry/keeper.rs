@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::definition::Manifest;
 use super::intake;
 use super::look::Look;
-use super::records::{Records, Sight};
+use super::records::{FIRST, Records, Sight};
 use crate::domain::{Adjustable, ServerSpec};
 use crate::protocol::Era;
 use crate::schema::Validators;
@@ -57,8 +57,14 @@ impl Keeper {
             let connection = match &looked {
                 Ok((look, connection)) => {
                     failures = 0;
-                    if let Look::Held = look {
-                        warn!(server.name = %name, "what `{name}` offers now is held until somebody approves it, see `portolan registry diff {name}`");
+                    match look {
+                        Look::Held => {
+                            warn!(server.name = %name, "what `{name}` offers now is held until somebody approves it, see `portolan registry diff {name}`");
+                        }
+                        Look::Accepted(version) if *version != FIRST => {
+                            info!(server.name = %name, "`{name}` changed, and {name}@{version} is served now, see `portolan registry releases {name}`");
+                        }
+                        _ => {}
                     }
                     Some(connection.clone())
                 }

@@ -14,7 +14,7 @@ use super::lock::Lock;
 use super::look::Look;
 use super::pins::{Known, Wanted, known};
 use super::release::{Guard, Held, Release};
-use super::scan;
+use super::scan::Looks;
 use crate::domain::{Class, Review, ServerName, ServerSpec, Toolsets, Verdict, lock, now_ms, raw};
 use crate::policy::{Blocked, Blocks};
 use crate::protocol::Era;
@@ -32,6 +32,8 @@ pub(super) struct Records {
     review: Arc<ArcSwap<Review>>,
     /// The releases that are to be at hand beside the served ones.
     wanted: Arc<Mutex<Wanted>>,
+    /// How the tools that are served look.
+    looks: Arc<Mutex<Looks>>,
     /// What is approved, where that stands in a file.
     lock: Arc<ArcSwapOption<Lock>>,
 }
@@ -61,7 +63,16 @@ pub(super) struct Sight<'s> {
 
 impl Records {
     pub(super) fn new(store: Store, catalog: Arc<ArcSwap<Catalog>>, changed: watch::Sender<Changes>) -> Self {
-        Self { store, catalog, changed, turn: Arc::default(), review: Arc::default(), wanted: Arc::default(), lock: Arc::default() }
+        Self {
+            store,
+            catalog,
+            changed,
+            turn: Arc::default(),
+            review: Arc::default(),
+            wanted: Arc::default(),
+            looks: Arc::default(),
+            lock: Arc::default(),
+        }
     }
 
     /// Sets how changes are judged from now on.
@@ -78,9 +89,7 @@ impl Records {
     pub(super) fn differences(&self, name: &ServerName, approved: Option<&Manifest>, live: &Manifest) -> Vec<Difference> {
         let nothing = Manifest { definitions: Vec::new(), ..live.clone() };
         let mut all = differences(approved.unwrap_or(&nothing), live);
-        let catalog = self.catalog.load();
-        let others = catalog.servers.values().filter_map(|entry| Some((entry.spec.name.as_str(), &entry.release.as_ref()?.manifest)));
-        mark(&mut all, &scan::lookalikes(name.as_str(), live, others));
+        mark(&mut all, &lock(&self.looks).like(name, live));
         all
     }
 
@@ -149,6 +158,9 @@ impl Records {
         {
             self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms).show(&mut entry);
         }
+        if let Some(release) = &entry.release {
+            lock(&self.looks).put(&name, &release.manifest);
+        }
         self.show(|catalog| {
             catalog.servers.insert(name.clone(), entry.clone());
         });
@@ -157,6 +169,7 @@ impl Records {
 
     pub(super) fn detach(&self, name: &ServerName) {
         self.wanted().forget(name);
+        lock(&self.looks).remove(name);
         self.show(|catalog| {
             catalog.servers.remove(name);
         });
@@ -350,6 +363,7 @@ impl Records {
         }) {
             return;
         }
+        lock(&self.looks).put(name, &manifest);
         let release = Arc::new(Release::new(name.clone(), version, manifest));
         self.edit(name, |entry| entry.serve(release.clone()));
     }

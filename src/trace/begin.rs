@@ -64,6 +64,8 @@ pub struct McpCall<'a> {
     pub server: &'a str,
     /// How the server is reached.
     pub transport: &'a Transport,
+    /// What is called, as the release defines it: `server/tool@version#digest`.
+    pub definition: Option<&'a str>,
 }
 
 impl Tracer {
@@ -129,6 +131,9 @@ impl Trace {
         if span.is_recording() {
             put_mcp(&mut span, known, call.name);
             span.text(attribute::SERVER, call.server);
+            if let Some(definition) = call.definition {
+                span.text(attribute::DEFINITION, definition);
+            }
             match call.transport {
                 Transport::Stdio { .. } => span.set(attribute::TRANSPORT, "pipe"),
                 Transport::Http { url, .. } => {

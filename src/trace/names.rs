@@ -70,6 +70,8 @@ pub mod attribute {
     pub const PRINCIPAL: &str = "portolan.principal";
     /// The upstream server, by its name in the gateway.
     pub const SERVER: &str = "portolan.server";
+    /// What was called, as the release defines it: `server/tool@version#digest`.
+    pub const DEFINITION: &str = "portolan.definition";
     /// The target of a model, `provider/model`.
     pub const TARGET: &str = "portolan.target";
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    McpUpstream, Modern, Reply, Speaks, StubProvider, TestGateway, chat, modern, names, post, session, settles, text_of, tool,
+    Collector, McpUpstream, Modern, Reply, Spanned, Speaks, StubProvider, TestGateway, chat, http, modern, names, post, session, settles,
+    text_of, tool,
 };
 
 const OLD: &str = "Searches the wiki.";
@@ -162,7 +163,7 @@ async fn who_pins_a_release_that_ends_is_told_until_when_and_then_refused() {
         gateway.start_again().await;
     }
     let api = gateway.url("/v0.1/servers/localhost%2Fwiki/versions/1.0.0");
-    let shown: Value = crate::support::http().get(api).send().await.unwrap().json().await.unwrap();
+    let shown: Value = http().get(api).send().await.unwrap().json().await.unwrap();
     let official = &shown["_meta"]["io.modelcontextprotocol.registry/official"];
     assert_eq!((&official["status"], &official["isLatest"]), (&json!("deprecated"), &json!(false)), "{shown}");
     assert!(shown["server"]["remotes"][0]["url"].as_str().unwrap().ends_with("/mcp/wiki@1.0.0"), "{shown}");
@@ -210,4 +211,20 @@ async fn after_a_change_was_rejected_a_call_that_its_server_does_not_take_is_sti
         gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
     }
     assert!(upstream.recorded("tools/call").is_empty());
+}
+
+#[tokio::test]
+async fn metrics_and_traces_name_the_release_that_was_called() {
+    let collector = Collector::start().await;
+    let upstream = McpUpstream::start(Speaks::Sessions, [search(OLD, &["q"])]).await;
+    let config = format!("{}mcp: {{ servers: {{ wiki: {{ url: '{}' }} }} }}\n", collector.section(), upstream.url());
+    let gateway = TestGateway::with_config(&config).await;
+    gateway.wait_for_server("wiki", "ready").await;
+    modern(&gateway.url("/mcp/wiki@1.0")).call("search", json!({ "q": "x" })).await;
+    let metrics = http().get(gateway.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("portolan_tool_definition_info{")).unwrap();
+    assert!(line.contains(r#"tool="wiki__search",definition="wiki/search@1.0.0#"#), "{line}");
+    let spans = collector.trace("tools/call search", 2).await;
+    let named = |span: &Spanned| span.get("portolan.definition").as_str().is_some_and(|text| text.starts_with("wiki/search@1.0.0#"));
+    assert!(spans.iter().any(named), "{spans:?}");
 }

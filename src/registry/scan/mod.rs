@@ -12,7 +12,7 @@ use super::definition::Definition;
 use crate::domain::clip;
 
 pub(super) use hidden::shown;
-pub(super) use lookalike::lookalikes;
+pub(super) use lookalike::Looks;
 use texts::walk;
 
 /// Most places of a definition that are named.
