@@ -53,6 +53,19 @@ fn plain_properties(schema: &RawValue) -> Option<Box<RawValue>> {
     Some(schema.to_raw())
 }
 
+/// Says as text, too, what a result says in structured content alone: `content` is required (2025-06-18 §schema: `CallToolResult`), and many
+/// clients read nothing else. Any other result is passed on as it came.
+pub(super) fn with_content(result: Box<RawValue>) -> Box<RawValue> {
+    static KEY: Needle = Needle::new("\"content\"");
+    if KEY.is_in(result.get()) || hides_keys(result.get()) {
+        return result;
+    }
+    let Ok(mut object) = RawObject::forgiving(result.get()) else { return result };
+    let Some(text) = object.get("structuredContent").map(|structured| structured.get().to_owned()) else { return result };
+    object.set("content", raw(&json!([{ "type": "text", "text": text }])));
+    object.to_raw()
+}
+
 /// Takes structured content that is no object out of a result. What it says stays, as text.
 pub(super) fn result(result: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
     static KEY: Needle = Needle::new("\"structuredContent\"");

@@ -115,6 +115,7 @@ impl Road {
         };
         // Only a stateless server has structured content that sessions do not know.
         let plain = view.is_compat(scope) || (caller.session.is_some() && entry.era == Some(Era::Modern));
+        let result = compat::with_content(result);
         let result = if plain { compat::result(result)? } else { result };
         Ok(if scope.is_joined() { rewrite_content(release.server.as_str(), result)? } else { result })
     }

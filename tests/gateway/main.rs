@@ -18,6 +18,7 @@ mod console;
 mod context;
 mod context_sources;
 mod dialects;
+mod drift;
 mod durability;
 mod faults;
 mod guard;

@@ -617,3 +617,20 @@ async fn a_diff_says_whose_calls_on_record_would_fail_and_nothing_of_what_they_s
     let shown = gateway.cli(&["registry", "diff", "act"]).await.ok();
     assert!(shown.contains("No call on record would fail."), "{shown}");
 }
+
+#[tokio::test]
+async fn a_result_with_structured_content_alone_says_it_as_text_too() {
+    for speaks in [Speaks::Sessions, Speaks::Stateless] {
+        let upstream = McpUpstream::start(speaks, [act(of(json!({}), &[]))]).await;
+        upstream.answers("act", json!({ "structuredContent": { "n": 1 } }));
+        let gateway = TestGateway::start().await;
+        gateway.add_url("act", &upstream.url()).await;
+        for result in [
+            session(&gateway.url("/mcp/act")).await.call("act", json!({})).await,
+            modern(&gateway.url("/mcp")).call("act__act", json!({})).await,
+        ] {
+            assert_eq!(result["structuredContent"], json!({ "n": 1 }), "{speaks:?}: {result}");
+            assert_eq!(result["content"], json!([{ "type": "text", "text": "{\"n\":1}" }]), "{speaks:?}: {result}");
+        }
+    }
+}

@@ -24,6 +24,8 @@ const STATES = {
   idle: "calm",
   disabled: "calm",
   superseded: "calm",
+  deprecated: "warn",
+  ended: "calm",
   revoked: "calm",
   cancelled: "calm",
   connecting: "busy",

@@ -4,9 +4,9 @@ import { call } from "/console/api.js";
 import { Confirm } from "/console/dialog.js";
 import { Component, html } from "/console/html.js";
 import { Change, ClassBadge, byWeight } from "/console/pages/change.js";
-import { Act, Failure, Loading, OwnerNote, Title } from "/console/parts.js";
+import { Act, Failure, Loading, OwnerNote, Table, Title } from "/console/parts.js";
 import { refreshStatus } from "/console/status.js";
-import { T, When, count, short } from "/console/text.js";
+import { T, When, Words, count, short } from "/console/text.js";
 
 /** @param {{ status: import("../status.js").Status }} props */
 export function Held({ status }) {
@@ -22,7 +22,8 @@ export function Held({ status }) {
 
 /**
  * @typedef {{ kind: string, name: string, class: string, breaking: boolean, changes: { at: string, class: string, why: string }[], approved?: unknown, live?: unknown }} Difference
- * @typedef {{ server: string, release: string | null, held_since_ms: number, digest: string, differences: Difference[] }} Diff
+ * @typedef {{ tool: string, principal: string, shape: unknown, seen_ms: number, fails: boolean, because: { at: string, why: string } }} Broken
+ * @typedef {{ server: string, release: string | null, held_since_ms: number, digest: string, differences: Difference[], impact: Broken[] }} Diff
  * @typedef {{ diff: Diff | null, failure: Error | null, asks: "" | "approve" | "reject" }} State
  * @extends {Component<{ server: string }, State>}
  */
@@ -83,6 +84,7 @@ class HeldChange extends Component {
       <${OwnerNote} id=${note} />
       <${Failure} of=${failure} />
       <p class="badges">${summary(diff.differences)}</p>
+      <${Impact} of=${diff.impact} />
       ${diff.differences.map((one) => html`<${Change} key=${`${one.kind} ${one.name}`} of=${one} />`)}
       ${
         asks === "approve" &&
@@ -101,6 +103,28 @@ class HeldChange extends Component {
       }
     </section>`;
   }
+}
+
+/** The calls on record that the change would break, and whose they are. @param {{ of: Broken[] }} props */
+function Impact({ of: broken }) {
+  if (broken.length === 0) return html`<p class="quiet">No call on record would fail with this change.</p>`;
+  return html`<h3>Calls on record that would fail, or may</h3>
+    <${Table} label="Calls that the change would break">
+      <thead>
+        <tr><th scope="col">Tool</th><th scope="col">Caller</th><th scope="col">Last seen</th><th scope="col">Arguments</th><th scope="col">Because</th></tr>
+      </thead>
+      <tbody>
+        ${broken.map(
+          (one) => html`<tr>
+            <th scope="row"><${T} of=${one.tool} /></th>
+            <td><${T} of=${one.principal} /></td>
+            <td><${When} ms=${one.seen_ms} /></td>
+            <td><code><${T} of=${JSON.stringify(one.shape)} /></code></td>
+            <td class="long">${one.fails ? "It fails: " : "It may fail: "}<${Words} of=${`${one.because.at} ${one.because.why}`} /></td>
+          </tr>`,
+        )}
+      </tbody>
+    <//>`;
 }
 
 /** How many differences there are of each class. @param {Difference[]} differences */
