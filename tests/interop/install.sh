@@ -10,6 +10,7 @@
 #   Debian's chromium         -> the system      (the browser that opens the console)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
+#   precision_servers.py      -> $PEERS/precision (twenty servers at five versions each; only if named: `install.sh precision`)
 #   a warm cache for uvx      -> $PEERS/cache, $PEERS/config
 # Where nothing changed since the last run it does nothing. PORTOLAN_PEERS_DIR names another place.
 set -euo pipefail
@@ -76,6 +77,17 @@ install_model() {
   venv_current model && return
   venv_install model "the real model"
   venv_stamp model >"$peers/model.stamp"
+}
+
+# What is there and as the list wants it is left alone: there are a hundred of them.
+install_precision() {
+  local stamp
+  stamp=$(stamp_of "$here/precision_servers.py" "$here/precision_install.py")
+  current "$peers/precision" "$stamp" && return
+  need "npm" nodejs npm -- npm --version
+  rm -f "$peers/precision.stamp"
+  PORTOLAN_PEERS_DIR="$peers" PYTHONDONTWRITEBYTECODE=1 python3 "$here/precision_install.py"
+  echo "$stamp" >"$peers/precision.stamp"
 }
 
 # The packages of a folder's requirements, in a venv in the peers' folder of the same name.
