@@ -23,11 +23,13 @@ test: schema-suite
 	$(addprefix PORTOLAN_SCHEMA_SUITE=,$(wildcard $(PEERS)/schemas/json/tests/draft2020-12)) cargo test --locked
 	@$(MAKE) --no-print-directory interop
 
-# The same with the slow tests, with many more random cases for each property, and with a real model (240 MB).
+# The same with the slow tests, with many more random cases for each property, with a real model (240 MB), and with the histories of
+# twenty servers (4 GB).
 test-full: test
 	PROPTEST_CASES=4096 cargo test --locked -- --include-ignored
-	tests/interop/install.sh model
+	tests/interop/install.sh model precision
 	python3 tests/interop/run.py --full real model
+	python3 tests/interop/run.py --full twenty histories
 
 # Real servers, clients, SDKs and agents. Missing Debian packages are installed only by root or with a password-free sudo.
 interop: peers

@@ -33,10 +33,13 @@ class Replay:
         self.server = server
 
     def start(self, offer):
-        """The server's first release, approved by a person where it is suspect. Gives how it was judged."""
+        """The server's first release, approved by a person where it is suspect: only then all differences from nothing are given."""
         self.offered(offer, "team")
         release = self.served()
-        return Step("held", self.approve(), []) if release is None else Step("accepted", release, [])
+        if release is not None:
+            return Step("accepted", release, [])
+        differences = self.asked("registry", "diff", self.server)["differences"]
+        return Step("held", self.approve(), differences)
 
     def change(self, offer, profile="team"):
         """Another version in the place of the one before. It is judged by the profile, and then approved where it was held."""

@@ -5,7 +5,7 @@
 
 Each case is a function named as a sentence; WORDS picks the cases whose names contain them all. The first cases add
 servers to one gateway, as a person would, and are always run: the later ones use them. PORTOLAN_BIN names the binary.
-`--full` adds the cases with a real model, which `install.sh model` installs.
+`--full` adds the cases with a real model and those with twenty servers' histories, which `install.sh model precision` installs.
 A case whose peers are not installed is skipped, or fails when PORTOLAN_PEERS=require.
 """
 
@@ -71,6 +71,6 @@ def try_all(words):
 
 if __name__ == "__main__":
     full = "--full" in sys.argv
-    for kind in (*KINDS, *(["realmodel"] if full else [])):
+    for kind in (*KINDS, *(["realmodel", "precision"] if full else [])):
         importlib.import_module(kind)
     sys.exit(main([word for word in sys.argv[1:] if word != "--full"]))
