@@ -13,7 +13,7 @@ use super::parts::Parts;
 use crate::domain::Principal;
 use crate::policy::Blocked;
 use crate::upstream::LoginError;
-use crate::{context, registry, store};
+use crate::{context, registry, store, upstream};
 
 /// How far a tool reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Error {
             Self::KeyOnly(_) => "key_only",
             Self::Unwritable(_) => "journal_unavailable",
             Self::Address(_) => "url_not_allowed",
+            Self::Registry(registry::Error::Upstream(error)) if matches!(**error, upstream::Error::Unpackaged) => "not_packaged",
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
             Self::Missing(..)
             | Self::NoKey { .. }

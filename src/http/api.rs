@@ -40,7 +40,8 @@ fn refused(Refusal { code, message }: Refusal) -> ApiError {
         "invalid_arguments" | "url_not_allowed" => StatusCode::BAD_REQUEST,
         "missing_grant" | "owner_only" | "key_only" | "blocked" => StatusCode::FORBIDDEN,
         "not_found" | crate::control::NO_TOOL => StatusCode::NOT_FOUND,
-        "no_login" | "exists" | "declared" | "nothing_held" | "changed_again" | "disabled" | "full" => StatusCode::CONFLICT,
+        "no_login" | "exists" | "declared" | "nothing_held" | "changed_again" | "disabled" | "full" | "not_packaged" | "release_served"
+        | "release_ended" | "locked" => StatusCode::CONFLICT,
         "server_unusable" | "context_failed" | "login_failed" => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
