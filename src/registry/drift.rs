@@ -60,7 +60,12 @@ pub fn differences(approved: &Manifest, live: &Manifest) -> Vec<Difference> {
                 (new.to_vec(), false)
             }
             (Some(_), None) if key.0 == Kind::Code => (vec![change("", Class::Breaking, "is not known any more")], true),
-            (Some(_), None) => (vec![change("", Class::Breaking, "is no longer offered")], false),
+            (Some(_), None) => {
+                let left_out = live.dropped.iter().find(|dropped| dropped.kind == key.0 && dropped.name == key.1);
+                let why =
+                    left_out.map_or_else(|| "is no longer offered".to_owned(), |dropped| format!("is left out, for it {}", dropped.reason));
+                (vec![change("", Class::Breaking, &why)], false)
+            }
             (None, None) => return None,
         };
         // What was found before has been looked at; what is found now may be in a part that else would not matter.
@@ -130,6 +135,8 @@ fn compare(before: &Definition, after: &Definition) -> (Vec<Change>, bool) {
             (Kind::Prompt, "arguments", was, is) => arguments(&at, was, is, &mut changes),
             (Kind::Code, "version", ..) => changes.push(change(&at, Class::Patch, "is another one")),
             (Kind::Code, "integrity", was, is) => less |= integrity(&at, &old, &new, (was, is), &mut changes),
+            // What it is for is known to nobody but those who read it; no call depends on it.
+            (_, "_meta", was, is) => changes.push(change(&at, Class::Steering, verb(was, is))),
             (_, "icons", was, is) => changes.push(change(&at, Class::Patch, verb(was, is))),
             (_, "title" | "description", was, is) | (Kind::Template, "annotations", was, is) => {
                 changes.push(change(&at, Class::Steering, verb(was, is)));

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::definition::{Definition, Dropped, Kind, Manifest};
 use super::scan;
 use crate::domain::{Digest, RawObject, clip, raw};
-use crate::protocol::HeaderRules;
+use crate::protocol::{HeaderRules, RpcError};
 use crate::schema::{self, Validators};
 use crate::upstream::{Connection, Error};
 
@@ -34,8 +34,9 @@ pub(super) async fn read(connection: &Connection, validators: &Validators) -> Re
         }
         let items = match connection.list(method, member, LISTING, None).await {
             Ok(items) => items,
-            // Many servers declare resources and know no templates.
+            // Many servers declare resources and know no templates, and some declare what they have nothing of.
             Err(Error::Rpc(_)) if kind == Kind::Template => Vec::new(),
+            Err(Error::Rpc(error)) if error.code == RpcError::METHOD_NOT_FOUND => Vec::new(),
             Err(error) => return Err(error),
         };
         take(kind, key, items, validators, &mut manifest);

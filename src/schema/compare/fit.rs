@@ -188,16 +188,43 @@ fn compiled(place: &Place<'_>) -> Option<Validator> {
 /// Whether a keyword says the same beside the narrower schema, so that it takes nothing away.
 pub(super) fn same(narrow: &Facts<'_>, part: &Part<'_>, keyword: &str) -> bool {
     let Some(wanted) = part.words.get(keyword) else { return false };
-    narrow.each(keyword).any(|(other, value)| value == wanted && (is_closed(wanted) || other.place.root() == part.place.root()))
+    narrow.each(keyword).any(|(other, value)| value == wanted && mean_the_same(wanted, &other.place, &part.place))
 }
 
-/// Whether a schema refers to nothing else.
-fn is_closed(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => {
-            !members.keys().any(|key| matches!(key.as_str(), "$ref" | "$dynamicRef" | "$recursiveRef")) && members.values().all(is_closed)
+/// Whether what a value refers to says the same in both wholes, and so does what that refers to.
+fn mean_the_same(value: &Value, a: &Place<'_>, b: &Place<'_>) -> bool {
+    if a.root() == b.root() {
+        return true;
+    }
+    let (mut left, mut seen) = (Vec::new(), Vec::new());
+    if !references(value, &mut left) {
+        return false;
+    }
+    while let Some(reference) = left.pop() {
+        if seen.contains(&reference) {
+            continue;
         }
-        Value::Array(items) => items.iter().all(is_closed),
+        let (Some(of_a), Some(of_b)) = (a.referred(&reference), b.referred(&reference)) else { return false };
+        if of_a.schema != of_b.schema || !references(of_a.schema, &mut left) {
+            return false;
+        }
+        seen.push(reference);
+    }
+    true
+}
+
+/// Collects what a value refers to; false where that depends on how it was come to.
+fn references(value: &Value, out: &mut Vec<String>) -> bool {
+    match value {
+        Value::Object(members) => members.iter().all(|(key, value)| match (key.as_str(), value) {
+            ("$dynamicRef" | "$recursiveRef", _) => false,
+            ("$ref", Value::String(reference)) => {
+                out.push(reference.clone());
+                true
+            }
+            (_, value) => references(value, out),
+        }),
+        Value::Array(items) => items.iter().all(|item| references(item, out)),
         _ => true,
     }
 }

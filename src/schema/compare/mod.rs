@@ -11,6 +11,7 @@ mod fit;
 mod kinds;
 mod objects;
 mod place;
+mod plain;
 #[cfg(test)]
 mod proof;
 mod remarks;
@@ -76,5 +77,7 @@ fn read(schema: &RawValue) -> Whole {
     let plain: Value = serde_json::from_str(schema.get()).unwrap_or_default();
     let dialect = plain.get("$schema").and_then(Value::as_str).unwrap_or_default();
     let lone_references = OLD.iter().any(|draft| dialect.contains(draft));
-    Whole { schema: lifted(schema).unwrap_or(plain), lone_references }
+    let mut schema = lifted(schema).unwrap_or(plain);
+    plain::plain(&mut schema);
+    Whole { schema, lone_references }
 }

@@ -91,7 +91,7 @@ impl<'s> Place<'s> {
     }
 
     /// What a reference within the whole leads to.
-    fn referred(&self, reference: &str) -> Option<Self> {
+    pub(super) fn referred(&self, reference: &str) -> Option<Self> {
         let fragment = reference.strip_prefix('#')?;
         let fragment = percent_encoding::percent_decode_str(fragment).decode_utf8().ok()?;
         let whole = Self::whole(self.whole);

@@ -51,6 +51,11 @@ fn schema(old: &Value, new: &Value, at: &str, out: &mut Vec<Change>) {
                 }
                 _ => part(was, is, &place, out),
             },
+            // Nothing that is sent is excluded: what a schema does not name is not sent.
+            "additionalProperties" if is == Some(&Value::Bool(false)) && was.is_none() => say(Class::Patch, was, is, &place, out),
+            "anyOf" | "oneOf" | "allOf" if are_the_same(was, is) => {
+                out.push(Change { at: place, class: Class::Patch, why: "stand in another order".to_owned() });
+            }
             "x-mcp-header" => say(Class::Breaking, was, is, &place, out),
             _ => match (was, is) {
                 (Some(was @ Value::Object(_)), Some(is @ Value::Object(_))) => schema(was, is, &place, out),
@@ -91,6 +96,12 @@ fn say(class: Class, was: Option<&Value>, is: Option<&Value>, at: &str, out: &mu
         _ => "changed",
     };
     out.push(Change { at: at.to_owned(), class, why: why.to_owned() });
+}
+
+/// Whether two lists hold the same, in whatever order.
+fn are_the_same(was: Option<&Value>, is: Option<&Value>) -> bool {
+    let (Some(Value::Array(was)), Some(Value::Array(is))) = (was, is) else { return false };
+    was.len() == is.len() && was.iter().all(|item| is.contains(item)) && is.iter().all(|item| was.contains(item))
 }
 
 /// A list in no order.
