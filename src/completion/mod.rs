@@ -32,10 +32,11 @@ pub use sampling::{Complete, Sampler};
 
 use crate::config::Limits;
 use crate::context::{Context, Outcome};
-use crate::domain::{Principal, clip};
+use crate::domain::{Flavours, Principal, clip};
 use crate::federation::{Federation, public_name};
 use crate::llm::{Dialect, Endpoint, Facts, Request, Route, Router, Target};
 use crate::policy::{Act, Blocks};
+use crate::schema::Views;
 use crate::trace::Trace;
 use enrich::{Joined, Wish};
 use kept::Keeping;
@@ -43,7 +44,7 @@ pub use memory::Memory;
 use report::Report;
 use targets::Targets;
 use tool_loop::{After, Loop};
-use tools::Tools;
+use tools::{Lens, Tools};
 use turn::Turn;
 
 /// Completions. Cheap to clone.
@@ -57,12 +58,14 @@ struct Inner {
     federation: Federation,
     context: Context,
     memory: Memory,
+    /// The schemas of tools as models were shown them.
+    views: Views,
 }
 
 impl Completions {
     /// Joins models, tools and context.
     pub fn new(router: Router, federation: Federation, context: Context, limits: Limits, memory: Memory, blocks: Blocks) -> Self {
-        Self(Arc::new(Inner { router, limits, blocks, federation, context, memory }))
+        Self(Arc::new(Inner { router, limits, blocks, federation, context, memory, views: Views::default() }))
     }
 
     /// The models.
@@ -106,7 +109,7 @@ impl Completions {
         if named || with_tools || request.asks_for_thought() {
             joint = Box::pin(self.join(principal, &route, &asked, &mut request, named)).await?;
         }
-        let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state));
+        let report = Report::new(asked.report, joint.context, joint.turn.as_ref().map(|turn| turn.state)).without(joint.tools.left_out());
         let (targets, federation) = (self.targets(principal, asked.trace), self.0.federation.clone());
         let after = After { turn: joint.turn, keeping, memory: self.0.memory.clone() };
         Box::new(Loop { targets, federation, tools: Arc::new(joint.tools), report, deadline, writer, after }).run(route, request).await
@@ -127,7 +130,7 @@ impl Completions {
     async fn join(&self, principal: &Principal, route: &Route, asked: &Asked, request: &mut Request, named: bool) -> Result<Joint, Error> {
         let mut turn = self.0.memory.memo.open(principal, request, &asked.tags)?;
         tools::pin(&self.0.federation, principal, asked).await?;
-        let tools = Tools::gather(&self.0.federation, principal, route, asked, request)?;
+        let tools = Tools::gather(&self.0.federation, principal, route, asked, &self.lens(route), request)?;
         if !tools.is_empty() {
             request.open_answer();
         }
@@ -144,6 +147,12 @@ impl Completions {
             turn.begin(request)?;
         }
         Ok(Joint { turn: Some(turn), tools, context: joined.outcomes })
+    }
+
+    /// How those who may answer are shown tools: any of them may be asked with the same request.
+    fn lens(&self, route: &Route) -> Lens<'_> {
+        let flavours: Flavours = route.targets.iter().map(|target| self.0.router.providers().flavour(target)).collect();
+        Lens { views: &self.0.views, flavours: if route.strict_tools { flavours.strictly() } else { flavours } }
     }
 
     /// Puts the response that a request goes on from in front of it; one that a provider keeps is known there alone.
@@ -188,7 +197,7 @@ impl Completions {
         request.unfold(&public_name)?;
         let route = self.resolve(principal, &request, "messages", &asked.tags).await?;
         tools::pin(&self.0.federation, principal, &asked).await?;
-        Tools::gather(&self.0.federation, principal, &route, &asked, &mut request)?;
+        Tools::gather(&self.0.federation, principal, &route, &asked, &self.lens(&route), &mut request)?;
         let counts = |target: &Target| self.0.router.providers().passes(target, Dialect::Messages);
         if let Some(target) = route.targets.first().filter(|target| !counts(target)) {
             let meta = Meta { model: target.name().clone(), ..Meta::default() };

@@ -13,12 +13,18 @@ pub(super) struct Report {
     wanted: bool,
     context: Vec<Outcome>,
     tools: Vec<Value>,
+    left_out: Vec<Value>,
     memory: Option<State>,
 }
 
 impl Report {
     pub(super) fn new(wanted: bool, context: Vec<Outcome>, memory: Option<State>) -> Self {
-        Self { wanted, context, tools: Vec::new(), memory }
+        Self { wanted, context, tools: Vec::new(), left_out: Vec::new(), memory }
+    }
+
+    /// The same with the tools that the model was not offered, and why.
+    pub(super) fn without(self, left_out: &[(String, String)]) -> Self {
+        Self { left_out: left_out.iter().map(|(tool, why)| json!({ "tool": tool, "why": why })).collect(), ..self }
     }
 
     /// Whether the caller wants it in the body.
@@ -80,6 +86,7 @@ impl Report {
             let usd = by.and_then(|target| router.cost(target.name(), usage)).map(dollars);
             json!({ "usd": usd, "input_tokens": usage.input, "output_tokens": usage.output, "cached_tokens": usage.cached })
         });
-        Some(json!({ "context": context, "tools": self.tools, "memo": self.memo().strip_prefix("memo="), "cost": cost }))
+        let memo = self.memo().strip_prefix("memo=");
+        Some(json!({ "context": context, "tools": self.tools, "left_out": self.left_out, "memo": memo, "cost": cost }))
     }
 }

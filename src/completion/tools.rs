@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use super::request::{Asked, McpTool};
-use crate::domain::{Grants, Principal, RawObject, ReleasePin, Selection, clip, raw};
+use crate::domain::{Flavours, Grants, Principal, RawObject, ReleasePin, Selection, clip, raw};
 use crate::federation::{At, Caller, Federation, OfferedTool, Scope};
 use crate::llm::{Call, Dialect, Function, Listed, Ran, Request, Route};
 use crate::protocol::Params;
+use crate::schema::{Seen, Views};
 use crate::trace::Trace;
 
 /// Most bytes of a tool's result that a model is given.
@@ -22,6 +23,8 @@ pub(super) struct Tools {
     offered: HashMap<String, Offered>,
     /// The tools of the servers that the client named, as it is told of them.
     listed: Vec<Listed>,
+    /// The tools that the model is not offered, with why.
+    left_out: Vec<(String, String)>,
     /// The id of the request that they run for.
     request: Option<Arc<str>>,
     /// Where in a trace they run.
@@ -41,6 +44,15 @@ struct Offered {
     run: bool,
     /// Whether the client is told of its calls.
     shown: bool,
+    /// What the model was shown of its schema, where that may be in other words.
+    seen: Option<Seen>,
+}
+
+/// How models are shown the schemas of tools.
+pub(super) struct Lens<'a> {
+    pub(super) views: &'a Views,
+    /// What those take who may answer.
+    pub(super) flavours: Flavours,
 }
 
 impl Tools {
@@ -50,15 +62,17 @@ impl Tools {
         principal: &Principal,
         route: &Route,
         asked: &Asked,
+        lens: &Lens<'_>,
         request: &mut Request,
     ) -> Result<Self, Error> {
         let mut tools = Self { request: asked.request.clone(), trace: asked.trace.clone(), ..Self::default() };
         let mut functions: Vec<OfferedTool> = Vec::new();
+        let mut listed = Vec::new();
         for mcp in &asked.mcp {
             let field = if request.dialect() == Dialect::Messages { "mcp_servers" } else { "tools" };
             let named = named(federation, principal, mcp, field)?;
             if mcp.listed {
-                tools.listed.push(Listed { server: mcp.server.clone(), tools: named.iter().map(listed).collect() });
+                listed.push((mcp.server.clone(), named.iter().map(|tool| (tool.public.clone(), item(tool))).collect::<Vec<_>>()));
             }
             for tool in named {
                 tools.offer(tool, principal, mcp.run, request.dialect() != Dialect::Chat, &mut functions);
@@ -87,6 +101,11 @@ impl Tools {
                 tools.offer(tool, &caller, true, false, &mut functions);
             }
         }
+        let functions: Vec<Function> = functions.into_iter().filter_map(|tool| tools.function(tool, lens)).collect();
+        for (server, items) in listed {
+            let items = items.into_iter().filter(|(name, _)| tools.offered.contains_key(name)).map(|(_, item)| item);
+            tools.listed.push(Listed { server, tools: items.collect() });
+        }
         if functions.is_empty() {
             return Ok(tools);
         }
@@ -97,21 +116,61 @@ impl Tools {
                 return Err(Error::invalid(why, "tools"));
             }
         }
-        list.extend(functions.into_iter().map(|tool| request.dialect().tool(&function(tool))));
+        list.extend(functions.iter().map(|function| request.dialect().tool(function)));
         request.set("tools", raw(&list));
         Ok(tools)
     }
 
     fn offer(&mut self, tool: OfferedTool, principal: &Principal, run: bool, shown: bool, functions: &mut Vec<OfferedTool>) {
         let (principal, server, own) = (principal.clone(), tool.server.clone(), tool.own.clone());
-        let offered = Offered { principal, server, own, release: tool.release.clone(), run, shown };
+        let offered = Offered { principal, server, own, release: tool.release.clone(), run, shown, seen: None };
         if self.offered.insert(tool.public.clone(), offered).is_none() {
             functions.push(tool);
         }
     }
 
+    /// A tool as a function that those who may answer can be told; one that they cannot is left out.
+    fn function(&mut self, tool: OfferedTool, lens: &Lens<'_>) -> Option<Function> {
+        let offered = self.offered.get_mut(&tool.public)?;
+        // Whoever is handed a call of it gets the arguments as the model wrote them.
+        let flavours = if offered.run { lens.flavours } else { lens.flavours.loosely() };
+        let (mut schema, mut why, mut fresh) = (tool.schema, None, false);
+        if !flavours.take_all() {
+            let (seen, is_fresh) = lens.views.of(tool.digest, &schema, flavours);
+            fresh = is_fresh;
+            match &*seen {
+                Ok(None) => {}
+                Ok(Some(view)) if view.goes_back() && !offered.run => {
+                    why = Some(
+                        "its arguments have names that the model's provider refuses, and only the gateway could put them right".to_owned(),
+                    );
+                }
+                Ok(Some(view)) => schema = view.schema().to_owned(),
+                Err(unfit) => why = Some(unfit.to_string()),
+            }
+            offered.seen = Some(seen);
+        }
+        let Some(why) = why else {
+            let strict = flavours.strict().then_some(true);
+            return Some(Function { name: tool.public, description: tool.description, schema: Some(schema), strict, cache: None });
+        };
+        if fresh {
+            tracing::warn!(gen_ai.tool.name = %tool.public, "models are not offered `{}`: {why}", tool.public);
+        } else {
+            tracing::debug!(gen_ai.tool.name = %tool.public, "a model is not offered `{}`: {why}", tool.public);
+        }
+        self.offered.remove(&tool.public);
+        self.left_out.push((tool.public, why));
+        None
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.offered.is_empty()
+    }
+
+    /// The tools that the model is not offered, with why.
+    pub(super) fn left_out(&self) -> &[(String, String)] {
+        &self.left_out
     }
 
     /// What the client is told of the servers it named.
@@ -137,6 +196,8 @@ impl Tools {
         let Some(tool) = self.offered.get(&call.name) else { return Err("there is no such tool".to_owned()) };
         let written = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
         let arguments = crate::domain::raw_string(written.to_owned()).map_err(|error| format!("the arguments are not JSON: {error}"))?;
+        let view = tool.seen.as_ref().and_then(|seen| seen.as_ref().as_ref().ok()?.as_ref());
+        let arguments = view.and_then(|view| view.restored(&arguments)).unwrap_or(arguments);
         let params = Params::default().with("name", &call.name).with("arguments", &arguments);
         let caller = Caller { request: self.request.clone(), trace: self.trace.clone(), ..Caller::new(&tool.principal, None) };
         tracing::debug!(gen_ai.tool.name = %call.name, caller = %tool.principal.id(), "an agent loop calls `{}`", call.name);
@@ -188,11 +249,8 @@ fn selection(wanted: &str) -> Result<Selection, Error> {
     Selection::new(vec![wanted.to_owned()]).map_err(|why| Error::invalid(why, "tools"))
 }
 
-fn function(tool: OfferedTool) -> Function {
-    Function { name: tool.public, description: tool.description, schema: Some(tool.schema), strict: None, cache: None }
-}
-
-fn listed(tool: &OfferedTool) -> Box<RawValue> {
+/// A tool as the client is told of it.
+fn item(tool: &OfferedTool) -> Box<RawValue> {
     let mut item = RawObject::default();
     item.set("name", raw(&tool.own));
     item.set("description", raw(&tool.description));

@@ -50,7 +50,7 @@ pub use telemetry::{Format, Telemetry};
 pub use template::{JsonTemplate, Template, Variable};
 pub use watch::watch;
 
-use crate::domain::{Isolation, meant};
+use crate::domain::{Flavour, Isolation, meant};
 
 /// The whole configuration. Every section has defaults; an empty file is a valid one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -148,6 +148,11 @@ impl Config {
                     let why = self.no_provider(&target.provider);
                     return Err(Error::wrong(format!("models.{name}.targets[{at}].provider"), why));
                 }
+                if model.strict_tools && matches!(self.flavour(&target.provider), Some(Flavour::Anthropic | Flavour::Gemini)) {
+                    let provider = &target.provider;
+                    let why = format!("is for providers with OpenAI's rules, and `{provider}` has others; give it a model of its own");
+                    return Err(Error::wrong(format!("models.{name}.strict_tools"), why));
+                }
             }
             for (at, source) in model.context.iter().enumerate() {
                 if !self.context.sources.contains_key(&**source) {
@@ -168,6 +173,14 @@ impl Config {
     fn knows(&self, provider: &str) -> bool {
         let found = || self.providers.as_ref().map_or_else(|| Provider::discoverable(provider), |all| all.contains_key(provider));
         provider == BUILT_IN || found()
+    }
+
+    /// Which schemas of tools a provider takes, as far as the file tells.
+    fn flavour(&self, provider: &str) -> Option<Flavour> {
+        match &self.providers {
+            Some(all) => all.get(provider).map(Provider::flavour),
+            None => Provider::found_flavour(provider),
+        }
     }
 
     fn no_provider(&self, provider: &str) -> String {
@@ -229,6 +242,17 @@ mod tests {
         let text = "providers: {}\nmodels:\n  a: { targets: [{ provider: gone, model: x }] }\n";
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains("models.a.targets[0].provider") && error.contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn strict_tools_are_for_those_who_know_them() {
+        let model =
+            |provider: &str| format!("models: {{ a: {{ targets: [{{ provider: {provider}, model: x }}], strict_tools: true }} }}\n");
+        let providers = "providers: { claude: { kind: anthropic }, own: { kind: openai } }\n";
+        let wrong = parse(&format!("{providers}{}", model("claude"))).unwrap_err().to_string();
+        assert!(wrong.contains("models.a.strict_tools") && wrong.contains("`claude`") && wrong.contains("a model of its own"), "{wrong}");
+        assert!(parse(&format!("{providers}{}", model("own"))).is_ok());
+        assert!(parse(&model("gemini")).is_err() && parse(&model("openai")).is_ok() && parse(&model("portolan")).is_ok());
     }
 
     #[test]

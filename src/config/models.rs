@@ -40,6 +40,9 @@ pub struct Model {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub tools: Selection,
+    /// Whether the gateway's tools are offered as strict functions, whose arguments the provider makes keep to the schema.
+    #[serde(default)]
+    pub strict_tools: bool,
     /// Where it stands in the file, counted from 0.
     #[serde(skip)]
     pub place: usize,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::value::{SecretText, Text};
+use crate::domain::Flavour;
 
 /// The provider that is part of the gateway: it needs no key and no network.
 pub const BUILT_IN: &str = "portolan";
@@ -65,6 +66,9 @@ pub struct Provider {
     /// Headers added to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretText>,
+    /// Whose rules it has for the schemas of tools: `openai`, `anthropic`, `gemini`, or `any` where it takes all; by kind and address
+    /// where it is not said.
+    pub tool_schemas: Option<Flavour>,
 }
 
 impl Provider {
@@ -119,6 +123,30 @@ impl Provider {
     pub fn version(&self) -> ApiVersion {
         self.api_version.unwrap_or_default()
     }
+
+    /// Which schemas of tools it takes. Who speaks like OpenAI mostly has OpenAI's rules, too; Gemini is known by where it is.
+    pub fn flavour(&self) -> Flavour {
+        let known = || match self.kind {
+            Kind::Anthropic => Flavour::Anthropic,
+            Kind::Openai | Kind::OpenaiCompatible => flavour(self.base()),
+        };
+        self.tool_schemas.unwrap_or_else(known)
+    }
+
+    /// The same of a provider that may be found without a file.
+    pub(super) fn found_flavour(name: &str) -> Option<Flavour> {
+        let address = KNOWN.iter().find(|(known, _, _)| *known == name).map(|(_, _, address)| *address);
+        if name == ANTHROPIC { Some(Flavour::Anthropic) } else { address.map(flavour) }
+    }
+}
+
+/// Which schemas are taken at an address of OpenAI's dialect. Google's are `generativelanguage.googleapis.com`, and of Vertex AI
+/// `aiplatform.googleapis.com`, `europe-west4-aiplatform.googleapis.com` and `aiplatform.eu.rep.googleapis.com`.
+fn flavour(address: &str) -> Flavour {
+    let url = url::Url::parse(address).ok();
+    let service = url.as_ref().and_then(url::Url::host_str).and_then(|host| host.strip_suffix(".googleapis.com")).unwrap_or_default();
+    let gemini = service == "generativelanguage" || service.ends_with("aiplatform") || service.starts_with("aiplatform.");
+    if gemini { Flavour::Gemini } else { Flavour::Openai }
 }
 
 /// Providers found without a file, with the variable each was found by.
@@ -174,6 +202,7 @@ impl Provider {
                 api_key: Some(SecretText::new(key.trim())),
                 api_version: None,
                 headers: BTreeMap::new(),
+                tool_schemas: None,
             };
             found.insert(name.to_owned(), (provider, variable));
         }
@@ -181,9 +210,36 @@ impl Provider {
         if TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
             let base = format!("http://{OLLAMA}:{OLLAMA_PORT}/v1");
             let (kind, base_url) = (Kind::OpenaiCompatible, Some(base.as_str().into()));
-            let provider = Self { kind, base_url, api_key: None, api_version: None, headers: BTreeMap::new() };
+            let provider = Self { kind, base_url, api_key: None, api_version: None, headers: BTreeMap::new(), tool_schemas: None };
             found.insert(OLLAMA_NAME.to_owned(), (provider, "a local Ollama"));
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gemini_is_known_by_where_it_is_and_others_by_what_they_speak() {
+        use Flavour::{Anthropic, Any, Gemini, Openai};
+        for (kind, address, said, flavour) in [
+            (Kind::Openai, None, None, Openai),
+            (Kind::Anthropic, None, None, Anthropic),
+            (Kind::OpenaiCompatible, Some("http://127.0.0.1:11434/v1"), None, Openai),
+            (Kind::OpenaiCompatible, Some("https://generativelanguage.googleapis.com/v1beta/openai"), None, Gemini),
+            (Kind::OpenaiCompatible, Some("https://us-central1-aiplatform.googleapis.com/v1/projects/p/endpoints/openapi"), None, Gemini),
+            (Kind::OpenaiCompatible, Some("https://aiplatform.eu.rep.googleapis.com/v1/projects/p/endpoints/openapi"), None, Gemini),
+            (Kind::OpenaiCompatible, Some("https://generativelanguage.googleapis.com.example.com/v1"), None, Openai),
+            (Kind::Anthropic, Some("https://aiplatform.googleapis.com/v1"), None, Anthropic),
+            (Kind::OpenaiCompatible, Some("http://127.0.0.1:4000/v1"), Some(Gemini), Gemini),
+            (Kind::OpenaiCompatible, Some("http://127.0.0.1:8000/v1"), Some(Any), Any),
+        ] {
+            let base_url = address.map(Text::from);
+            let provider = Provider { kind, base_url, api_key: None, api_version: None, headers: BTreeMap::new(), tool_schemas: said };
+            assert_eq!(provider.flavour(), flavour, "{address:?}");
+        }
+        assert_eq!(Provider::found_flavour("gemini"), Some(Gemini));
     }
 }

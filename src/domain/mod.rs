@@ -1,6 +1,7 @@
 //! Ground: the words everyone shares. No I/O, no knowledge of any floor above.
 
 mod digest;
+mod flavour;
 mod grants;
 mod lock;
 mod name;
@@ -19,6 +20,7 @@ mod usage;
 pub mod walk;
 
 pub use digest::Digest;
+pub use flavour::{Flavour, Flavours};
 pub use grants::{Globs, Grants, may_reach};
 pub use lock::lock;
 pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::shown::Shown;
-use crate::domain::{RawObject, ReleasePin};
+use crate::domain::{Digest, RawObject, ReleasePin};
 
 /// A tool as an agent loop offers it to a model.
 #[derive(Clone, Debug)]
@@ -20,18 +20,23 @@ pub struct OfferedTool {
     pub description: Option<String>,
     /// Its input schema's own bytes.
     pub schema: Box<RawValue>,
+    /// The digest of these.
+    pub digest: Digest,
 }
 
 impl OfferedTool {
     pub(super) fn read(shown: &Shown, release: Option<&ReleasePin>) -> Option<Self> {
         let object = RawObject::parse(shown.body.whole()).ok()?;
+        let schema = object.get("inputSchema")?.to_owned();
+        let digest = *shown.schema.get_or_init(|| Digest::of("portolan/schema", schema.get().as_bytes()));
         Some(Self {
             server: shown.server.clone(),
             own: shown.own.clone(),
             public: shown.public.clone(),
             release: release.cloned(),
             description: object.string("description"),
-            schema: object.get("inputSchema")?.to_owned(),
+            schema,
+            digest,
         })
     }
 }

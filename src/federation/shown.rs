@@ -7,7 +7,7 @@ use super::calls::Calls;
 use super::compat;
 use super::name::{public, public_uri};
 use super::shapes::Shapes;
-use crate::domain::{RawObject, raw};
+use crate::domain::{Digest, RawObject, raw};
 use crate::registry::{Definition, Kind, Release};
 
 /// One definition under its public name.
@@ -19,6 +19,8 @@ pub(super) struct Shown {
     pub(super) public_body: Body,
     /// Tells two bodies apart.
     pub(super) mark: u64,
+    /// The digest of a tool's input schema.
+    pub(super) schema: OnceLock<Digest>,
     /// What is counted of its calls.
     pub(super) calls: OnceLock<Calls>,
     /// What its calls look like, as far as that is on record.
@@ -76,7 +78,8 @@ impl Shown {
         let public_body = body.map(named);
         let mark = hash(text);
         let record = format!("{server}/{own}@{}#{}", release.version, definition.digest().short()).into();
-        Self { server: server.to_owned(), own, public, body, public_body, mark, calls: OnceLock::new(), shapes: Shapes::default(), record }
+        let (schema, calls, shapes) = (OnceLock::new(), OnceLock::new(), Shapes::default());
+        Self { server: server.to_owned(), own, public, body, public_body, mark, schema, calls, shapes, record }
     }
 
     /// Whether its definition says that it only reads.

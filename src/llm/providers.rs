@@ -15,6 +15,7 @@ use super::target::Target;
 use super::translate::translate;
 use super::{anthropic, echo, openai, seals};
 use crate::config::{self, BUILT_IN};
+use crate::domain::Flavour;
 use crate::net::Net;
 use crate::trace::Span;
 
@@ -24,6 +25,8 @@ pub struct Providers(Arc<Inner>);
 
 struct Inner {
     all: BTreeMap<String, Box<dyn Provider>>,
+    /// Which schemas of tools each takes; the built-in one takes any.
+    flavours: BTreeMap<String, Flavour>,
     lists: Lists,
 }
 
@@ -33,6 +36,7 @@ impl Providers {
         let lists = Lists::new(net, declared.clone());
         let mut all: BTreeMap<String, Box<dyn Provider>> = BTreeMap::new();
         all.insert(BUILT_IN.to_owned(), Box::new(echo::Echo));
+        let flavours = declared.clone().map(|(name, provider)| (name.clone(), provider.flavour())).collect();
         for (name, provider) in declared {
             let remote = Remote::new(net, name, provider, idle);
             let provider: Box<dyn Provider> = match provider.kind {
@@ -42,7 +46,7 @@ impl Providers {
             };
             all.insert(name.clone(), provider);
         }
-        Self(Arc::new(Inner { all, lists }))
+        Self(Arc::new(Inner { all, flavours, lists }))
     }
 
     /// The names of all providers.
@@ -77,6 +81,11 @@ impl Providers {
     /// Whether a target takes and gives a dialect as it is.
     pub fn passes(&self, target: &Target, dialect: Dialect) -> bool {
         self.0.all.get(target.provider()).is_some_and(|provider| provider.speaks(dialect, true) == dialect)
+    }
+
+    /// Which schemas of tools a target takes.
+    pub fn flavour(&self, target: &Target) -> Flavour {
+        self.0.flavours.get(target.provider()).copied().unwrap_or(Flavour::Any)
     }
 
     /// The models a provider lists, without its own prefix; kept for five minutes, empty when it does not answer.

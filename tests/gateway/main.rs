@@ -40,6 +40,7 @@ mod operators;
 mod passage;
 mod pins;
 mod processes;
+mod projection;
 mod rates;
 mod recorded;
 mod registry;

@@ -26,6 +26,8 @@ pub struct Route {
     pub context: Vec<String>,
     /// Tools the operator bound; nothing when there are none.
     pub tools: Option<Selection>,
+    /// Whether tools are offered as strict functions.
+    pub strict_tools: bool,
 }
 
 /// No such model, or none this caller may use.
@@ -134,7 +136,7 @@ impl Router {
         let route = match self.find(principal, model).await {
             Some(Found::Named(named)) => self.route(principal, model, named, facts),
             Some(Found::Written(target) | Found::Listed(target)) => {
-                Some(Route { targets: vec![target], retries: self.0.retries, context: Vec::new(), tools: None })
+                Some(Route { targets: vec![target], retries: self.0.retries, context: Vec::new(), tools: None, strict_tools: false })
             }
             None => None,
         };
@@ -209,6 +211,7 @@ impl Router {
             retries: model.retries.unwrap_or(self.0.retries),
             context: model.context.iter().map(ToString::to_string).collect(),
             tools: (!model.tools.is_all()).then(|| model.tools.clone()),
+            strict_tools: model.strict_tools,
         })
     }
 
