@@ -106,7 +106,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let diff = client.control("releases_diff", json!({ "server": server })).await?;
             if client.json {
                 as_json(&diff);
-            } else if list(&diff, "differences").is_empty() {
+            } else if list(&diff, "differences").is_empty() && list(&diff, "variants").is_empty() {
                 print(&format!("Nothing is held for `{server}`.\n"));
             } else {
                 show_diff(&server, &diff);
@@ -116,6 +116,8 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let approved = client.control("releases_approve", json!({ "server": server, "digest": digest })).await?;
             if client.json {
                 as_json(&approved);
+            } else if approved.get("variant").and_then(Value::as_bool) == Some(true) {
+                print(&format!("It is approved: callers of {server}@{} who are offered it are shown it.\n", text(&approved, "release")));
             } else {
                 print(&format!("{server}@{} is approved and served.\n", text(&approved, "release")));
             }
@@ -125,7 +127,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             if client.json {
                 as_json(&rejected);
             } else {
-                print(&format!("The change of `{server}` is rejected; the approved release goes on being served.\n"));
+                print(&format!("It is rejected; the approved release of `{server}` goes on being served.\n"));
             }
         }
         Command::Rollback { server, to } => {
@@ -226,6 +228,17 @@ fn show_standing(outcome: &Value) {
 }
 
 fn show_diff(server: &str, diff: &Value) {
+    if !list(diff, "differences").is_empty() {
+        show_change(server, diff);
+    }
+    for variant in list(diff, "variants") {
+        print(&format!("Some callers of `{server}` are offered, and only they:\n\n"));
+        show_differences(variant);
+        show_choice(server, variant);
+    }
+}
+
+fn show_change(server: &str, diff: &Value) {
     show_differences(diff);
     let impact = list(diff, "impact");
     if impact.is_empty() {
@@ -241,7 +254,11 @@ fn show_diff(server: &str, diff: &Value) {
         table(&["TOOL", "CALLER", "LAST SEEN", "", "ARGUMENTS", "BECAUSE"], impact.iter().map(row));
         print("\n");
     }
-    let digest = text(diff, "digest");
+    show_choice(server, diff);
+}
+
+fn show_choice(server: &str, held: &Value) {
+    let digest = text(held, "digest");
     print(&format!(
         "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
     ));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::parts::Parts;
 use super::tool::{Class, Error, Server, Tool};
 use crate::domain::{Principal, clip, now_ms};
+use crate::registry::Approved;
 use crate::store::ReleaseState;
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -15,13 +16,13 @@ pub(super) fn tools() -> Vec<Tool> {
         Tool::new::<Server, _, _>(
             "releases_list",
             Class::Read,
-            "Lists the releases of a server: version, digest, state, when and by whom.",
+            "Lists the releases of a server, and what only some callers are offered: version, digest, state, when and by whom.",
             list,
         ),
         Tool::new::<Server, _, _>(
             "releases_diff",
             Class::Read,
-            "Shows what differs between the served release of a server and the change that is held.",
+            "Shows what differs between the served release of a server and the change that is held, and what is held of that only some callers are offered.",
             diff,
         ),
         Tool::new::<Decide, _, _>(
@@ -133,6 +134,7 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
         .iter()
         .map(|head| {
             let state = match head.state {
+                ReleaseState::Approved if head.variant => "variant",
                 ReleaseState::Approved if current.as_deref() == Some(head.digest.as_str()) => "served",
                 ReleaseState::Approved if head.sunset_ms.is_some_and(|sunset| sunset <= now_ms()) => "ended",
                 ReleaseState::Approved if head.sunset_ms.is_some() => "deprecated",
@@ -143,7 +145,7 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
             json!({
                 "version": Some(&head.version).filter(|version| !version.is_empty()), "digest": head.digest, "state": state, "era": head.era,
                 "captured_ms": head.captured_ms, "captured_by": head.captured_by, "decided_ms": head.decided_ms,
-                "decided_by": head.decided_by, "sunset_ms": head.sunset_ms,
+                "decided_by": head.decided_by, "sunset_ms": head.sunset_ms, "variant": head.variant,
             })
         })
         .collect();
@@ -153,6 +155,9 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
 async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let differences = parts.registry.held_differences(&server)?;
     let impact = parts.registry.impact(&server, &differences).await?;
+    let variants = parts.registry.held_variants(&server)?.into_iter();
+    let variants = variants
+        .map(|(variant, differences)| json!({ "digest": variant.digest, "held_since_ms": variant.since_ms, "differences": differences }));
     let catalog = parts.registry.catalog();
     let entry = catalog.servers.get(server.as_str());
     Ok(json!({
@@ -162,12 +167,15 @@ async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
         "digest": entry.and_then(|entry| entry.held.as_ref()).map(|held| held.digest.to_string()),
         "differences": differences,
         "impact": impact,
+        "variants": variants.collect::<Vec<_>>(),
     }))
 }
 
 async fn approve(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {
-    let release = parts.registry.approve(&server, digest.as_deref(), principal.id()).await?;
-    Ok(json!({ "server": server, "release": release.version.to_string(), "digest": release.digest.to_string() }))
+    let Approved { release, is_variant } = parts.registry.approve(&server, digest.as_deref(), principal.id()).await?;
+    Ok(json!({
+        "server": server, "release": release.version.to_string(), "digest": release.digest.to_string(), "variant": is_variant,
+    }))
 }
 
 async fn reject(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {

@@ -220,8 +220,8 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "prompts": count(Kind::Prompt),
         "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
         "code": code_of(entry),
-        "held": entry.held.is_some(),
-        "held_changes": entry.held.as_ref().map_or(0, |held| held.count),
+        "held": entry.waiting().is_some(),
+        "held_changes": entry.waiting().unwrap_or(0),
         "declared": entry.spec.declared,
         "target": entry.spec.target(),
     })

@@ -57,7 +57,7 @@ use crate::policy::Blocks;
 use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
 use crate::registry::{self, Catalog, Changes, Entry, Kind, Published, Registry};
 use crate::store::Handles;
-use crate::upstream::Upstreams;
+use crate::upstream::{Identity, Upstreams};
 use ask::Ask;
 use kept::Kept;
 use listing::Listing;
@@ -127,8 +127,8 @@ impl Federation {
     }
 
     /// What this caller sees at a scope, in a form that tells whether it is still the same.
-    pub fn sight(&self, principal: &Principal, scope: Scope<'_>) -> Sight {
-        self.view().sight(principal, scope)
+    pub fn sight(&self, principal: &Principal, session: Option<&str>, scope: Scope<'_>) -> Sight {
+        self.view_for(principal, session).sight(principal, scope)
     }
 
     /// Forgets the lists and resources that were read lately.
@@ -140,11 +140,17 @@ impl Federation {
     /// Closes what was open for a client's session alone.
     pub fn end_session(&self, session: &str) {
         self.0.road.upstreams.end_session(session);
+        self.0.road.registry.end_session(session);
     }
 
     /// The view of this moment; built anew only when the catalog changed.
     fn view(&self) -> Arc<View> {
         self.view_of(&self.0.road.registry.catalog())
+    }
+
+    /// The same as a caller sees it who is offered something of its own.
+    fn view_for(&self, principal: &Principal, session: Option<&str>) -> Arc<View> {
+        self.view().seen_by(Identity { principal: principal.id(), session })
     }
 
     fn view_of(&self, catalog: &Arc<Catalog>) -> Arc<View> {
@@ -311,14 +317,14 @@ impl Federation {
         (
             count(|entry| entry.release.is_some() && entry.problem.is_none()),
             count(|entry| entry.problem.is_some()),
-            count(|entry| entry.held.is_some()),
+            count(|entry| entry.waiting().is_some()),
         )
     }
 
     /// Answers one MCP request, whatever era it came in.
     pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
         let catalog = self.0.road.registry.catalog();
-        let view = self.view_of(&catalog);
+        let view = self.view_of(&catalog).seen_by(Identity { principal: caller.principal.id(), session: caller.session });
         let ask = Ask { view: &view, caller, scope };
         let listing = Listing::of(caller, scope, &catalog, &self.0.pager, &params);
         let list = |kind, capability| {
@@ -350,7 +356,7 @@ impl Federation {
         uri: &str,
         told: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Followed, RpcError> {
-        self.0.road.follow(&self.view(), principal, session, (scope, uri), told).await
+        self.0.road.follow(&self.view_for(principal, session), principal, session, (scope, uri), told).await
     }
 
     /// Hears of a stateless client's tasks until what comes back is dropped; `told` gets the params of each notification. With it come
@@ -367,8 +373,14 @@ impl Federation {
     }
 
     /// The header of an argument of a `tools/call` that is missing or contradicts it (2026-07-28).
-    pub fn header_contradiction<'h>(&self, scope: Scope<'_>, params: &Params, header: &dyn Fn(&str) -> Option<&'h str>) -> Option<String> {
-        let view = self.view();
+    pub fn header_contradiction<'h>(
+        &self,
+        principal: &Principal,
+        scope: Scope<'_>,
+        params: &Params,
+        header: &dyn Fn(&str) -> Option<&'h str>,
+    ) -> Option<String> {
+        let view = self.view_for(principal, None);
         let name = params.string("name")?;
         let found = view.find(Kind::Tool, scope, &name)?;
         let rules = found.release.header_rules(&found.shown.own).filter(|rules| !rules.is_empty())?;
@@ -388,7 +400,7 @@ impl Federation {
 
     /// Whether this caller may call a tool, by its own name at its server.
     pub fn may_call(&self, principal: &Principal, server: &str, tool: &str) -> bool {
-        let view = self.view();
+        let view = self.view_for(principal, None);
         let may = |found: view::Found<'_>| principal.grants().tool(server, &found.shown.public);
         view.find(Kind::Tool, Scope::One(server), tool).map_or_else(|| principal.grants().server(server), may)
     }
@@ -402,12 +414,12 @@ impl Federation {
 
     /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.
     pub fn offered(&self, principal: &Principal, selected: &Selection) -> Vec<OfferedTool> {
-        self.view().offered(principal, selected)
+        self.view_for(principal, None).offered(principal, selected)
     }
 
     /// The public names of all tools this caller may use.
     pub fn tool_names(&self, principal: &Principal) -> Vec<String> {
-        self.view().tool_names(principal).map(str::to_owned).collect()
+        self.view_for(principal, None).tool_names(principal).map(str::to_owned).collect()
     }
 
     /// The public names of all resources' and tools' servers this caller may see.

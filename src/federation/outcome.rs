@@ -36,7 +36,7 @@ impl Road {
         for entry in catalog.servers.values() {
             let name = entry.spec.name.as_str();
             let may_offer = || entry.release.as_ref().is_none_or(|release| release.manifest.has(capability));
-            let held = || entry.held.as_ref().map(|held| json!({ "state": "ready", "held": held.count }));
+            let held = || entry.waiting().map(|count| json!({ "state": "ready", "held": count }));
             let told = self.wrong(catalog, entry).map(|(state, why)| said(state, &why)).or_else(held);
             if let Some(told) = told.filter(|_| grants.server(name) && within(name) && may_offer()) {
                 absent.insert(name.to_owned(), told);

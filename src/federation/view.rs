@@ -1,7 +1,7 @@
 //! The catalog as callers see it: which of its definitions stand at which endpoint, and under which names.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,10 +14,11 @@ use super::offered::OfferedTool;
 use super::scope::{At, Scope};
 use super::sets::{Member, Set};
 use super::shown::{Body, Shown, hash};
-use crate::domain::{Principal, ReleasePin, Selection, ServerName};
+use crate::domain::{Principal, ReleasePin, Selection, ServerName, lock};
 use crate::policy::Blocked;
 use crate::protocol::RpcError;
-use crate::registry::{Catalog, Entry, Guard, Kind, Release, Retiring};
+use crate::registry::{Catalog, Entry, Guard, Kind, Release, Retiring, Whose};
+use crate::upstream::Identity;
 
 /// What a caller sees of each kind; two of the same catalog state are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct View {
     sets: HashMap<String, Set>,
     /// The lists that were made of it.
     made: Made,
+    /// The same as callers see it who are offered something of their own, by whose it is.
+    own: Mutex<HashMap<Whose, Arc<Self>>>,
 }
 
 /// A definition as it is seen at an endpoint: what it is called there, and its text.
@@ -63,7 +66,17 @@ impl View {
     pub(super) fn new(catalog: Arc<Catalog>, before: Option<&Self>) -> Self {
         let offers = Offers::of(&catalog, before.map(|before| &before.offers));
         let sets = catalog.toolsets.iter().map(|(name, toolset)| (name.to_string(), Set::new(toolset, &catalog, &offers))).collect();
-        Self { catalog, offers, sets, made: Made::default() }
+        Self { catalog, offers, sets, made: Made::default(), own: Mutex::default() }
+    }
+
+    /// As a caller sees it: the same for nearly everybody.
+    pub(super) fn seen_by(self: Arc<Self>, identity: Identity<'_>) -> Arc<Self> {
+        let whose = self.catalog.own_of(identity);
+        if whose.is_empty() {
+            return self;
+        }
+        let of_caller = || Arc::new(Self::new(Arc::new(self.catalog.with_own(&whose)), Some(&self)));
+        lock(&self.own).entry(whose.clone()).or_insert_with(of_caller).clone()
     }
 
     /// Whether what is asked at a scope may be logged to the client.

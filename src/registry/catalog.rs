@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::definition::Manifest;
 use super::error::Error;
+use super::own::{Owns, Variant};
 use super::pins::{Known, Pinned};
 use super::release::{Guard, Held, Release};
 use crate::domain::{ReleasePin, ServerName, ServerSpec, Toolsets, clip, meant};
@@ -31,6 +32,8 @@ pub struct Entry {
     pub known: Arc<[Known]>,
     /// The releases that callers or the configuration have pinned.
     pub pins: Arc<BTreeMap<ReleasePin, Pinned>>,
+    /// What only some callers are offered, beside the release.
+    pub variants: Arc<[Variant]>,
     /// The era it was last found to speak.
     pub era: Option<crate::protocol::Era>,
     /// Why it could not be looked at the last time, for administrators.
@@ -42,9 +45,16 @@ pub struct Entry {
 impl Entry {
     /// A server of which nothing is known yet.
     pub fn new(spec: Arc<ServerSpec>, enabled: bool) -> Self {
-        let (known, pins) = (Arc::default(), Arc::default());
+        let (known, pins, variants) = (Arc::default(), Arc::default(), Arc::default());
         let (runs, release, held, live, guard) = (spec.clone(), None, None, None, None);
-        Self { spec, runs, enabled, release, held, live, guard, known, pins, era: None, problem: None, unpinned: None }
+        Self { spec, runs, enabled, release, held, live, guard, known, pins, variants, era: None, problem: None, unpinned: None }
+    }
+
+    /// How many definitions wait for a person; none where nothing does.
+    pub fn waiting(&self) -> Option<usize> {
+        let variants = self.variants.iter().filter(|variant| variant.is_held());
+        let counts = self.held.iter().map(|held| held.count).chain(variants.map(Variant::count));
+        counts.reduce(|a, b| a + b)
     }
 
     /// Serves a release, whose code is run from then on.
@@ -64,6 +74,8 @@ pub struct Catalog {
     pub toolsets: Toolsets,
     /// What is blocked, and so is shown to nobody.
     pub blocks: Arc<List>,
+    /// What callers are offered over connections of their own, where that is something else.
+    pub owns: Arc<Owns>,
     /// Counts up whenever callers may see other definitions than before.
     pub edition: u64,
 }

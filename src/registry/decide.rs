@@ -12,11 +12,23 @@ use super::release::{Guard, Release};
 use crate::domain::{ServerName, now_ms};
 use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
 
+/// What came of an approval.
+pub struct Approved {
+    /// The release that everybody gets.
+    pub release: Arc<Release>,
+    /// Whether what was approved is no part of it, but of what some callers are offered.
+    pub is_variant: bool,
+}
+
 impl Records {
     /// Makes what is held the approved release.
-    pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+    pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Approved, Error> {
         self.is_ours(name)?;
         let _turn = self.turn().await;
+        if let Some((name, variant)) = self.meant_variant(name, digest)? {
+            self.decide_on(&name, &variant, ReleaseState::Approved, by).await?;
+            return Ok(Approved { release: self.served(&name)?, is_variant: true });
+        }
         let (name, row) = match self.held(name, digest).await {
             Err(error @ (Error::NothingHeld(_) | Error::ChangedAgain(_))) => self.rejected(name, digest).await?.ok_or(error)?,
             held => held?,
@@ -44,14 +56,16 @@ impl Records {
         self.relist(&name).await?;
         self.repin(&name).await?;
         // It may have been removed meanwhile.
-        let release = self.catalog().server(name.as_str())?.release.clone();
-        release.ok_or(Error::NothingHeld(name))
+        Ok(Approved { release: self.served(&name)?, is_variant: false })
     }
 
     /// Refuses what is held.
     pub(super) async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
         self.is_ours(name)?;
         let _turn = self.turn().await;
+        if let Some((name, variant)) = self.meant_variant(name, digest)? {
+            return self.decide_on(&name, &variant, ReleaseState::Rejected, by).await;
+        }
         let (name, row) = self.held(name, digest).await?;
         self.store.put_release(&decided(row, ReleaseState::Rejected, by)).await?;
         self.edit(&name, |entry| entry.held = None);

@@ -32,7 +32,7 @@ pub(super) enum Ask {
 }
 
 /// Changes that come in bursts are looked at once.
-const BURST: Duration = Duration::from_millis(100);
+pub(super) const BURST: Duration = Duration::from_millis(100);
 
 /// One server's keeper.
 pub(super) struct Keeper {

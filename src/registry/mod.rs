@@ -14,13 +14,15 @@ mod intake;
 mod keeper;
 mod lock;
 mod look;
+mod own;
 mod pins;
 mod published;
 mod records;
 mod release;
 mod scan;
+mod variants;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -28,17 +30,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
+pub use decide::Approved;
 pub use definition::{Definition, Kind, Manifest};
 pub use drift::Difference;
 pub use error::Error;
 pub use impact::Impact;
 pub use lock::{Lock, LockError, Locked};
 pub use look::Look;
+pub use own::{Variant, Whose};
 pub use pins::{Pinned, Retiring};
 pub use published::Published;
 pub use release::{Guard, Outgrown, Refused, Release, Unkept};
 
-use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Toolsets};
+use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Toolsets, lock};
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseHead, ServerRow, Store};
@@ -61,6 +65,8 @@ struct Inner {
     keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
     /// How often each server told that one of its resources says something else now.
     updates: Mutex<HashMap<ServerName, u64>>,
+    /// The callers' own connections that are about to be looked at.
+    own_looks: Mutex<HashSet<(ServerName, Box<str>)>>,
 }
 
 impl Registry {
@@ -69,8 +75,9 @@ impl Registry {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
-        let (validators, keepers, updates) = (Validators::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers, updates }))
+        let (validators, keepers) = (Validators::default(), Mutex::default());
+        let (updates, own_looks) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers, updates, own_looks }))
     }
 
     /// The servers and releases of this moment.
@@ -307,11 +314,43 @@ impl Registry {
                 *updates.entry(server.clone()).or_default() += 1;
                 return;
             }
+            Change::Own(whose) => return self.look_at_own(server, whose),
         }
         let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((asks, _)) = keepers.get(server) {
             let _ = asks.try_send(Ask::Soon);
         }
+    }
+
+    /// Looks soon at what is listed over a caller's own connection.
+    fn look_at_own(&self, server: &ServerName, whose: &str) {
+        let place = (server.clone(), Box::from(whose));
+        let is_new = || lock(&self.0.own_looks).insert(place.clone());
+        let Some(runtime) = tokio::runtime::Handle::try_current().ok().filter(|_| is_new()) else { return };
+        let this = self.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(keeper::BURST).await;
+            lock(&this.0.own_looks).remove(&place);
+            let (server, whose) = &place;
+            let Some(connection) = this.0.upstreams.own(server, whose) else { return };
+            let listed = intake::read(&connection, &this.0.validators).await.map_err(|error| Error::Upstream(Arc::new(error)));
+            let noted = async |manifest| this.0.records.saw_own(server, whose, manifest).await;
+            if let Err(why) = async { noted(listed?).await }.await {
+                tracing::warn!(server.name = %server, "what `{server}` offers one of its callers is not known: {why}");
+            }
+        });
+    }
+
+    /// Forgets what was offered to a session that is over.
+    pub fn end_session(&self, session: &str) {
+        self.0.records.forget_own(session);
+    }
+
+    /// The variants of a server that wait for a person, each with how it differs from the release.
+    pub fn held_variants(&self, name: &str) -> Result<Vec<(Variant, Vec<Difference>)>, Error> {
+        let catalog = self.catalog();
+        let entry = catalog.server(name)?;
+        Ok(self.0.records.held_variants(entry))
     }
 
     /// How often a server told that its resources are others now, and that one of them says something else.
@@ -358,11 +397,11 @@ impl Registry {
     ///
     /// With a `digest`, only that very change: what a person has seen, and not what came after. That
     /// may also be a change that was rejected before.
-    pub async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Arc<Release>, Error> {
+    pub async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Approved, Error> {
         let before = self.catalog().server(name)?.runs.clone();
-        let release = self.0.records.approve(name, digest, by).await?;
+        let approved = self.0.records.approve(name, digest, by).await?;
         self.run_again(&before).await;
-        Ok(release)
+        Ok(approved)
     }
 
     /// Refuses what is held: the approved release goes on being served, and that very change is not held again.
@@ -393,11 +432,12 @@ impl Registry {
         self.0.records.retire(name, release, sunset_ms).await
     }
 
-    /// All releases of a server, the latest decided first.
+    /// All releases of a server, the latest decided first, and then its variants.
     pub async fn releases(&self, name: &str) -> Result<Vec<ReleaseHead>, Error> {
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
-        Ok(self.0.store.releases(entry.spec.name.as_str()).await?)
+        let (name, store) = (entry.spec.name.as_str(), &self.0.store);
+        Ok([store.releases(name).await?, store.variants(name).await?].concat())
     }
 
     /// The releases of a server that are or were served, the latest decided first.

@@ -94,7 +94,7 @@ impl Records {
     }
 
     /// What becomes of changes: the worst that becomes of any of them. Nobody but a person accepts what is suspect.
-    fn verdict(&self, spec: &ServerSpec, differences: &[Difference]) -> Verdict {
+    pub(super) fn verdict(&self, spec: &ServerSpec, differences: &[Difference]) -> Verdict {
         let review = self.review(spec);
         let each = |one: &Difference| {
             let suspect = if one.suspect { Verdict::Hold } else { Verdict::Accept };
@@ -153,6 +153,7 @@ impl Records {
                 entry.serve(Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
             }
         }
+        entry.variants = self.variants_of(&name).await?;
         if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held && self.locked().is_none())
             && let Ok(manifest) = self.row(&name, &head.digest).await.and_then(|row| read(&row))
         {
@@ -172,6 +173,7 @@ impl Records {
         lock(&self.looks).remove(name);
         self.show(|catalog| {
             catalog.servers.remove(name);
+            catalog.forget_own(|server, _| server == name);
         });
     }
 
@@ -406,10 +408,11 @@ impl Records {
         });
     }
 
-    fn show(&self, change: impl Fn(&mut Catalog)) {
+    pub(super) fn show(&self, change: impl Fn(&mut Catalog)) {
         let before = self.catalog.rcu(|catalog| {
             let mut next = Catalog::clone(catalog);
             change(&mut next);
+            next.settle_owns();
             next.edition += 1;
             next
         });
@@ -449,6 +452,7 @@ fn seen(sight: &Sight<'_>) -> ReleaseHead {
         decided_by: None,
         deprecated_ms: None,
         sunset_ms: None,
+        variant: false,
     }
 }
 

@@ -73,6 +73,8 @@ pub struct ReleaseHead {
     pub deprecated_ms: Option<i64>,
     /// Until when they may pin it.
     pub sunset_ms: Option<i64>,
+    /// Whether it is no release by itself, but what only some callers are offered.
+    pub variant: bool,
 }
 
 /// One release of a server's definitions. The definitions themselves never change.
@@ -330,10 +332,12 @@ pub trait Contract: Send + Sync {
 
     /// What is known of all releases of a server, the latest decided first.
     async fn releases(&self, server: &str) -> Result<Vec<ReleaseHead>, Error>;
-    /// One release of a server, by its digest.
+    /// What only some callers of a server are offered, the latest decided first.
+    async fn variants(&self, server: &str) -> Result<Vec<ReleaseHead>, Error>;
+    /// One release or variant of a server, by its digest.
     async fn release(&self, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error>;
     /// Writes a release, replacing the one of that server and digest; any other held release of the
-    /// server is dropped in the same transaction, for a newer sight of the server takes its place.
+    /// server is dropped in the same transaction, for a newer sight of the server takes its place. A variant leaves all others alone.
     async fn put_release(&self, row: &ReleaseRow) -> Result<(), Error>;
     /// Drops the held release of a server, if any.
     async fn drop_held(&self, server: &str) -> Result<(), Error>;

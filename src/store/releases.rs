@@ -5,34 +5,35 @@ use sqlx::{Row as _, query};
 
 use super::contract::{Error, ReleaseHead, ReleaseRow, ReleaseState};
 
-pub(super) async fn all(readers: &SqlitePool, server: &str) -> Result<Vec<ReleaseHead>, Error> {
+pub(super) async fn all(readers: &SqlitePool, server: &str, variant: bool) -> Result<Vec<ReleaseHead>, Error> {
     let all = query(
-        "SELECT server, digest, version, state, era, captured_ms, captured_by, decided_ms, decided_by, deprecated_ms, sunset_ms \
-         FROM releases WHERE server = $1 ORDER BY COALESCE(decided_ms, captured_ms) DESC, captured_ms DESC",
+        "SELECT server, digest, version, state, era, captured_ms, captured_by, decided_ms, decided_by, deprecated_ms, sunset_ms, \
+         variant FROM releases WHERE server = $1 AND variant = $2 ORDER BY COALESCE(decided_ms, captured_ms) DESC, captured_ms DESC",
     );
-    all.bind(server).fetch_all(readers).await?.iter().map(head).collect()
+    all.bind(server).bind(i64::from(variant)).fetch_all(readers).await?.iter().map(head).collect()
 }
 
 pub(super) async fn one(readers: &SqlitePool, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error> {
     let one = query(
-        "SELECT server, digest, version, state, era, captured_ms, captured_by, decided_ms, decided_by, deprecated_ms, sunset_ms, manifest \
-         FROM releases WHERE server = $1 AND digest = $2",
+        "SELECT server, digest, version, state, era, captured_ms, captured_by, decided_ms, decided_by, deprecated_ms, sunset_ms, \
+         variant, manifest FROM releases WHERE server = $1 AND digest = $2",
     );
     let row = one.bind(server).bind(digest).fetch_optional(readers).await?;
-    row.map(|row| Ok(ReleaseRow { head: head(&row)?, manifest: row.try_get(11)? })).transpose()
+    row.map(|row| Ok(ReleaseRow { head: head(&row)?, manifest: row.try_get(12)? })).transpose()
 }
 
 pub(super) async fn put(writer: &SqlitePool, row: &ReleaseRow) -> Result<(), Error> {
     let ReleaseRow { head, manifest } = row;
     let mut all = writer.begin().await?;
-    query("DELETE FROM releases WHERE server = $1 AND (digest = $2 OR state = 'held')")
+    query("DELETE FROM releases WHERE server = $1 AND (digest = $2 OR (state = 'held' AND variant = 0 AND $3 = 0))")
         .bind(&head.server)
         .bind(&head.digest)
+        .bind(i64::from(head.variant))
         .execute(&mut *all)
         .await?;
     let new = query(
         "INSERT INTO releases (server, digest, version, state, era, captured_ms, captured_by, decided_ms, decided_by, deprecated_ms, \
-         sunset_ms, manifest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         sunset_ms, variant, manifest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     );
     new.bind(&head.server)
         .bind(&head.digest)
@@ -49,6 +50,7 @@ pub(super) async fn put(writer: &SqlitePool, row: &ReleaseRow) -> Result<(), Err
         .bind(&head.decided_by)
         .bind(head.deprecated_ms)
         .bind(head.sunset_ms)
+        .bind(i64::from(head.variant))
         .bind(manifest)
         .execute(&mut *all)
         .await?;
@@ -75,5 +77,6 @@ fn head(row: &SqliteRow) -> Result<ReleaseHead, Error> {
         decided_by: row.try_get(8)?,
         deprecated_ms: row.try_get(9)?,
         sunset_ms: row.try_get(10)?,
+        variant: row.try_get::<i64, _>(11)? != 0,
     })
 }

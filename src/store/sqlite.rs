@@ -153,7 +153,11 @@ impl Contract for Sqlite {
     }
 
     async fn releases(&self, server: &str) -> Result<Vec<ReleaseHead>, Error> {
-        releases::all(&self.readers, server).await
+        releases::all(&self.readers, server, false).await
+    }
+
+    async fn variants(&self, server: &str) -> Result<Vec<ReleaseHead>, Error> {
+        releases::all(&self.readers, server, true).await
     }
 
     async fn release(&self, server: &str, digest: &str) -> Result<Option<ReleaseRow>, Error> {
@@ -165,7 +169,7 @@ impl Contract for Sqlite {
     }
 
     async fn drop_held(&self, server: &str) -> Result<(), Error> {
-        query("DELETE FROM releases WHERE server = $1 AND state = 'held'").bind(server).execute(&self.writer).await?;
+        query("DELETE FROM releases WHERE server = $1 AND state = 'held' AND variant = 0").bind(server).execute(&self.writer).await?;
         Ok(())
     }
 
@@ -317,6 +321,7 @@ mod tests {
             decided_by: None,
             deprecated_ms: None,
             sunset_ms: None,
+            variant: false,
         };
         let row = |digest: &str, state| ReleaseRow { head: head(digest, state), manifest: "{}".into() };
         store.put_release(&row("a", ReleaseState::Approved)).await.unwrap();
@@ -325,6 +330,12 @@ mod tests {
         let kept: Vec<_> = store.releases("time").await.unwrap().into_iter().map(|row| row.digest).collect();
         assert_eq!(kept.len(), 2);
         assert!(kept.contains(&"a".to_owned()) && kept.contains(&"c".to_owned()));
+        for digest in ["d", "e"] {
+            let head = ReleaseHead { variant: true, ..head(digest, ReleaseState::Held) };
+            store.put_release(&ReleaseRow { head, manifest: "{}".into() }).await.unwrap();
+        }
+        store.drop_held("time").await.unwrap();
+        assert_eq!((store.releases("time").await.unwrap().len(), store.variants("time").await.unwrap().len()), (1, 2), "variants stay");
     }
 
     fn response(id: &str, caller: &str, previous: Option<&str>, created_ms: i64) -> ResponseRow {

@@ -13,6 +13,8 @@ pub enum Change {
     Resources,
     /// The resource of that URI may say something else now.
     Updated(Box<str>),
+    /// What is listed over a caller's own connection may be something else now; whose connection it is.
+    Own(Box<str>),
 }
 
 /// Told of every change, with the server it happened to.

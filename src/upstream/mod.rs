@@ -49,7 +49,7 @@ pub struct Identity<'a> {
 
 impl<'a> Identity<'a> {
     /// Whose connection is used where a server keeps callers apart so far.
-    fn key(self, isolation: Isolation) -> &'a str {
+    pub fn key(self, isolation: Isolation) -> &'a str {
         match isolation {
             Isolation::Shared => "",
             Isolation::Caller => self.principal,
@@ -155,8 +155,9 @@ impl Upstreams {
     fn start(&self, spec: ServerSpec, key: String, known: Option<Era>, slot: &mut Slot) -> Connecting {
         let this = self.clone();
         let way = self.0.ways.fetch_add(1, Ordering::Relaxed);
+        let told = self.told_by(&key);
         let task = tokio::spawn(async move {
-            let result = connect::connect(&this.0.means, &spec, known, this.0.on_change.clone()).await;
+            let result = connect::connect(&this.0.means, &spec, known, told).await;
             let result = result.map(Arc::new).map_err(Arc::new);
             this.settle(&spec.name, &key, way, &result);
             result
@@ -166,6 +167,19 @@ impl Upstreams {
         let connecting = async move { task.await.unwrap_or_else(|_| Err(Arc::new(Error::Closed))) }.boxed().shared();
         slot.connecting = Some(connecting.clone());
         connecting
+    }
+
+    /// Who hears of changes that are told over somebody's connection: what is listed there is that caller's own.
+    fn told_by(&self, key: &str) -> OnChange {
+        let told = self.0.on_change.clone();
+        if key.is_empty() {
+            return told;
+        }
+        let key: Box<str> = key.into();
+        Arc::new(move |server: &ServerName, change| match change {
+            Change::Definitions => told(server, Change::Own(key.clone())),
+            other => told(server, other),
+        })
     }
 
     fn settle(&self, server: &ServerName, key: &str, way: u64, result: &Result<Arc<Connection>, Arc<Error>>) {
@@ -188,6 +202,10 @@ impl Upstreams {
                 slot.retry_at = (slot.failures > 0).then(|| Instant::now() + pause(slot.failures));
                 slot.live = Some(connection.clone());
                 slot.error = None;
+                drop(slots);
+                if !key.is_empty() {
+                    (self.0.on_change)(server, Change::Own(key.into()));
+                }
             }
             Err(error) => {
                 slot.failures += 1;
@@ -201,6 +219,12 @@ impl Upstreams {
     /// A connection of its own, which nobody else is given: to see what a server would offer.
     pub async fn apart(&self, spec: &ServerSpec) -> Result<Connection, Error> {
         connect::connect(&self.0.means, spec, None, Arc::new(|_, _| {})).await
+    }
+
+    /// A caller's own connection to a server, where it is open.
+    pub fn own(&self, server: &ServerName, key: &str) -> Option<Arc<Connection>> {
+        let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.get(server)?.get(key)?.live.clone().filter(|live| !live.is_closed())
     }
 
     /// How the gateway's own connection to a server stands.

@@ -63,4 +63,5 @@ mod tool_loop;
 mod toolsets;
 mod traces;
 mod upstreams;
+mod variants;
 mod wire;

@@ -159,10 +159,10 @@ impl Endpoint {
     }
 
     /// What this caller sees here; the tools of the control server never change.
-    pub(super) fn sight(&self, state: &State, principal: &Principal) -> Sight {
+    pub(super) fn sight(&self, state: &State, principal: &Principal, session: Option<&str>) -> Sight {
         match self {
             Self::Control => Sight::default(),
-            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.sight(principal, self.scope()),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.sight(principal, session, self.scope()),
         }
     }
 
@@ -212,12 +212,15 @@ impl Endpoint {
     pub(super) fn header_contradiction<'h>(
         &self,
         state: &State,
+        principal: &Principal,
         params: &Params,
         header: &dyn Fn(&str) -> Option<&'h str>,
     ) -> Option<String> {
         match self {
             Self::Control => None,
-            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.header_contradiction(self.scope(), params, header),
+            Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => {
+                state.federation.header_contradiction(principal, self.scope(), params, header)
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn session(visit: &Visit, session: &Arc<Session>) -> Response {
 /// What a session hears of changes, from where it heard the last of them.
 pub(super) fn changes(visit: &Visit, session: &Arc<Session>) -> BoxStream<'static, Bytes> {
     let wanted = Wanted { tools: true, prompts: true, resources: true };
-    let mut watch = Watch::new(visit, wanted, Params::default());
+    let mut watch = Watch::new(visit, Some(&session.id), wanted, Params::default());
     let (changes, mut blocked) = (session.changes.clone(), blocked(visit));
     let mut updates = changes.news();
     Box::pin(async_stream::stream! {
@@ -147,7 +147,7 @@ pub(super) async fn stateless(visit: &Visit, id: &Id, params: &Params) -> Respon
     let first = sse::message(Outgoing::notification("notifications/subscriptions/acknowledged", &acknowledged));
     let ended = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION: id.as_raw() } });
     let last = sse::message(Outgoing::result(id, &ended.to_string()));
-    let watch = Watch::new(visit, wanted, named);
+    let watch = Watch::new(visit, None, wanted, named);
     let (closing, mut blocked) = (visit.state.closing.clone(), blocked(visit));
     let events = async_stream::stream! {
         let (mut watch, _followed, _out) = (watch, (followed, followed_tasks), out);
@@ -205,6 +205,7 @@ const BURST: Duration = Duration::from_millis(100);
 struct Watch {
     state: State,
     principal: Principal,
+    session: Option<Box<str>>,
     endpoint: Endpoint,
     wanted: Wanted,
     params: Params,
@@ -215,12 +216,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(visit: &Visit, wanted: Wanted, params: Params) -> Self {
+    fn new(visit: &Visit, session: Option<&str>, wanted: Wanted, params: Params) -> Self {
         let mut changes = visit.state.federation.changes();
         let edition = changes.borrow_and_update().edition;
         let mut watch = Self {
             state: visit.state.clone(),
             principal: visit.principal.clone(),
+            session: session.map(Into::into),
             endpoint: visit.endpoint.clone(),
             wanted,
             params,
@@ -237,7 +239,7 @@ impl Watch {
         if self.seen.edition == Some(edition) {
             return Seen { resources, ..self.seen };
         }
-        Seen { edition: Some(edition), resources, sight: self.endpoint.sight(&self.state, &self.principal) }
+        Seen { edition: Some(edition), resources, sight: self.endpoint.sight(&self.state, &self.principal, self.session.as_deref()) }
     }
 
     /// The notifications of the next change that this caller can see; none when there will be no more.

@@ -49,7 +49,7 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
         }
         _ => {
             if method == "tools/call"
-                && let Some(name) = visit.endpoint.header_contradiction(&visit.state, &params, &|name| visit.header(name))
+                && let Some(name) = visit.endpoint.header_contradiction(&visit.state, &visit.principal, &params, &|name| visit.header(name))
             {
                 let message = format!("the header `Mcp-Param-{name}` must be the argument it mirrors");
                 return visit.refuse(Era::Modern, &id, RpcError::new(RpcError::HEADER_MISMATCH, message));

@@ -49,6 +49,8 @@ struct Inner {
     url: Mutex<String>,
     /// Each tool's own bytes.
     tools: Mutex<Vec<String>>,
+    /// What is listed in a session in which `unlock` was called, and these sessions.
+    unlocked: Mutex<(Vec<String>, Vec<String>)>,
     /// Tools on a page of the list.
     page: AtomicUsize,
     /// What a tool answers; others say what they were given.
@@ -80,6 +82,7 @@ impl McpUpstream {
             speaks,
             url: Mutex::default(),
             tools: Mutex::new(tools.into_iter().map(|tool| tool.to_string()).collect()),
+            unlocked: Mutex::default(),
             page: AtomicUsize::new(usize::MAX),
             answers: Mutex::default(),
             resource: Mutex::new(Some(json!({}))),
@@ -113,6 +116,11 @@ impl McpUpstream {
     /// The same, each as it is written.
     pub fn set_raw_tools(&self, tools: impl IntoIterator<Item = String>) {
         *self.0.tools.lock().unwrap() = tools.into_iter().collect();
+    }
+
+    /// Lists other tools in sessions in which the tool `unlock` was called.
+    pub fn unlocks(&self, tools: impl IntoIterator<Item = Value>) {
+        self.0.unlocked.lock().unwrap().0 = tools.into_iter().map(|tool| tool.to_string()).collect();
     }
 
     /// Tells whoever listens that the tools changed.
@@ -203,8 +211,10 @@ impl McpUpstream {
         json!({ "name": "scripted", "version": "7.1.0", "x-vendor": true })
     }
 
-    fn tools_page(&self, params: &Value) -> String {
-        let tools = self.0.tools.lock().unwrap();
+    fn tools_page(&self, params: &Value, session: &str) -> String {
+        let (own, unlocked) = &*self.0.unlocked.lock().unwrap();
+        let all = self.0.tools.lock().unwrap();
+        let tools = if unlocked.iter().any(|known| known == session) { own } else { &*all };
         let page = self.0.page.load(Ordering::Relaxed);
         let from: usize = params["cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
         let to = from.saturating_add(page).min(tools.len());
@@ -213,16 +223,19 @@ impl McpUpstream {
         format!(r#"{{"tools":[{}]{next}{modern}}}"#, tools[from..to].join(","))
     }
 
-    fn result(&self, method: &str, params: &Value) -> Result<String, (i64, String)> {
+    fn result(&self, method: &str, params: &Value, session: &str) -> Result<String, (i64, String)> {
         let mut result = match method {
             "initialize" => json!({ "protocolVersion": "2025-06-18", "capabilities": Self::capabilities(), "serverInfo": Self::info() }),
             "server/discover" => json!({
                 "supportedVersions": ["2026-07-28"], "capabilities": Self::capabilities(), "ttlMs": 0, "cacheScope": "private",
                 "_meta": { "io.modelcontextprotocol/serverInfo": Self::info() },
             }),
-            "tools/list" => return Ok(self.tools_page(params)),
+            "tools/list" => return Ok(self.tools_page(params, session)),
             "tools/call" => {
                 let name = params["name"].as_str().unwrap_or_default();
+                if name == "unlock" {
+                    self.0.unlocked.lock().unwrap().1.push(session.to_owned());
+                }
                 let text = format!("{name} was given {}", params["arguments"]);
                 let answers = self.0.answers.lock().unwrap();
                 answers.get(name).cloned().unwrap_or_else(|| json!({ "content": [{ "type": "text", "text": text }] }))
@@ -311,7 +324,8 @@ async fn handle(State(server): State<McpUpstream>, method: Method, headers: Head
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
     let tells = rpc == "tools/call" && server.0.telling.lock().unwrap().iter().any(|name| params["name"] == name.as_str());
-    let mut answer = match server.result(&rpc, &params) {
+    let session = headers.get("mcp-session-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut answer = match server.result(&rpc, &params, session) {
         Ok(result) if tells => told(&params["_meta"]["progressToken"], &success(&id, result)),
         Ok(result) => reply(200, &success(&id, result)),
         Err((code, why)) => reply(if sessions { 200 } else { 404 }, &error(&id, code, &why)),

@@ -16,20 +16,20 @@ export function Held({ status }) {
     <p class="lead">A server offers something that nobody has approved yet. Until you decide, callers keep the approved release.</p>
     ${held === undefined && html`<${Loading} />`}
     ${held?.length === 0 && html`<p class="empty">Nothing is held. A change of a server's tools, prompts or words that matters shows up here.</p>`}
-    ${held?.map((server) => html`<${HeldChange} key=${server} server=${server} />`)}
+    ${held?.map((server) => html`<${HeldServer} key=${server} server=${server} />`)}
   `;
 }
 
 /**
  * @typedef {{ kind: string, name: string, class: string, breaking: boolean, changes: { at: string, class: string, why: string }[], approved?: unknown, live?: unknown }} Difference
  * @typedef {{ tool: string, principal: string, shape: unknown, seen_ms: number, fails: boolean, because: { at: string, why: string } }} Broken
- * @typedef {{ server: string, release: string | null, held_since_ms: number, digest: string, differences: Difference[], impact: Broken[] }} Diff
- * @typedef {{ diff: Diff | null, failure: Error | null, asks: "" | "approve" | "reject" }} State
- * @extends {Component<{ server: string }, State>}
+ * @typedef {{ held_since_ms: number, digest: string, differences: Difference[] }} Held
+ * @typedef {Held & { server: string, release: string | null, impact: Broken[], variants: Held[] }} Diff
+ * @extends {Component<{ server: string }, { diff: Diff | null, failure: Error | null }>}
  */
-class HeldChange extends Component {
-  /** @type {State} */
-  state = { diff: null, failure: null, asks: "" };
+class HeldServer extends Component {
+  /** @type {{ diff: Diff | null, failure: Error | null }} */
+  state = { diff: null, failure: null };
 
   componentDidMount() {
     this.load();
@@ -38,7 +38,7 @@ class HeldChange extends Component {
   load = async () => {
     try {
       const diff = await call("releases_diff", { server: this.props.server });
-      diff.differences.sort(byWeight);
+      for (const held of [diff, ...diff.variants]) held.differences.sort(byWeight);
       this.setState({ diff, failure: null });
     } catch (failure) {
       // Somebody else has decided.
@@ -47,33 +47,54 @@ class HeldChange extends Component {
     }
   };
 
+  render() {
+    const { server } = this.props;
+    const { diff, failure } = this.state;
+    if (diff === null) return failure ? html`<${Failure} of=${failure} />` : html`<${Loading} />`;
+    const held = diff.digest === null ? diff.variants : [diff, ...diff.variants];
+    return html`<${Failure} of=${failure} />
+      ${held.map(
+        (of, at) =>
+          html`<${HeldChange} key=${of.digest} id=${`${server}-${at}`} server=${server} release=${diff.release} of=${of} impact=${of === diff ? diff.impact : null} reload=${this.load} />`,
+      )}`;
+  }
+}
+
+/**
+ * One thing that is held: a change of the release, or what only some callers are offered, which has no impact on others.
+ * @typedef {{ id: string, server: string, release: string | null, of: Held, impact: Broken[] | null, reload: () => Promise<void> }} Props
+ * @extends {Component<Props, { asks: "" | "approve" | "reject" }>}
+ */
+class HeldChange extends Component {
+  /** @type {{ asks: "" | "approve" | "reject" }} */
+  state = { asks: "" };
+
   /** Decides on the change that is shown, and on no later one. @param {"approve" | "reject"} how */
   async decide(how) {
-    const { server } = this.props;
-    const digest = this.state.diff?.digest;
+    const { server, of, reload } = this.props;
     try {
-      await call(`releases_${how}`, { server, digest });
+      await call(`releases_${how}`, { server, digest: of.digest });
     } catch (failure) {
-      if (failure.code === "changed_again") await this.load();
+      if (failure.code === "changed_again") await reload();
       throw failure;
     }
     await refreshStatus(how === "approve" ? `The change of ${server} is approved.` : `The change of ${server} is rejected.`);
+    await reload();
   }
 
   render() {
-    const { server } = this.props;
-    const { diff, failure, asks } = this.state;
-    const note = `owner-${server}`;
-    if (diff === null) return failure ? html`<${Failure} of=${failure} />` : html`<${Loading} />`;
+    const { id, server, release, of, impact } = this.props;
+    const { asks } = this.state;
+    const [note, title] = [`owner-${id}`, `held-${id}`];
     const ask = (/** @type {"" | "approve" | "reject"} */ asks) => () => this.setState({ asks });
     const target = html`<strong><${T} of=${server} /></strong>`;
-    const what = count(diff.differences.length, "difference");
-    return html`<section class="held" aria-labelledby=${`held-${server}`}>
+    const what = count(of.differences.length, "difference");
+    return html`<section class="held" aria-labelledby=${title}>
       <header class="bar">
         <div>
-          <h2 id=${`held-${server}`}><a href=${`#/servers/${server}`}><${T} of=${server} /></a></h2>
+          <h2 id=${title}><a href=${`#/servers/${server}`}><${T} of=${server} /></a>${impact === null && " for some callers"}</h2>
           <p class="quiet">
-            ${diff.release ? `Release ${diff.release} is served` : "Nothing is served yet"} · ${what} · held since <${When} ms=${diff.held_since_ms} /> · <code title=${diff.digest}>${short(diff.digest)}</code>
+            ${release ? `Release ${release} is served` : "Nothing is served yet"} · ${what} · held since <${When} ms=${of.held_since_ms} /> · <code title=${of.digest}>${short(of.digest)}</code>
           </p>
         </div>
         <div class="actions">
@@ -82,21 +103,24 @@ class HeldChange extends Component {
         </div>
       </header>
       <${OwnerNote} id=${note} />
-      <${Failure} of=${failure} />
-      <p class="badges">${summary(diff.differences)}</p>
-      <${Impact} of=${diff.impact} />
-      ${diff.differences.map((one) => html`<${Change} key=${`${one.kind} ${one.name}`} of=${one} />`)}
+      <p class="badges">${summary(of.differences)}</p>
+      ${impact === null ? html`<p class="quiet">The server offers this to some callers alone. They are shown it once it is approved.</p>` : html`<${Impact} of=${impact} />`}
+      ${of.differences.map((one) => html`<${Change} key=${`${one.kind} ${one.name}`} of=${one} />`)}
       ${
         asks === "approve" &&
         html`<${Confirm} title="Approve this change?" act="Approve" run=${() => this.decide("approve")} onClose=${ask("")}>
-          <p>Callers of ${target} get the ${what} from now on${diff.release ? `, instead of release ${diff.release}` : ""}.</p>
+          ${
+            impact === null
+              ? html`<p>Callers of ${target} who are offered it get the ${what} from now on.</p>`
+              : html`<p>Callers of ${target} get the ${what} from now on${release ? `, instead of release ${release}` : ""}.</p>`
+          }
         <//>`
       }
       ${
         asks === "reject" &&
         html`<${Confirm} title="Reject this change?" act="Reject" danger run=${() => this.decide("reject")} onClose=${ask("")}>
           <p>
-            ${diff.release ? `Release ${diff.release} of ` : "Nothing of "}${target} goes on being served. The same change is not asked about again;
+            ${release ? `Release ${release} of ` : "Nothing of "}${target} goes on being served. The same change is not asked about again;
             <code>portolan registry approve</code> with its digest takes it back.
           </p>
         <//>`
