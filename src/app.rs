@@ -3,6 +3,7 @@
 mod banner;
 mod check;
 mod checked;
+mod curate;
 mod data_dir;
 mod live;
 mod names;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use check::check;
 pub use checked::Checked;
+pub use curate::{Curate, curate};
 pub use data_dir::data_dir;
 pub use options::Options;
 pub use verify::{Verification, lock, verify};

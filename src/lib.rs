@@ -8,6 +8,8 @@ mod domain;
 
 mod expr;
 
+mod curated;
+
 mod config;
 
 mod trace;
@@ -49,7 +51,7 @@ mod telemetry;
 // A client like any other.
 pub mod cli;
 
-pub use app::{Checked, Gateway, Options, Verification, check, find_config, lock, run, verify};
+pub use app::{Checked, Curate, Gateway, Options, Verification, check, curate, find_config, lock, run, verify};
 pub use config::listen_address;
 pub use upstream::{SUPERVISE, supervise};
 

@@ -8,15 +8,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use portolan::cli::{self, Connection, Releases};
-use portolan::{Options, SUPERVISE, supervise};
+use portolan::{Curate, Options, SUPERVISE, supervise};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One gateway between AI agents, models and tools: LLM providers and MCP servers behind a versioned registry.
 ///
-/// Without a command it serves. All commands but `serve`, `init`, `connect`, `check`, `config`, `registry verify` and
-/// `demo-server` talk to a running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
+/// Without a command it serves. All commands but `serve`, `init`, `connect`, `check`, `config`, `registry verify`,
+/// `registry curated`, `registry curate` and `demo-server` talk to a running gateway. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 gateway not reachable.
 #[derive(Parser)]
 #[command(name = "portolan", version)]
 struct Arguments {
@@ -114,6 +114,10 @@ async fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Client(cli::Command::Registry(Releases::Lock { live: true, file, config, .. }))) => {
             return lock(config.or(serve.config), file, connection.json).await;
         }
+        Some(Command::Client(cli::Command::Registry(Releases::Curate { file, out, check, env, arguments }))) => {
+            let wish = Curate { file, out, env: env.into_iter().collect(), arguments };
+            return curate(wish, check, connection.json).await;
+        }
         Some(Command::Client(command)) => return cli::run(&connection, command).await,
     };
     match outcome {
@@ -146,7 +150,7 @@ async fn check(config: Option<PathBuf>, offline: bool, json: bool) -> ExitCode {
 async fn verify(config: Option<PathBuf>, file: Option<PathBuf>, json: bool) -> ExitCode {
     let outcome = async { portolan::verify(portolan::find_config(config)?.as_deref(), file).await };
     match outcome.await {
-        Ok(outcome) => cli::show_verified(&serde_json::json!(outcome), json),
+        Ok(outcome) => cli::show_verified(&serde_json::json!(outcome), "lock --live", json),
         Err(error) if json => cli::show_unreadable(&format!("{error:#}")),
         Err(error) => failed(&error),
     }
@@ -155,6 +159,15 @@ async fn verify(config: Option<PathBuf>, file: Option<PathBuf>, json: bool) -> E
 async fn lock(config: Option<PathBuf>, file: Option<PathBuf>, json: bool) -> ExitCode {
     let outcome = async { portolan::lock(portolan::find_config(config)?.as_deref(), file).await };
     match outcome.await {
+        Ok(outcome) => cli::show_written(&serde_json::json!(outcome), outcome.text.as_deref(), json),
+        Err(error) if json => cli::show_unreadable(&format!("{error:#}")),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn curate(wish: Curate, check: bool, json: bool) -> ExitCode {
+    match portolan::curate(wish).await {
+        Ok(outcome) if check => cli::show_verified(&serde_json::json!(outcome), "curate", json),
         Ok(outcome) => cli::show_written(&serde_json::json!(outcome), outcome.text.as_deref(), json),
         Err(error) if json => cli::show_unreadable(&format!("{error:#}")),
         Err(error) => failed(&error),

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::domain::{ServerName, meant, printable};
 use crate::llm::Providers;
 use crate::net::Net;
+use crate::registry::pinned;
 use crate::telemetry;
 use crate::upstream::{self, Identity, Upstreams};
 
@@ -82,7 +83,9 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     }));
     let specs = declared(config);
     let servers = futures::future::join_all(specs.iter().map(async |spec| {
-        let opening = upstreams.connection(spec, Identity::default(), None);
+        // Of a curated server what was reviewed, and nothing newer.
+        let runs = pinned(spec);
+        let opening = upstreams.connection(runs.as_ref().unwrap_or(spec), Identity::default(), None);
         let opened = tokio::time::timeout(Duration::from_secs(120), opening).await;
         // Logins are the running gateway's: whether there is one cannot be seen from here.
         if matches!(&opened, Ok(Err(error)) if matches!(**error, upstream::Error::LoginNeeded)) {

@@ -78,7 +78,7 @@ pub async fn lock(config: Option<&Path>, file: Option<PathBuf>) -> anyhow::Resul
         Err(LockError::Unreadable { .. }) if !file.exists() => Lock::default(),
         lock => lock?,
     };
-    // Nothing is locked of the code: the newest is to be.
+    // Nothing is locked of the code: the newest is to be, and of a curated server what was reviewed.
     let live = live(&declared(&config), &Lock::default()).await?;
     let mut next = Lock::default();
     for (name, manifest) in &live {

@@ -8,6 +8,7 @@ mod clients;
 mod connect;
 mod connection;
 mod context;
+mod curated;
 mod file;
 mod init;
 mod journal;
@@ -47,7 +48,7 @@ pub enum Command {
     /// Tools as a client sees them: list, search, show, call
     #[command(subcommand)]
     Tool(tool::Command),
-    /// Releases of definitions: releases, diff, approve, reject
+    /// Releases of definitions: releases, diff, approve, reject; and the servers that can be added by name: curated
     #[command(subcommand)]
     Registry(registry::Command),
     /// Context sources: list, preview
@@ -91,6 +92,10 @@ pub async fn run(connection: &Connection, command: Command) -> ExitCode {
         // These need no gateway.
         (Command::Init(init), _) => init::run(connection, &init),
         (Command::Connect(connect), _) => connect::run(connection, &connect),
+        (Command::Registry(registry::Command::Curated), _) => {
+            curated::show(connection.json);
+            Ok(())
+        }
         (_, Err(error)) => Err(error),
         (Command::Server(command), Ok(client)) => server::run(&client, command).await,
         (Command::Tool(command), Ok(client)) => tool::run(&client, command).await,

@@ -76,6 +76,25 @@ pub enum Command {
         #[arg(long, env = "PORTOLAN_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// The servers that can be added by name, each with what was reviewed of it; no gateway needs to run
+    Curated,
+    /// Run the version that a server.json names, and write what it offers as a curated manifest; no gateway needs to run
+    Curate {
+        /// A server.json, or the curated manifest of one
+        file: PathBuf,
+        /// The folder of all curated manifests
+        #[arg(long, value_name = "DIR", default_value = "registry")]
+        out: PathBuf,
+        /// Write nothing; fail where the server offers something else than the file says
+        #[arg(long)]
+        check: bool,
+        /// A variable for the server, as `NAME=value`; may be repeated
+        #[arg(long = "env", value_name = "K=V", value_parser = pair)]
+        env: Vec<(String, String)>,
+        /// Its arguments
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Tell those who pin an earlier release until when they may
     Deprecate {
         /// The server
@@ -86,6 +105,12 @@ pub enum Command {
         #[arg(long)]
         sunset: Option<String>,
     },
+}
+
+/// `NAME=value`.
+fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write `NAME=value`".to_owned())
 }
 
 pub(super) async fn run(client: &Client, command: Command) -> Result {
@@ -150,8 +175,8 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 print(&format!("{} says what is approved: {}.\n", file.display(), servers.join(", ")));
             }
         }
-        // It asks servers themselves, and so it is run before there is a client.
-        Command::Verify { .. } => {}
+        // These need no gateway, and so they are run before there is a client.
+        Command::Verify { .. } | Command::Curated | Command::Curate { .. } => {}
         Command::Deprecate { server, release, sunset } => {
             let told = client.control("releases_deprecate", json!({ "server": server, "release": release, "sunset": sunset })).await?;
             if client.json {
@@ -170,8 +195,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
     Ok(())
 }
 
-/// Prints how servers stand to the lock file; failing where one of them does not offer what it says.
-pub fn show_verified(outcome: &Value, json: bool) -> ExitCode {
+/// Prints how servers stand to the lock file, or to another; failing where one of them does not offer what it says. `how` tells how that
+/// is taken up.
+pub fn show_verified(outcome: &Value, how: &str, json: bool) -> ExitCode {
     let good = outcome.get("ok").and_then(Value::as_bool) == Some(true);
     if json {
         as_json(outcome);
@@ -181,9 +207,7 @@ pub fn show_verified(outcome: &Value, json: bool) -> ExitCode {
         print(&if good {
             format!("All servers offer what {file} says.\n")
         } else {
-            format!(
-                "Not all servers offer what {file} says. To take it up: portolan registry lock --live, review what changed, and commit it.\n"
-            )
+            format!("Not all servers offer what {file} says. To take it up: portolan registry {how}, review what changed, and commit it.\n")
         });
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }

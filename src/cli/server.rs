@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
 use super::output::{as_json, list, print, table, text};
+use crate::curated::Curated;
 
 /// What can be done with servers.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Register a server by URL, or by a command behind `--`, and show what it offers
+    /// Register a server by URL, by a command behind `--`, or by a curated manifest, and show what it offers
     Add(Add),
     /// Log the gateway in at a server that wants it: a person agrees in a browser
     Login(super::login::Login),
@@ -62,6 +63,9 @@ pub struct Add {
     /// The address of its streamable HTTP endpoint
     #[arg(long, conflicts_with = "program")]
     url: Option<String>,
+    /// A curated server, as `portolan registry curated` lists them; its own arguments stand behind `--`
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    curated: Option<String>,
     /// Let the URL lead to a private address
     #[arg(long, requires = "url")]
     allow_private: bool,
@@ -74,7 +78,7 @@ pub struct Add {
     /// The secret that goes with it
     #[arg(long, value_name = "SECRET", requires = "client_id")]
     client_secret: Option<String>,
-    /// A variable for the command, as `NAME=value`; may be repeated
+    /// A variable for the program, as `NAME=value`; may be repeated
     #[arg(long = "env", value_name = "K=V")]
     env: Vec<String>,
     /// Who shares one process or session: shared, caller or session
@@ -83,7 +87,7 @@ pub struct Add {
     /// The protocol revision to speak, instead of finding out
     #[arg(long)]
     protocol: Option<String>,
-    /// The program and its arguments
+    /// The program and its arguments; with --curated the arguments alone
     #[arg(last = true, num_args = 1.., value_name = "COMMAND")]
     program: Vec<String>,
 }
@@ -206,12 +210,22 @@ fn pairs(given: &[String]) -> Result<Value> {
 }
 
 async fn register(client: &Client, add: Add) -> Result {
-    let Add { name, url, allow_private, headers, client_id, client_secret, env, isolation, protocol, program } = add;
+    let Add { name, url, curated, allow_private, headers, client_id, client_secret, env, isolation, protocol, program } = add;
     let mut arguments = Map::new();
     arguments.insert("name".into(), name.clone().into());
-    match (url, program.is_empty()) {
-        (Some(_), true) if !env.is_empty() => return Err(Error::Usage("--env goes with a command, not with --url".to_owned())),
-        (Some(url), true) => {
+    if curated.is_some() && (client_id.is_some() || !headers.is_empty() || allow_private) {
+        return Err(Error::Usage(
+            "--client-id, --header and --allow-private go with --url; a curated server takes its credentials from --env".to_owned(),
+        ));
+    }
+    match (url, curated, program.is_empty()) {
+        (None, Some(curated), _) => {
+            arguments.insert("curated".into(), curated.into());
+            arguments.insert("arguments".into(), program.into());
+            arguments.insert("env".into(), pairs(&env)?);
+        }
+        (Some(_), None, true) if !env.is_empty() => return Err(Error::Usage("--env goes with a command, not with --url".to_owned())),
+        (Some(url), None, true) => {
             arguments.insert("url".into(), url.into());
             arguments.insert("headers".into(), pairs(&headers)?);
             arguments.insert("allow_private".into(), allow_private.into());
@@ -219,15 +233,20 @@ async fn register(client: &Client, add: Add) -> Result {
                 arguments.insert("oauth".into(), json!({ "client_id": client_id, "client_secret": client_secret }));
             }
         }
-        (None, false) if client_id.is_some() || !headers.is_empty() || allow_private => {
+        (None, None, false) if client_id.is_some() || !headers.is_empty() || allow_private => {
             let why = "--client-id, --header and --allow-private go with --url; a command takes its credentials from --env";
             return Err(Error::Usage(why.to_owned()));
         }
-        (None, false) => {
+        (None, None, false) => {
             arguments.insert("command".into(), program.into());
             arguments.insert("env".into(), pairs(&env)?);
         }
-        _ => return Err(Error::Usage(format!("say how `{name}` is reached: --url URL, or -- COMMAND ARGS…"))),
+        _ => {
+            let known =
+                Curated::find(&name).map(|curated| format!("; or, for there is a curated server of that name: {}", curated.how(&name)));
+            let why = format!("say how `{name}` is reached: --url URL, --curated NAME, or -- COMMAND ARGS…{}", known.unwrap_or_default());
+            return Err(Error::Usage(why));
+        }
     }
     for (key, value) in [("isolation", isolation), ("protocol", protocol)] {
         if let Some(value) = value {
@@ -248,7 +267,8 @@ async fn register(client: &Client, add: Add) -> Result {
 
 fn show_added(server: &Value) {
     let name = text(server, "name");
-    if server.pointer("/look/found").and_then(Value::as_str) == Some("held") {
+    let held = server.pointer("/look/found").and_then(Value::as_str) == Some("held");
+    if held && text(server, "release") == "-" {
         print(&format!(
             "`{name}` is registered, and held until somebody has read what it offers:\n  portolan registry diff {name}\n  portolan registry approve {name}\n"
         ));
@@ -257,6 +277,12 @@ fn show_added(server: &Value) {
     if server.pointer("/look/found").and_then(Value::as_str) == Some("login_needed") {
         print(&format!("`{name}` is registered, and wants a login before it shows anything: portolan server login {name}\n"));
         return;
+    }
+    if held {
+        print(&format!(
+            "`{name}` offers something else than {} says, and that is held: portolan registry diff {name}\n",
+            text(server, "curated")
+        ));
     }
     print(&format!("`{name}` is registered as {name}@{}: it speaks {} and offers\n\n", text(server, "release"), text(server, "era")));
     offers(server);
@@ -281,7 +307,7 @@ fn offers(server: &Value) {
 }
 
 fn show(server: &Value) {
-    for key in ["name", "state", "error", "era", "version", "release", "digest", "isolation", "target"] {
+    for key in ["name", "state", "error", "era", "version", "release", "digest", "curated", "isolation", "target"] {
         let value = text(server, key);
         if value != "-" {
             print(&format!("{key:<10} {value}\n"));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::error::Error;
 use super::toolset::Toolset;
 use super::value::{SecretText, Text, short_or_long};
+use crate::curated::{self, Curated};
 use crate::domain::{Isolation, OAuth, Pin, Review, Sampling, ServerName, ServerSpec, Toolsets, Transport};
 
 /// Upstream MCP servers, and toolsets made of them. What is declared here cannot be changed at run time.
@@ -45,12 +46,17 @@ impl Mcp {
     }
 }
 
-/// One server: a `command` to start, or a `url` to call.
+/// One server: a `command` to start, a `curated` one, or a `url` to call.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// The program and its arguments. No shell is involved.
     pub command: Option<Vec<Text>>,
+    /// A curated server instead, by its name: one whose manifest ships with Portolan, perhaps with `@` and a version.
+    pub curated: Option<Text>,
+    /// The arguments of a curated server.
+    #[serde(default)]
+    pub args: Vec<Text>,
     /// Variables for the child, beside its small default environment.
     #[serde(default)]
     pub env: BTreeMap<String, SecretText>,
@@ -212,6 +218,12 @@ impl Server {
         if let Some(sampling) = &self.sampling {
             sampling.check(&format!("{at}.sampling"))?;
         }
+        if let Some(wanted) = &self.curated {
+            return self.check_curated(&at, wanted);
+        }
+        if !self.args.is_empty() {
+            return Err(Error::wrong(format!("{at}.args"), "goes with `curated`; the arguments of a `command` stand in it"));
+        }
         match (&self.command, &self.url) {
             (Some(command), None) if command.first().is_some_and(|program| !program.is_empty()) => Ok(()),
             (Some(_), None) => Err(Error::wrong(format!("{at}.command"), "needs a program as its first word")),
@@ -219,17 +231,41 @@ impl Server {
                 Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
                 _ => Err(Error::wrong(format!("{at}.url"), "must be an http or https URL")),
             },
-            _ => Err(Error::wrong(at, "needs either `command` or `url`, and not both")),
+            _ => Err(Error::wrong(at, "needs one of `command`, `curated` and `url`, and no two of them")),
         }
+    }
+
+    fn check_curated(&self, at: &str, wanted: &str) -> Result<(), Error> {
+        if self.command.is_some() || self.url.is_some() {
+            return Err(Error::wrong(at, "needs one of `command`, `curated` and `url`, and no two of them"));
+        }
+        let (args, env) = (self.args(), self.env.keys().map(|name| (name.clone(), String::new())).collect());
+        match Curated::find(wanted).and_then(|curated| curated.start(&args, &env)) {
+            Ok(_) => Ok(()),
+            Err(why @ curated::Error::Missing { .. }) => {
+                Err(Error::wrong(at, format!("{why}; arguments stand in `args`, variables in `env`")))
+            }
+            Err(why) => Err(Error::wrong(format!("{at}.curated"), why.to_string())),
+        }
+    }
+
+    fn args(&self) -> Vec<String> {
+        self.args.iter().map(ToString::to_string).collect()
     }
 
     /// The same, as the floors above know it.
     pub fn spec(&self, name: &ServerName) -> ServerSpec {
         let reveal =
             |map: &BTreeMap<String, SecretText>| map.iter().map(|(key, value)| (key.clone(), value.secret().reveal().to_owned())).collect();
-        let transport = match (&self.command, &self.url) {
-            (Some(command), _) => Transport::Stdio { command: command.iter().map(ToString::to_string).collect(), env: reveal(&self.env) },
-            (None, url) => Transport::Http {
+        let curated = self.curated.as_deref().and_then(|wanted| Curated::find(wanted).ok());
+        // Each was checked with the file.
+        let started = curated.and_then(|curated| curated.start(&self.args(), &reveal(&self.env)).ok());
+        let transport = match (started, &self.command, &self.url) {
+            (Some((command, env)), _, _) => Transport::Stdio { command, env },
+            (None, Some(command), _) => {
+                Transport::Stdio { command: command.iter().map(ToString::to_string).collect(), env: reveal(&self.env) }
+            }
+            (None, None, url) => Transport::Http {
                 url: url.as_deref().unwrap_or_default().to_owned(),
                 headers: reveal(&self.headers),
                 oauth: self.auth.as_ref().map(Auth::client).unwrap_or_default(),
@@ -244,6 +280,7 @@ impl Server {
             declared: true,
             starts_held: false,
             share_public: self.share_public,
+            curated: curated.map(Curated::id),
             review: self.registry,
             sampling: self.sampling.as_ref().map(SamplingPolicy::policy),
         }

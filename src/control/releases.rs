@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 
 use super::parts::Parts;
 use super::tool::{Class, Error, Server, Tool};
-use crate::domain::{Principal, clip, now_ms};
-use crate::registry::Approved;
-use crate::store::ReleaseState;
+use crate::curated::Curated;
+use crate::domain::{Principal, clip, namespace, now_ms, server_json};
+use crate::registry::{Approved, curated_as};
+use crate::store::{ReleaseHead, ReleaseState};
 
 pub(super) fn tools() -> Vec<Tool> {
     vec![
         Tool::new::<Server, _, _>(
             "releases_list",
             Class::Read,
-            "Lists the releases of a server, and what only some callers are offered: version, digest, state, when and by whom.",
+            "Lists the releases of a server, and what only some callers are offered: version, digest, state, when and by whom, and the address of its server.json.",
             list,
         ),
         Tool::new::<Server, _, _>(
@@ -129,7 +130,14 @@ struct Decide {
 
 async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let heads = parts.registry.releases(&server).await?;
+    let base = parts.credentials.base();
+    let name = format!("{}/{server}", namespace(&base));
     let current = parts.registry.catalog().servers.get(server.as_str()).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
+    // What was never served is no version, and what was taken back is shown to whoever asks for it.
+    let address = |head: &ReleaseHead| {
+        let wish = if head.state == ReleaseState::Rejected { "?include_deleted=true" } else { "" };
+        (!head.version.is_empty()).then(|| format!("{}{wish}", server_json(&base, &name, &head.version)))
+    };
     let releases: Vec<Value> = heads
         .iter()
         .map(|head| {
@@ -146,6 +154,8 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
                 "version": Some(&head.version).filter(|version| !version.is_empty()), "digest": head.digest, "state": state, "era": head.era,
                 "captured_ms": head.captured_ms, "captured_by": head.captured_by, "decided_ms": head.decided_ms,
                 "decided_by": head.decided_by, "sunset_ms": head.sunset_ms, "variant": head.variant,
+                "server_json": address(head),
+                "upstream_server_json": curated_as(&head.digest).map(Curated::upstream),
             })
         })
         .collect();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::logins::SCOPE;
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
+use crate::curated::Curated;
 use crate::domain::{Isolation, OAuth, Pin, Principal, Review, Secret, ServerName, ServerSpec, Transport, printable};
 use crate::registry::{self, Entry, Kind, Look};
 use crate::upstream::{self, State};
@@ -19,7 +20,7 @@ pub(super) fn tools() -> Vec<Tool> {
         Tool::new::<Add, _, _>(
             "servers_add",
             Class::Add,
-            "Registers an MCP server by URL, or by a command to start (owner only). Its definitions are read and pinned as release 1.0.0.",
+            "Registers an MCP server by URL, by a command to start, or by a curated manifest (both owner only). Its definitions are read and pinned as release 1.0.0.",
             add,
         ),
         Tool::new::<Nothing, _, _>("servers_list", Class::Read, "Lists the MCP servers with their state, era and release.", list),
@@ -49,7 +50,7 @@ pub(super) fn tools() -> Vec<Tool> {
     ]
 }
 
-/// A server to register: a `url`, or a `command`.
+/// A server to register: a `url`, a `command`, or a `curated` one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Add {
@@ -59,6 +60,11 @@ struct Add {
     url: Option<String>,
     /// The program and its arguments; for the owner alone.
     command: Option<Vec<String>>,
+    /// A curated server, by its name; for the owner alone.
+    curated: Option<String>,
+    /// The arguments of a curated server.
+    #[serde(default)]
+    arguments: Vec<String>,
     /// Variables for the program.
     #[serde(default)]
     env: BTreeMap<String, String>,
@@ -106,16 +112,29 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         return Err(Error::Arguments("`oauth` goes without a header `Authorization`: it puts one there itself".into()));
     }
     let of_url = !add.headers.is_empty() || add.allow_private || oauth != OAuth::default();
-    let transport = match (add.url, add.command) {
-        (Some(url), None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth },
-        (None, Some(command)) if !of_url => Transport::Stdio { command, env: add.env },
-        (Some(_), None) => return Err(Error::Arguments("`env` goes with `command`, not with `url`".into())),
-        (None, Some(_)) => return Err(Error::Arguments("`headers`, `oauth` and `allow_private` go with `url`, not with `command`".into())),
-        _ => return Err(Error::Arguments("give either `url` or `command`".into())),
+    if !add.arguments.is_empty() && add.curated.is_none() {
+        return Err(Error::Arguments("`arguments` goes with `curated`; those of a `command` stand in it".into()));
+    }
+    let curated = add.curated.as_deref().map(Curated::find).transpose().map_err(|why| Error::Arguments(why.to_string()))?;
+    let transport = match (add.url, add.command, curated) {
+        (Some(url), None, None) if add.env.is_empty() => Transport::Http { url, headers: add.headers, oauth },
+        (None, Some(command), None) if !of_url => Transport::Stdio { command, env: add.env },
+        (None, None, Some(curated)) if !of_url => {
+            let (command, env) = curated.start(&add.arguments, &add.env).map_err(|why| {
+                let how = curated.how(name.as_str());
+                Error::Arguments(format!("{why}; `arguments` and `env` take it, on the command line: {how}"))
+            })?;
+            Transport::Stdio { command, env }
+        }
+        (Some(_), None, None) => return Err(Error::Arguments("`env` goes with `command` and `curated`, not with `url`".into())),
+        (None, Some(_), None) | (None, None, Some(_)) => {
+            return Err(Error::Arguments("`headers`, `oauth` and `allow_private` go with `url` alone".into()));
+        }
+        _ => return Err(Error::Arguments("give one of `url`, `command` and `curated`".into())),
     };
     let weakens = matches!(transport, Transport::Stdio { .. }) || add.allow_private;
     if weakens && !principal.is_owner() {
-        return Err(Error::OwnerOnly("servers_add with a command or a private address"));
+        return Err(Error::OwnerOnly("servers_add with a command, a curated server or a private address"));
     }
     let spec = ServerSpec {
         name: name.clone(),
@@ -127,6 +146,7 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         starts_held: !principal.is_owner(),
         share_public: false,
         sampling: None,
+        curated: curated.map(Curated::id),
         review: Review::default(),
     };
     match parts.registry.add(spec, principal.id()).await {
@@ -220,6 +240,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "prompts": count(Kind::Prompt),
         "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
         "code": code_of(entry),
+        "curated": entry.spec.curated,
         "held": entry.waiting().is_some(),
         "held_changes": entry.waiting().unwrap_or(0),
         "declared": entry.spec.declared,

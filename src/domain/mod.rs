@@ -1,6 +1,7 @@
 //! Ground: the words everyone shares. No I/O, no knowledge of any floor above.
 
 mod digest;
+mod directory;
 mod flavour;
 mod grants;
 mod lock;
@@ -20,6 +21,7 @@ mod usage;
 pub mod walk;
 
 pub use digest::Digest;
+pub use directory::{namespace, server_json};
 pub use flavour::{Flavour, Flavours};
 pub use grants::{Globs, Grants, may_reach};
 pub use lock::lock;

@@ -38,6 +38,9 @@ pub struct ServerSpec {
     /// Which model answers what the server asks of one, where the client has none to offer; nobody where it is not said.
     #[serde(default)]
     pub sampling: Option<Sampling>,
+    /// The curated manifest that it was added by: its whole name and version.
+    #[serde(default)]
+    pub curated: Option<String>,
     /// What becomes of changes of what it offers, where that differs from what is said for all.
     #[serde(default)]
     pub review: Review,

@@ -306,6 +306,7 @@ mod tests {
             declared: true,
             starts_held: false,
             share_public: false,
+            curated: None,
             sampling: None,
             review: crate::domain::Review::default(),
         };

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::state::State;
-use crate::domain::{Grants, Principal, ServerName, clip, now_ms, printable};
+use crate::curated::Curated;
+use crate::domain::{Grants, Principal, ServerName, clip, namespace, now_ms, printable};
 use crate::registry::Published;
 
 /// The schema of what is said of a server.
@@ -104,9 +105,7 @@ struct Place<'s> {
 impl<'s> Place<'s> {
     fn of(state: &'s State, headers: &HeaderMap) -> Self {
         let base = state.settings.load().resources.base(headers).to_owned();
-        let host = url::Url::parse(&base).ok().and_then(|url| url.domain().map(str::to_owned));
-        // In the order of domains from the top; addresses are no names.
-        let namespace = host.map_or_else(|| "localhost".to_owned(), |host| host.split('.').rev().collect::<Vec<_>>().join("."));
+        let namespace = namespace(&base);
         Self { state, base, namespace }
     }
 
@@ -150,6 +149,10 @@ impl<'s> Place<'s> {
         // What was taken back or has ended cannot be reached.
         if !one.is_withdrawn && !ended {
             let pin = if one.is_latest { String::new() } else { format!("@{}", one.version) };
+            // What was reviewed can be had without the gateway, too.
+            if let Some(packages) = one.curated.and_then(Curated::packages) {
+                add("packages", packages);
+            }
             add("remotes", json!([{ "type": "streamable-http", "url": format!("{}/mcp/{}{pin}", self.base, one.server) }]));
         }
         let status = match one.sunset_ms {

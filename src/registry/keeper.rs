@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::definition::Manifest;
-use super::intake;
 use super::look::Look;
 use super::records::{FIRST, Records, Sight};
+use super::{curated, intake};
 use crate::domain::{Adjustable, ServerSpec};
 use crate::protocol::Era;
 use crate::schema::Validators;
@@ -124,7 +124,7 @@ impl Keeper {
             return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }
         let known = self.records.era(&self.spec.name).await;
-        let (runs, code) = self.code().await;
+        let (runs, code) = self.code().await.map_err(Arc::new)?;
         let connection = self.upstreams.connection(&runs, Identity::default(), known).await?;
         let mut manifest: Manifest = match intake::read(&connection, &self.validators).await {
             Ok(manifest) => manifest,
@@ -141,16 +141,22 @@ impl Keeper {
         Ok((look, connection))
     }
 
-    /// What is run for it: the version that belongs to its release, else the one that its runner would run now.
-    async fn code(&self) -> (Arc<ServerSpec>, Option<Code>) {
+    /// What is run for it: the version that belongs to its release, else the one that was reviewed, else the one that its runner would run
+    /// now.
+    async fn code(&self) -> Result<(Arc<ServerSpec>, Option<Code>), Error> {
         let catalog = self.records.catalog();
         let entry = catalog.servers.get(&self.spec.name);
         let released = entry.and_then(|entry| Some((entry.runs.clone(), entry.release.as_ref()?.manifest.code()?)));
         if let Some((runs, code)) = released.filter(|(_, code)| code.run_by(&self.spec).is_some()) {
             self.records.unpinned(&self.spec.name, None);
-            return (runs, Some(code));
+            return Ok((runs, Some(code)));
         }
-        match Code::resolve(&self.spec).await {
+        if self.spec.curated.is_some() {
+            let (runs, code) = curated::resolve(&self.spec).await?;
+            self.records.unpinned(&self.spec.name, None);
+            return Ok((Arc::new(runs), Some(code)));
+        }
+        Ok(match Code::resolve(&self.spec).await {
             None => (self.spec.clone(), None),
             Some(Ok(code)) => {
                 self.records.unpinned(&self.spec.name, None);
@@ -161,7 +167,7 @@ impl Keeper {
                 self.records.unpinned(&self.spec.name, Some(&why));
                 (self.spec.clone(), None)
             }
-        }
+        })
     }
 
     /// Looks at what the newest version of its code offers, beside the one that runs; once that is accepted, it is run.

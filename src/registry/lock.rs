@@ -108,7 +108,7 @@ impl Lock {
             return Err(wrong(format!("its layout is {}, and this version reads {LAYOUT}", written.lock)));
         }
         for (server, locked) in &written.servers {
-            if locked.manifest().digest().to_string() != locked.digest {
+            if !locked.is_whole() {
                 return Err(LockError::Changed { path: path.to_owned(), server: server.clone() });
             }
         }
@@ -148,6 +148,11 @@ impl Locked {
         Self { release, digest: manifest.digest().to_string(), info, capabilities, definitions }
     }
 
+    /// Whether the definitions are those of its digest.
+    pub fn is_whole(&self) -> bool {
+        self.manifest().digest().to_string() == self.digest
+    }
+
     /// The definitions, and how the server presented itself.
     pub fn manifest(&self) -> Manifest {
         let (info, capabilities) = (self.info.clone(), self.capabilities.clone());
@@ -161,7 +166,7 @@ impl Locked {
 }
 
 /// A JSON text with a line for each member and item; all values stay as they are written.
-fn indented(json: &str) -> String {
+pub(super) fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut text, mut escaped) = (0_usize, false, false);
     let mut last = ' ';

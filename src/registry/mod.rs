@@ -5,6 +5,7 @@
 //! asked. Requests never wait for it: they read the [`Catalog`], one immutable snapshot.
 
 mod catalog;
+mod curated;
 mod decide;
 mod definition;
 mod drift;
@@ -23,13 +24,14 @@ mod scan;
 mod variants;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
+pub use curated::{approved, curated_as, manifest_text, pinned};
 pub use decide::Approved;
 pub use definition::{Definition, Kind, Manifest};
 pub use drift::Difference;
@@ -131,12 +133,18 @@ impl Registry {
         lock
     }
 
-    /// What a server offers, read over a connection of its own; of its code, the version that is given, else the newest.
+    /// What a server offers, read over a connection of its own; of its code, the version that is given, else the one
+    /// of its curated manifest, else the newest.
     pub async fn capture(upstreams: &Upstreams, spec: &ServerSpec, code: Option<&Code>) -> Result<Manifest, upstream::Error> {
-        let pinned = code.and_then(|code| code.run_by(spec));
-        // Also where the version is given: what it holds is asked again.
-        let code = Code::resolve(pinned.as_ref().unwrap_or(spec)).await.transpose().map_err(upstream::Error::Unresolved)?;
-        let runs = code.as_ref().and_then(|code| code.run_by(spec)).unwrap_or_else(|| spec.clone());
+        let (runs, code) = if code.is_none() && spec.curated.is_some() {
+            let (runs, code) = curated::resolve(spec).await?;
+            (runs, Some(code))
+        } else {
+            let pinned = code.and_then(|code| code.run_by(spec));
+            // Also where the version is given: what it holds is asked again.
+            let code = Code::resolve(pinned.as_ref().unwrap_or(spec)).await.transpose().map_err(upstream::Error::Unresolved)?;
+            (code.as_ref().and_then(|code| code.run_by(spec)).unwrap_or_else(|| spec.clone()), code)
+        };
         let connection = upstreams.apart(&runs).await?;
         let manifest = intake::read(&connection, &Validators::default()).await;
         connection.close().await;
@@ -286,7 +294,7 @@ impl Registry {
 
     fn asks(&self, name: &str) -> Result<mpsc::Sender<Ask>, Error> {
         let name = &self.catalog().server(name)?.spec.name.clone();
-        let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let keepers = lock(&self.0.keepers);
         keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))
     }
 
@@ -310,14 +318,12 @@ impl Registry {
             }
             // What a resource says is the business of those who follow it, and of what is kept of it.
             Change::Updated(_) => {
-                let mut updates = self.0.updates.lock().unwrap_or_else(PoisonError::into_inner);
-                *updates.entry(server.clone()).or_default() += 1;
+                *lock(&self.0.updates).entry(server.clone()).or_default() += 1;
                 return;
             }
             Change::Own(whose) => return self.look_at_own(server, whose),
         }
-        let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((asks, _)) = keepers.get(server) {
+        if let Some((asks, _)) = lock(&self.0.keepers).get(server) {
             let _ = asks.try_send(Ask::Soon);
         }
     }
@@ -356,7 +362,7 @@ impl Registry {
     /// How often a server told that its resources are others now, and that one of them says something else.
     pub fn resource_changes(&self, server: &ServerName) -> (u64, u64) {
         let lists = self.0.changed.borrow().resources.get(server).copied().unwrap_or_default();
-        (lists, self.0.updates.lock().unwrap_or_else(PoisonError::into_inner).get(server).copied().unwrap_or_default())
+        (lists, lock(&self.0.updates).get(server).copied().unwrap_or_default())
     }
 
     /// Hides what is blocked from callers, who hear of it as of any change, and closes the connections to servers that are.
@@ -369,7 +375,7 @@ impl Registry {
             if closed {
                 self.0.upstreams.close(name).await;
             }
-            let keepers = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+            let keepers = lock(&self.0.keepers);
             if let Some((asks, _)) = keepers.get(name).filter(|_| !closed) {
                 let _ = asks.try_send(Ask::Soon);
             }
@@ -466,14 +472,13 @@ impl Registry {
                 refresh: self.0.refresh.clone(),
             };
             tokio::spawn(keeper.run(queue, first, stop.clone()));
-            self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (asks, stop));
+            lock(&self.0.keepers).insert(name, (asks, stop));
         }
         Ok(())
     }
 
     async fn detach(&self, name: &ServerName) {
-        let keeper = self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        if let Some((_, stop)) = keeper {
+        if let Some((_, stop)) = lock(&self.0.keepers).remove(name) {
             stop.cancel();
         }
         self.0.records.detach(name);
@@ -482,7 +487,7 @@ impl Registry {
 
     /// Stops looking at servers.
     pub fn stop(&self) {
-        for (_, stop) in self.0.keepers.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for (_, stop) in lock(&self.0.keepers).values() {
             stop.cancel();
         }
     }

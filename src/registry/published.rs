@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::curated::curated_as;
 use super::definition::{Kind, Manifest};
+use crate::curated::Curated;
 use crate::domain::{RawObject, ServerName};
 use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
 
@@ -31,6 +33,8 @@ pub struct Published {
     pub description: Option<String>,
     /// The version of the server itself.
     pub upstream_version: Option<String>,
+    /// The curated manifest that says the same.
+    pub curated: Option<&'static Curated>,
     /// Its tools: name, and the digests of the definition, of what it takes, and of what comes back.
     pub tools: Vec<PublishedTool>,
 }
@@ -84,6 +88,7 @@ impl Published {
             title: said("title").or_else(|| said("name")),
             description: said("description").or_else(|| manifest.instructions()),
             upstream_version: said("version"),
+            curated: curated_as(&head.digest),
             tools: tools.collect(),
         })
     }

@@ -93,6 +93,11 @@ impl Records {
         all
     }
 
+    /// Whether anything of a manifest looks like something of another server.
+    pub(super) fn is_taken_for_others(&self, name: &ServerName, manifest: &Manifest) -> bool {
+        !lock(&self.looks).like(name, manifest).is_empty()
+    }
+
     /// What becomes of changes: the worst that becomes of any of them. Nobody but a person accepts what is suspect.
     pub(super) fn verdict(&self, spec: &ServerSpec, differences: &[Difference]) -> Verdict {
         let review = self.review(spec);
@@ -217,7 +222,13 @@ impl Records {
         if self.locked().is_some() {
             return Ok(self.hold_to_the_lock(sight));
         }
-        let heads = self.store.releases(name.as_str()).await?;
+        let mut heads = self.store.releases(name.as_str()).await?;
+        if current(&heads).is_none() && spec.curated.is_some() {
+            if let Some(look) = self.adopt(&sight, &heads).await? {
+                return Ok(look);
+            }
+            heads = self.store.releases(name.as_str()).await?;
+        }
         let digest = manifest.digest().to_string();
         let before = heads.iter().find(|head| head.digest == digest);
         match (current(&heads), before.map(|head| head.state)) {
@@ -272,7 +283,7 @@ impl Records {
         self.wait(sight.spec, sight.manifest, since)
     }
 
-    async fn accept(&self, sight: Sight<'_>, before: Option<&ReleaseHead>, version: Version, by: &str) -> Result<Look, Error> {
+    pub(super) async fn accept(&self, sight: Sight<'_>, before: Option<&ReleaseHead>, version: Version, by: &str) -> Result<Look, Error> {
         let name = &sight.spec.name;
         let head = ReleaseHead {
             version: version.to_string(),

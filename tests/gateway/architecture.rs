@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/` with what it may import of the others.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     // Ground.
     ("domain", &[]),
     ("expr", &["domain"]),
-    ("config", &["expr", "domain"]),
+    ("curated", &["domain"]),
+    ("config", &["curated", "expr", "domain"]),
     ("trace", &["domain"]),
     // Floor 1.
     ("net", &["config", "expr", "domain"]),
@@ -26,7 +27,10 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     // Floor 5.
     (
         "registry",
-        &["upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "expr", "trace", "domain"],
+        &[
+            "upstream", "auth", "journal", "policy", "protocol", "store", "schema", "llm", "net", "config", "curated", "expr", "trace",
+            "domain",
+        ],
     ),
     // Floor 6.
     (
@@ -96,6 +100,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "llm",
             "net",
             "config",
+            "curated",
             "expr",
             "trace",
             "domain",
@@ -120,13 +125,14 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
             "llm",
             "net",
             "config",
+            "curated",
             "expr",
             "trace",
             "domain",
         ],
     ),
     // Beside the house: a client like any other.
-    ("cli", &["protocol", "config", "domain", "net"]),
+    ("cli", &["protocol", "config", "curated", "domain", "net"]),
     ("telemetry", &["net", "config", "trace", "domain"]),
     ("demo", &[]),
 ];

@@ -83,6 +83,7 @@ async fn an_administrator_who_is_not_the_owner_reads_and_adds_but_weakens_nothin
     assert_eq!(listed.result()["structuredContent"]["servers"][0]["name"], "demo");
     for (name, arguments) in [
         ("servers_add", json!({ "name": "cmd", "command": ["portolan", "demo-server"] })),
+        ("servers_add", json!({ "name": "git", "curated": "git" })),
         ("servers_add", json!({ "name": "near", "url": upstream.url(), "allow_private": true })),
         ("servers_remove", json!({ "name": "demo" })),
         ("servers_disable", json!({ "name": "demo" })),

@@ -17,6 +17,7 @@ mod completions;
 mod console;
 mod context;
 mod context_sources;
+mod curated;
 mod dialects;
 mod drift;
 mod durability;

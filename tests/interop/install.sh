@@ -7,6 +7,7 @@
 #   node/package-lock.json    -> $PEERS/node     (the same in TypeScript, the Inspector, an OAuth issuer, a Node 24,
 #                                                 and what drives a browser and looks at its pages)
 #   histories/*/              -> $PEERS/histories (servers at three versions each, from npm and PyPI)
+#   ../../registry/          -> $PEERS/curated  (caches for npx and uvx with the curated servers, of the day when they were curated)
 #   Debian's chromium         -> the system      (the browser that opens the console)
 #   agents/package-lock.json  -> $PEERS/agents   (Claude Code and Codex, which are programs of their own)
 #   model/requirements.txt    -> $PEERS/model    (a venv: a real model and its server; only if named: `install.sh model`)
@@ -156,6 +157,36 @@ install_histories() {
   echo "$stamp" >"$peers/histories.stamp"
 }
 
+# What npx and uvx fetch for each curated server, with what these depend on as it was on that day; from then on without a network.
+install_curated() {
+  local day=2026-11-22 place=$peers/curated stamp
+  stamp=$(find "$here/../../registry" -name '*.json' -exec sha256sum {} + | cut -d' ' -f1 | sort | cat - "$here/install.sh" | sha256sum | cut -d' ' -f1)
+  current "$place" "$stamp" && return
+  need "npm" nodejs npm -- npm --version
+  if [ ! -x "$peers/python/bin/uvx" ]; then
+    echo "interop: the Python peers come first: install.sh python" >&2
+    return 1
+  fi
+  echo "interop: installing curated servers"
+  rm -rf "$place" "$place.stamp"
+  mkdir -p "$place/config/uv"
+  printf 'cache=%s\nbefore=%s\n' "$place/npm" "$day" >"$place/npmrc"
+  printf 'exclude-newer = "%s"\npython-downloads = "never"\n' "$day" >"$place/config/uv/uv.toml"
+  PYTHONDONTWRITEBYTECODE=1 python3 "$here/curated_install.py" | while read -r runner package version; do
+    if [ "$runner" = npx ]; then
+      npm_config_userconfig="$place/npmrc" npm view "$package@$version" version dist.integrity --json </dev/null >/dev/null
+      npm_config_userconfig="$place/npmrc" npx -y --loglevel=error --package "$package@$version" -- true </dev/null
+    else
+      export XDG_CACHE_HOME="$place/cache" XDG_CONFIG_HOME="$place/config" UV_NO_PROGRESS=1
+      echo "$package==$version" | "$peers/python/bin/uv" pip compile --no-deps --generate-hashes --quiet - >/dev/null
+      "$peers/python/bin/uvx" --quiet --from "$package==$version" python -c '' </dev/null
+    fi
+  done
+  printf 'offline=true\n' >>"$place/npmrc"
+  printf 'offline = true\n' >>"$place/config/uv/uv.toml"
+  echo "$stamp" >"$place.stamp"
+}
+
 # The cases ask for it by its stamp, as for all others.
 install_browser() {
   rm -f "$peers/browser.stamp"
@@ -191,7 +222,7 @@ fi
 # Each kind in a process of its own, so that one that cannot be had takes no other with it. Its cases are skipped, unless all
 # peers are required.
 kinds=("$@")
-if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api schemas histories browser); fi
+if [ ${#kinds[@]} = 0 ]; then kinds=(python node agents chroma api schemas histories curated browser); fi
 absent=()
 for kind in "${kinds[@]}"; do
   PORTOLAN_PEERS_ONE=$kind bash "${BASH_SOURCE[0]}" || absent+=("$kind")

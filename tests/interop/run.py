@@ -21,7 +21,7 @@ from gateway import Gateway, binary
 
 # Each of these lists the cases of one kind; the first adds the servers that the others use.
 KINDS = ("journeys", "models", "sdks", "frameworks", "agents", "oauth", "conformance", "suite", "matrix", "apis", "registry",
-         "histories", "console")
+         "histories", "curated", "console")
 
 
 def main(words):

@@ -122,6 +122,7 @@ mod tests {
             starts_held: false,
             share_public: false,
             sampling: None,
+            curated: None,
             review: Review::default(),
         }
     }

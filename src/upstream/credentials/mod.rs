@@ -133,6 +133,11 @@ impl Credentials {
         self.0.place.store(Arc::new(Place::new(base)));
     }
 
+    /// Where browsers reach the gateway.
+    pub fn base(&self) -> String {
+        self.0.place.load().base.clone()
+    }
+
     /// What the world may know of us as a client, for authorization servers that fetch it (Client ID Metadata Document); none where
     /// it could not be fetched.
     pub fn document(&self) -> Option<Value> {

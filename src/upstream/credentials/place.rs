@@ -8,6 +8,8 @@ pub const DOCUMENT: &str = "/oauth/client.json";
 /// Where browsers reach the gateway.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
+    /// Its address.
+    pub(super) base: String,
     /// Where an authorization server sends them with its answer.
     pub(super) redirect: String,
     /// Our client metadata document, where the world can read it.
@@ -19,7 +21,7 @@ impl Place {
     pub(super) fn new(base: &str) -> Self {
         let at = |path: &str| format!("{}{path}", base.trim_end_matches('/'));
         let document = base.starts_with("https://").then(|| at(DOCUMENT));
-        Self { redirect: at(CALLBACK), document }
+        Self { base: at(""), redirect: at(CALLBACK), document }
     }
 
     /// What kind of application we are (OpenID Connect Registration §2): those on a person's machine are native ones.
