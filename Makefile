@@ -13,10 +13,11 @@ run:
 dist:
 	benches/load/trained.sh
 
-# Direct, nginx, a bare relay and Portolan side by side: CPU per request, and its ratio to nginx.
+# Direct, nginx, a bare relay and Portolan side by side: CPU per request, and its ratio to nginx. Then 10,000 tools of 500 servers.
 bench: dist
 	@command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light; }
 	LOADKIT=$(abspath $(TARGET))/loadkit/release/loadkit PORTOLAN_BIN=$(abspath $(TARGET))/trained/portolan python3 benches/load/bench.py
+	PORTOLAN_BIN=$(abspath $(TARGET))/trained/portolan python3 benches/load/catalog.py
 
 # Everything: the Rust tests, and then the gateway among real peers, which are installed first.
 test: schema-suite

@@ -3,6 +3,7 @@
 mod digest;
 mod directory;
 mod flavour;
+mod given;
 mod grants;
 mod lock;
 mod name;
@@ -23,6 +24,7 @@ pub mod walk;
 pub use digest::Digest;
 pub use directory::{namespace, server_json};
 pub use flavour::{Flavour, Flavours};
+pub use given::Given;
 pub use grants::{Globs, Grants, may_reach};
 pub use lock::lock;
 pub use name::{NameError, PUBLIC_NAME_MAX, ServerName};

@@ -41,7 +41,11 @@ fn plain_properties(schema: &RawValue) -> Option<Box<RawValue>> {
     let mut schema = RawObject::parse(schema.get()).ok()?;
     let properties = schema.get("properties")?.to_owned();
     let mut properties = RawObject::parse(properties.get()).ok()?;
-    let is_bool = |(key, property): (&str, &RawValue)| Some((key.to_owned(), serde_json::from_str::<bool>(property.get()).ok()?));
+    let is_bool = |(key, property): (&str, &RawValue)| match property.get() {
+        "true" => Some((key.to_owned(), true)),
+        "false" => Some((key.to_owned(), false)),
+        _ => None,
+    };
     let bools: Vec<_> = properties.iter().filter_map(is_bool).collect();
     if bools.is_empty() {
         return None;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::caller::Caller;
-use super::page::{List, Pager};
+use super::page::{Item, List, Pager};
 use super::scope::Scope;
 use crate::domain::Principal;
 use crate::protocol::{Params, RpcError};
@@ -32,7 +32,7 @@ impl<'a> Listing<'a> {
 
 impl Listing<'_> {
     /// One page of it.
-    pub(super) fn page<T: AsRef<str>>(&self, member: &str, items: &[T], meta: Option<&Value>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn page<T: Item>(&self, member: &str, items: &[T], meta: Option<&Value>) -> Result<Box<RawValue>, RpcError> {
         let (endpoint, principal) = (self.scope.to_string(), self.principal.id());
         self.pager.page(&List { member, endpoint: &endpoint, principal }, items, self.params, meta)
     }

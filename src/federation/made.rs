@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::listing::Listing;
 use super::page::PAGE;
+use crate::domain::Given;
 use crate::protocol::RpcError;
 
 /// Most bytes of the lists that are kept of one view.
@@ -31,19 +32,17 @@ impl Made {
         listing: &Listing<'_>,
         meta: Option<&Value>,
         write: impl FnOnce() -> (Result<Box<RawValue>, RpcError>, usize),
-    ) -> Result<Box<RawValue>, RpcError> {
+    ) -> Result<Given, RpcError> {
         let key = key(member, listing, meta);
         // A first page of several holds a cursor, which is for one caller.
         let own = || format!("{key} {}", listing.principal.id());
         if let Some(list) = self.0.get(&key).or_else(|| self.0.get(&own())) {
-            return Ok((*list).to_owned());
+            return Ok(Given::Kept(list));
         }
         let (list, items) = write();
-        if let Ok(list) = &list {
-            let key = if items > PAGE { own() } else { key };
-            self.0.insert(key, list.clone().into());
-        }
-        list
+        let list: Arc<RawValue> = list?.into();
+        self.0.insert(if items > PAGE { own() } else { key }, list.clone());
+        Ok(Given::Kept(list))
     }
 }
 

@@ -51,7 +51,7 @@ pub use view::Sight;
 
 pub use crate::registry::Retiring;
 
-use crate::domain::{Adjustable, Isolation, Principal, RawObject, ReleasePin, Selection, ServerName, lock, raw};
+use crate::domain::{Adjustable, Given, Isolation, Principal, RawObject, ReleasePin, Selection, ServerName, lock, raw};
 use crate::journal::Journal;
 use crate::policy::Blocks;
 use crate::protocol::{ClientCapabilities, KNOWN_EXTENSIONS, Params, RpcError};
@@ -322,7 +322,7 @@ impl Federation {
     }
 
     /// Answers one MCP request, whatever era it came in.
-    pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Box<RawValue>, RpcError> {
+    pub async fn request(&self, caller: &Caller<'_>, scope: Scope<'_>, method: &str, params: Params) -> Result<Given, RpcError> {
         let catalog = self.0.road.registry.catalog();
         let view = self.view_of(&catalog).seen_by(Identity { principal: caller.principal.id(), session: caller.session });
         let ask = Ask { view: &view, caller, scope };
@@ -331,10 +331,10 @@ impl Federation {
             let meta = outcome::meta(&self.0.road.absent(&view, &listing, capability), &outcome::ending(&view, &listing));
             view.list(kind, &listing, meta.as_ref())
         };
-        match method {
-            "tools/list" => list(Kind::Tool, "tools"),
-            "prompts/list" => list(Kind::Prompt, "prompts"),
-            "resources/templates/list" => list(Kind::Template, "resources"),
+        let own = match method {
+            "tools/list" => return list(Kind::Tool, "tools"),
+            "prompts/list" => return list(Kind::Prompt, "prompts"),
+            "resources/templates/list" => return list(Kind::Template, "resources"),
             "tools/call" => self.0.road.call(ask, params).await,
             // In boxes: calls, which most requests are, need no room for what the others carry from step to step.
             "prompts/get" => Box::pin(self.0.road.prompt(ask, params)).await,
@@ -344,7 +344,8 @@ impl Federation {
             "tasks/get" | "tasks/update" | "tasks/cancel" if caller.in_rounds => Box::pin(self.0.road.of_task(ask, method, params)).await,
             "ping" => Ok(raw(&json!({}))),
             other => Box::pin(self.0.road.unknown(ask, other, params)).await,
-        }
+        };
+        own.map(Given::from)
     }
 
     /// Follows a resource for a client, until what comes back is dropped; `told` hears of the URI of what changed, each time.
@@ -383,7 +384,10 @@ impl Federation {
         let view = self.view_for(principal, None);
         let name = params.string("name")?;
         let found = view.find(Kind::Tool, scope, &name)?;
-        let rules = found.release.header_rules(&found.shown.own).filter(|rules| !rules.is_empty())?;
+        let rules = found.release.tool(&found.shown.own)?.headers();
+        if rules.is_empty() {
+            return None;
+        }
         let arguments = params.read_member("arguments").unwrap_or(serde_json::Value::Null);
         rules.contradiction(header, &arguments)
     }

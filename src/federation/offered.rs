@@ -26,7 +26,8 @@ pub struct OfferedTool {
 
 impl OfferedTool {
     pub(super) fn read(shown: &Shown, release: Option<&ReleasePin>) -> Option<Self> {
-        let object = RawObject::parse(shown.body.whole()).ok()?;
+        let text = shown.body.whole();
+        let object = RawObject::parse(&text).ok()?;
         let schema = object.get("inputSchema")?.to_owned();
         let digest = *shown.schema.get_or_init(|| Digest::of("portolan/schema", schema.get().as_bytes()));
         Some(Self {

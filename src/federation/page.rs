@@ -31,6 +31,35 @@ pub(super) struct List<'l> {
     pub(super) principal: &'l str,
 }
 
+/// What stands in a list.
+pub(super) trait Item {
+    /// As it is written, in pieces that follow each other.
+    fn pieces(&self) -> [&str; 3];
+
+    /// Puts into a list's mark what tells this one from another.
+    fn tell(&self, mark: &mut Sha256) {
+        tell(mark, &self.pieces());
+    }
+}
+
+impl Item for String {
+    fn pieces(&self) -> [&str; 3] {
+        [self, "", ""]
+    }
+}
+
+/// Puts a text into a mark, with its length, so that no two lists are one.
+pub(super) fn tell(mark: &mut Sha256, pieces: &[&str]) {
+    mark.update((length(pieces) as u64).to_be_bytes());
+    for piece in pieces {
+        mark.update(piece);
+    }
+}
+
+fn length(pieces: &[&str]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
 /// Cuts lists into pages.
 #[derive(Clone)]
 pub struct Pager(Hmac<Sha256>);
@@ -45,7 +74,7 @@ impl Pager {
     }
 
     /// One page of `items` as a result.
-    pub(super) fn page<T: AsRef<str>>(
+    pub(super) fn page<T: Item>(
         &self,
         list: &List<'_>,
         items: &[T],
@@ -58,7 +87,7 @@ impl Pager {
         };
         let end = items.len().min(start + PAGE);
         let slice = items.get(start..end).unwrap_or_default();
-        let mut text = String::with_capacity(slice.iter().map(|item| item.as_ref().len() + 1).sum::<usize>() + 128);
+        let mut text = String::with_capacity(slice.iter().map(|item| length(&item.pieces()) + 1).sum::<usize>() + 128);
         text.push_str("{\"");
         text.push_str(list.member);
         text.push_str("\":[");
@@ -66,7 +95,9 @@ impl Pager {
             if at > 0 {
                 text.push(',');
             }
-            text.push_str(item.as_ref());
+            for piece in item.pieces() {
+                text.push_str(piece);
+            }
         }
         text.push(']');
         if end < items.len() {
@@ -87,7 +118,7 @@ impl Pager {
     }
 
     /// Where a cursor says that its page begins.
-    fn start<T: AsRef<str>>(&self, list: &List<'_>, items: &[T], cursor: &RawValue) -> Result<usize, RpcError> {
+    fn start<T: Item>(&self, list: &List<'_>, items: &[T], cursor: &RawValue) -> Result<usize, RpcError> {
         let foreign = || RpcError::params("the cursor is not one of this list; begin again without it");
         let text: String = serde_json::from_str(cursor.get()).map_err(|_| foreign())?;
         let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == START + MARK + PROOF).ok_or_else(foreign)?;
@@ -112,11 +143,10 @@ impl Pager {
 }
 
 /// What tells a list from another one of the same caller.
-fn mark<T: AsRef<str>>(items: &[T]) -> [u8; MARK] {
+fn mark<T: Item>(items: &[T]) -> [u8; MARK] {
     let mut hash = Sha256::new();
     for item in items {
-        hash.update((item.as_ref().len() as u64).to_be_bytes());
-        hash.update(item.as_ref());
+        item.tell(&mut hash);
     }
     let digest: [u8; 32] = hash.finalize().into();
     let mut mark = [0; MARK];

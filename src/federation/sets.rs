@@ -74,7 +74,7 @@ impl Set {
     pub(super) fn new(toolset: &Arc<Toolset>, catalog: &Catalog, offers: &Offers) -> Self {
         let members = |kind| members(toolset, catalog, offers, kind);
         let (tools, prompts, templates) = (members(Kind::Tool), members(Kind::Prompt), members(Kind::Template));
-        let page = |member: &Member| page_of(member.shown(Kind::Tool)?.public_body.whole());
+        let page = |member: &Member| page_of(&member.shown(Kind::Tool)?.public_body.whole());
         let pages = tools.list.iter().filter_map(page).collect();
         Self { toolset: toolset.clone(), tools, prompts, templates, pages }
     }

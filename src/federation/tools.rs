@@ -13,7 +13,7 @@ use super::view::Found;
 use crate::domain::{Check, Needle, RawObject, clip, hides_keys, raw};
 use crate::journal::{Entry, Open, Outcome};
 use crate::protocol::{Era, Params, RpcError, is_tool_error};
-use crate::registry::{Kind, Outgrown, Refused, Release, Unkept};
+use crate::registry::{Kind, Outgrown, Refused, Release, Tool, Unkept};
 use crate::schema::Misfit;
 
 impl Road {
@@ -53,18 +53,16 @@ impl Road {
             calls.strays.increment(1);
             open.add(|entry| entry.detail = Some("arguments_misfit".to_owned()));
         };
-        let arguments = match self.arguments(release, &shown.own, &params, review.arguments(), || note(&mut open)) {
+        let Some(tool) = release.tool(&shown.own) else { return Err(unknown()) };
+        let arguments = match self.arguments(tool, &params, review.arguments(), || note(&mut open)) {
             Ok(arguments) => arguments,
-            Err(Refused::NoSuchTool) => return Err(unknown()),
             Err(refused) => {
                 calls.note(Verdict::Misfit, start);
                 refuse(open, "invalid_arguments");
                 return Ok(misfit(&name, release, &refused));
             }
         };
-        if let Some(names) = release.argument_names(&shown.own) {
-            open.add(|entry| entry.shape = shown.shapes.fresh(caller.principal.id(), &arguments, names));
-        }
+        open.add(|entry| entry.shape = shown.shapes.fresh(caller.principal.id(), &arguments, tool.names()));
         if let Some(guard) = guard
             && let Err(outgrown) = guard.takes(&shown.own, &arguments, validators)
         {
@@ -72,20 +70,19 @@ impl Road {
             refuse(open, "outgrown");
             return Ok(outgrown_by(&name, release, &outgrown));
         }
-        let rules = guard.and_then(|guard| guard.header_rules(&shown.own)).or_else(|| release.header_rules(&shown.own));
-        let headers = rules.map(|rules| rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        let rules = guard.and_then(|guard| guard.header_rules(&shown.own)).unwrap_or_else(|| tool.headers());
+        let headers = rules.values(&arguments).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         params.set("name", raw(&shown.own));
         if caller.session.is_some() {
             // No client was told that there are tasks, and who asks for one nevertheless is answered as usual (2025-11-25 §basic/utilities/tasks).
             params.remove("task");
         }
-        let headers = headers.unwrap_or_default();
-        let (tool, definition) = (Some(shown.public.as_str()), Some(&*shown.record));
-        let errand = Errand { tool, definition, headers, ..Errand::new("tools/call", &params, scope) };
+        let (public, definition) = (Some(shown.public.as_str()), Some(&*shown.record));
+        let errand = Errand { tool: public, definition, headers, ..Errand::new("tools/call", &params, scope) };
         let mut outcome = self.send(entry, caller, errand).await;
         if review.results() != Check::Off
             && let Ok(result) = &outcome
-            && let Err(unkept) = release.check_result(&shown.own, result, validators)
+            && let Err(unkept) = tool.check_result(result, validators)
         {
             calls.unkept.increment(1);
             open.add(|entry| entry.detail = Some("result_misfit".to_owned()));
@@ -131,12 +128,12 @@ impl Road {
     }
 
     /// A call's arguments, held up to the release as strictly as is wanted; `strays` is told of those that do not fit and go on.
-    fn arguments(&self, release: &Release, tool: &str, params: &Params, check: Check, strays: impl FnOnce()) -> Result<Value, Refused> {
-        let arguments = release.read_arguments(tool, params.get("arguments"))?;
+    fn arguments(&self, tool: &Tool, params: &Params, check: Check, strays: impl FnOnce()) -> Result<Value, Refused> {
+        let arguments = Tool::read_arguments(params.get("arguments"))?;
         if check == Check::Off {
             return Ok(arguments);
         }
-        match release.check_arguments(tool, &arguments, self.registry.validators()) {
+        match tool.check_arguments(&arguments, self.registry.validators()) {
             Err(Refused::Misfits(_)) if check == Check::Warn => strays(),
             checked => checked?,
         }
@@ -154,7 +151,6 @@ fn misfit(tool: &str, release: &Release, refused: &Refused) -> Box<RawValue> {
     let lines = match refused {
         Refused::Misfits(misfits) => lines(misfits),
         Refused::Unreadable(why) => format!("- (arguments): {why}"),
-        Refused::NoSuchTool => String::new(),
     };
     let text = format!("The arguments do not fit the input schema of `{tool}` ({}):\n{lines}", release.label());
     raw(&json!({ "content": [{ "type": "text", "text": text }], "isError": true }))

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use super::listing::Listing;
 use super::made::Made;
 use super::name::{parted_uri, public};
 use super::offer::{Offer, Offers};
 use super::offered::OfferedTool;
+use super::page::{Item, tell};
 use super::scope::{At, Scope};
 use super::sets::{Member, Set};
 use super::shown::{Body, Shown, hash};
-use crate::domain::{Principal, ReleasePin, Selection, ServerName, lock};
+use crate::domain::{Given, Principal, ReleasePin, Selection, ServerName, lock};
 use crate::policy::Blocked;
 use crate::protocol::RpcError;
 use crate::registry::{Catalog, Entry, Guard, Kind, Release, Retiring, Whose};
@@ -47,6 +48,27 @@ struct Seen<'v> {
     shown: &'v Shown,
     name: &'v str,
     body: &'v Body,
+}
+
+/// The same in a list.
+struct Listed<'v> {
+    seen: Seen<'v>,
+    pieces: [&'v str; 3],
+}
+
+impl Item for Listed<'_> {
+    fn pieces(&self) -> [&str; 3] {
+        self.pieces
+    }
+
+    fn tell(&self, mark: &mut Sha256) {
+        // In place of the text, which is long, what tells it apart; and its length, as it may be in another form.
+        tell(mark, &[self.seen.name]);
+        mark.update(self.seen.shown.mark.to_be_bytes());
+        for piece in self.pieces {
+            mark.update((piece.len() as u64).to_be_bytes());
+        }
+    }
 }
 
 /// A definition that was found by its name, with its release and its server.
@@ -143,7 +165,7 @@ impl View {
     }
 
     /// One page of what is defined of a kind. A list is written once for all who see the same.
-    pub(super) fn list(&self, kind: Kind, listing: &Listing<'_>, meta: Option<&Value>) -> Result<Box<RawValue>, RpcError> {
+    pub(super) fn list(&self, kind: Kind, listing: &Listing<'_>, meta: Option<&Value>) -> Result<Given, RpcError> {
         let member = match kind {
             Kind::Prompt => "prompts",
             Kind::Template => "resourceTemplates",
@@ -151,10 +173,13 @@ impl View {
         };
         let write = || {
             let seen = self.seen(kind, listing.principal, listing.scope);
-            let bodies: Vec<&str> = seen.map(|seen| seen.body.at(listing.in_session)).collect();
-            (listing.page(member, &bodies, meta), bodies.len())
+            let items: Vec<_> = seen.map(|seen| Listed { pieces: seen.body.at(listing.in_session), seen }).collect();
+            (listing.page(member, &items, meta), items.len())
         };
-        if listing.params.get("cursor").is_some() { write().0 } else { self.made.or_make(member, listing, meta, write) }
+        match listing.params.get("cursor") {
+            Some(_) => write().0.map(Given::from),
+            None => self.made.or_make(member, listing, meta, write),
+        }
     }
 
     /// What a caller sees of a kind at a scope.

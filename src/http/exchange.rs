@@ -5,7 +5,7 @@ use std::pin::Pin;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::domain::raw;
+use crate::domain::{Given, raw};
 use crate::protocol::{Era, Id, Outgoing, Question, RpcError};
 use crate::upstream::{Asked, Heard, Listener, Note};
 
@@ -13,7 +13,7 @@ use crate::upstream::{Asked, Heard, Listener, Note};
 const QUEUE: usize = 64;
 
 /// What came of a request.
-pub(super) type Outcome = Result<Box<RawValue>, RpcError>;
+pub(super) type Outcome = Result<Given, RpcError>;
 /// What a request comes to.
 pub(super) type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -117,7 +117,7 @@ impl Exchange {
         let dialect = self.era.dialect();
         let said = outcome.as_deref().map_err(Clone::clone).and_then(|result| dialect.result(&self.method, result));
         match said {
-            Ok(result) => (200, Outgoing::result(&self.id, &result)),
+            Ok(said) => (200, Outgoing::answer(&self.id, said.pieces())),
             Err(error) => (dialect.status(&error), Outgoing::error(Some(&self.id), &dialect.error(error))),
         }
     }

@@ -134,7 +134,7 @@ mod tests {
         let Ok(Incoming::Request { id, method, .. }) = Incoming::parse(br#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#) else {
             panic!("it is a request")
         };
-        let exchange = Exchange::new(Era::Modern, id, method, Box::pin(async { Ok(raw(&serde_json::json!({}))) }));
+        let exchange = Exchange::new(Era::Modern, id, method, Box::pin(async { Ok(raw(&serde_json::json!({})).into()) }));
         Parked { exchange, asked: Vec::new(), count: 1 }
     }
 

@@ -217,9 +217,14 @@ impl Outgoing {
 
     /// An answer, around a result's own text.
     pub fn result(id: &Id, result: &str) -> String {
+        Self::answer(id, [result, ""])
+    }
+
+    /// The same, around a result's text in pieces.
+    pub fn answer(id: &Id, [result, end]: [&str; 2]) -> String {
         let id = id.as_raw().get();
-        let mut text = String::with_capacity(result.len() + id.len() + 40);
-        for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":", result, "}"] {
+        let mut text = String::with_capacity(result.len() + end.len() + id.len() + 40);
+        for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":", result, end, "}"] {
             text.push_str(part);
         }
         text

@@ -1,10 +1,8 @@
 //! The revisions with sessions, to 2025-11-25.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Said};
 use super::error::RpcError;
 use super::rounds::RESULT_TYPE;
 use crate::domain::{Needle, RawObject};
@@ -19,19 +17,19 @@ static MODERN_KEYS: [Needle; 3] = [Needle::new(MODERN[0]), Needle::new(MODERN[1]
 const LAST: &str = ",\"resultType\":\"complete\"}";
 
 impl Dialect for Legacy {
-    fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Result<Cow<'r, str>, RpcError> {
+    fn result<'r>(&self, _method: &str, result: &'r RawValue) -> Result<Said<'r>, RpcError> {
         // Strict parsers of older revisions refuse members they do not know at the top of a result.
         if !RESULT_TYPE.is_in(result.get()) {
-            return Ok(result.get().into());
+            return Ok(Said::new(result.get(), ""));
         }
         // What stands before the last brace is the object's own last member, and a result needs no opening to lose it.
         let last = result.get().trim_end().strip_suffix(LAST).filter(|rest| !MODERN_KEYS.iter().any(|key| key.is_in(rest)));
         if let Some(rest) = last {
-            return Ok([rest, "}"].concat().into());
+            return Ok(Said::new(rest, "}"));
         }
         let mut object = RawObject::forgiving(result.get()).map_err(|_| RpcError::unreadable())?;
         let stripped = MODERN.map(|key| object.remove(key).is_some());
-        Ok(if stripped.contains(&true) { object.to_text().into() } else { result.get().into() })
+        Ok(if stripped.contains(&true) { Said::new(object.to_text(), "") } else { Said::new(result.get(), "") })
     }
 
     fn error(&self, error: RpcError) -> RpcError {
@@ -54,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_stateless_results_say_of_themselves_is_taken_out_wherever_it_stands() {
-        let plain = |text: &str| Legacy.result("tools/call", &raw_string(text.to_owned()).unwrap()).unwrap().into_owned();
+        let plain = |text: &str| Legacy.result("tools/call", &raw_string(text.to_owned()).unwrap()).unwrap().pieces().concat();
         for (given, left) in [
             (r#"{"content":[],"resultType":"complete"}"#, r#"{"content":[]}"#),
             (r#"{"content":[{"a":"resultType"}],"resultType":"complete"}"#, r#"{"content":[{"a":"resultType"}]}"#),

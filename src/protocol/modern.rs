@@ -1,11 +1,8 @@
 //! The stateless revision 2026-07-28: what a request must carry, and how it is answered.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
 use serde_json::value::RawValue;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Said};
 use super::envelope::Incoming;
 use super::era::{Era, Revision};
 use super::error::RpcError;
@@ -34,26 +31,23 @@ const LONGEST_MS: u64 = 3_600_000;
 /// The keys of these.
 static KEYS: [Needle; 3] = [Needle::new(MEMBERS[0].0), Needle::new(MEMBERS[1].0), Needle::new(MEMBERS[2].0)];
 
+/// How an object ends that says the first of them, or all.
+const ENDS: [&str; 2] = [r#","resultType":"complete"}"#, r#","resultType":"complete","ttlMs":0,"cacheScope":"private"}"#];
+
 /// An object's text with members put at its end.
-fn appended(text: &str, members: &[(&str, &str)]) -> String {
+fn appended<'r>(text: &'r str, members: &[(&str, &str)]) -> Said<'r> {
     let open = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
-    let mut out = String::with_capacity(text.len() + 64);
-    out.push_str(open);
-    for (key, value) in members {
-        let comma = if out.ends_with('{') { "" } else { "," };
-        let _ = write!(out, "{comma}\"{key}\":{value}");
-    }
-    out.push('}');
-    out
+    let end = if members.len() == 1 { ENDS[0] } else { ENDS[1] };
+    Said::new(open, if open.ends_with('{') { end.trim_start_matches(',') } else { end })
 }
 
 impl Dialect for Modern {
-    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Result<Cow<'r, str>, RpcError> {
+    fn result<'r>(&self, method: &str, result: &'r RawValue) -> Result<Said<'r>, RpcError> {
         let wanted = if CACHEABLE.contains(&method) { MEMBERS.as_slice() } else { &MEMBERS[..1] };
         let text = result.get();
         // A long list is not opened for the sake of members that it certainly lacks.
         if !KEYS.iter().zip(wanted).any(|(key, _)| key.is_in(text)) && !hides_keys(text) {
-            return Ok(appended(text, wanted).into());
+            return Ok(appended(text, wanted));
         }
         let read = RawObject::parse(text);
         let plain = read.is_ok();
@@ -66,12 +60,12 @@ impl Dialect for Modern {
         };
         let missing: Vec<_> = wanted.iter().filter(|member| !holds(member)).copied().collect();
         if missing.is_empty() && plain {
-            return Ok(text.into());
+            return Ok(Said::new(text, ""));
         }
         for (key, value) in missing {
             object.set(key, raw_string(value.to_owned()).unwrap_or_else(|_| raw(&())));
         }
-        Ok(object.to_text().into())
+        Ok(Said::new(object.to_text(), ""))
     }
 
     fn error(&self, mut error: RpcError) -> RpcError {
@@ -185,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_result_says_what_it_is_whether_or_not_it_had_to_be_opened() {
-        let dressed = |method: &str, text: &str| Modern.result(method, &raw_string(text.to_owned()).unwrap()).unwrap().into_owned();
+        let dressed = |method: &str, text: &str| Modern.result(method, &raw_string(text.to_owned()).unwrap()).unwrap().pieces().concat();
         let whole = r#""resultType":"complete","ttlMs":0,"cacheScope":"private"}"#;
         assert_eq!(dressed("tools/list", "{ }"), format!("{{{whole}"));
         assert_eq!(dressed("tools/list", r#"{"tools":[]}"#), format!(r#"{{"tools":[],{whole}"#));

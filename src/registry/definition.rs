@@ -1,5 +1,7 @@
 //! Definitions: what a server says to models, each addressed by its digest; and the set of them.
 
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -43,11 +45,11 @@ pub struct Definition {
     pub kind: Kind,
     /// Its name, or a template's URI.
     pub name: String,
-    /// Its own bytes.
-    pub body: Box<RawValue>,
-    /// The digest of its canonical form.
+    /// Its own bytes, which are kept once for all who show them.
+    pub body: Arc<RawValue>,
+    /// The digest of its canonical form, once somebody asked for it.
     #[serde(skip)]
-    digest: Option<Digest>,
+    digest: OnceLock<Digest>,
 }
 
 /// Members that change from one sight to the next without meaning anything; all else counts.
@@ -56,8 +58,9 @@ const VOLATILE: [&str; 3] = ["/_meta/traceparent", "/_meta/tracestate", "/_meta/
 impl Definition {
     /// A definition; the error says why it cannot be addressed.
     pub fn new(kind: Kind, name: String, body: Box<RawValue>) -> serde_json::Result<Self> {
-        let mut definition = Self { kind, name, body, digest: None };
-        definition.digest = Some(definition.compute()?);
+        let definition = Self { kind, name, body: body.into(), digest: OnceLock::new() };
+        let digest = definition.compute()?;
+        definition.digest.get_or_init(|| digest);
         Ok(definition)
     }
 
@@ -69,7 +72,8 @@ impl Definition {
     /// Its address.
     pub fn digest(&self) -> Digest {
         // What could not be canonicalised never became a definition; its bytes are a fair stand-in.
-        self.digest.unwrap_or_else(|| self.compute().unwrap_or_else(|_| Digest::of("portolan/definition", self.body.get().as_bytes())))
+        let stand_in = |_| Digest::of("portolan/definition", self.body.get().as_bytes());
+        *self.digest.get_or_init(|| self.compute().unwrap_or_else(stand_in))
     }
 
     /// A member of it that is a text.

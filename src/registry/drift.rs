@@ -1,6 +1,7 @@
 //! What changed between a release and what the server offers now, and how much that matters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -30,10 +31,10 @@ pub struct Difference {
     pub changes: Vec<Change>,
     /// The approved definition.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved: Option<Box<RawValue>>,
+    pub approved: Option<Arc<RawValue>>,
     /// The definition as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub live: Option<Box<RawValue>>,
+    pub live: Option<Arc<RawValue>>,
 }
 
 /// What each hint says where it is silent, and the word that promises less harm (2025-06-18 §server/tools).

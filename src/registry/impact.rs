@@ -67,7 +67,7 @@ mod tests {
     use crate::domain::raw;
 
     fn told(old: Value, new: Option<Value>, shapes: &[&str]) -> Vec<(bool, String)> {
-        let tool = |schema: Value| raw(&json!({ "name": "act", "inputSchema": schema }));
+        let tool = |schema: Value| raw(&json!({ "name": "act", "inputSchema": schema })).into();
         let change = Change { at: String::new(), class: crate::domain::Class::Breaking, why: "is no longer offered".to_owned() };
         let difference = Difference {
             kind: Kind::Tool,

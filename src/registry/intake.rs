@@ -90,9 +90,7 @@ fn accept(kind: Kind, name: &str, body: &RawValue, validators: &Validators) -> R
 }
 
 fn sound(what: &str, schema: &RawValue, validators: &Validators) -> Result<(), String> {
-    let checked = schema::check(schema.get());
-    let compiled = checked.and_then(|_| validators.compile(schema_digest(schema), schema.get()));
-    compiled.map(drop).map_err(|unsound| format!("its `{what}` {unsound}"))
+    validators.judge(schema_digest(schema), schema.get()).map_err(|unsound| format!("its `{what}` {unsound}"))
 }
 
 /// The address under which a schema's compiled validator is kept.

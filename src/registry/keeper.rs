@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -33,6 +34,10 @@ pub(super) enum Ask {
 
 /// Changes that come in bursts are looked at once.
 pub(super) const BURST: Duration = Duration::from_millis(100);
+/// So many servers are read at the same time, and this long one waits for others: what hundreds offer is not to be in memory twice, nor
+/// are slow ones to hold up the rest.
+pub(super) const AT_A_TIME: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One server's keeper.
 pub(super) struct Keeper {
@@ -41,6 +46,8 @@ pub(super) struct Keeper {
     pub(super) records: Records,
     pub(super) validators: Validators,
     pub(super) refresh: Adjustable,
+    /// Whose turn it is to be read.
+    pub(super) reading: Arc<Semaphore>,
 }
 
 impl Keeper {
@@ -52,7 +59,7 @@ impl Keeper {
         loop {
             let looked = tokio::select! {
                 () = stop.cancelled() => return,
-                looked = self.look(by.take()) => looked,
+                looked = self.look(by.take(), waiting.is_empty()) => looked,
             };
             let connection = match &looked {
                 Ok((look, connection)) => {
@@ -119,13 +126,15 @@ impl Keeper {
         }
     }
 
-    async fn look(&self, by: Option<Arc<str>>) -> Result<(Look, Arc<Connection>), Arc<Error>> {
+    /// Looks at the server: in its turn, unless somebody waits for it.
+    async fn look(&self, by: Option<Arc<str>>, in_turn: bool) -> Result<(Look, Arc<Connection>), Arc<Error>> {
         if let Some(blocked) = self.records.blocked(&self.spec.name) {
             return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }
         let known = self.records.era(&self.spec.name).await;
         let (runs, code) = self.code().await.map_err(Arc::new)?;
         let connection = self.upstreams.connection(&runs, Identity::default(), known).await?;
+        let _turn = if in_turn { timeout(PATIENCE, self.reading.acquire()).await.ok() } else { None };
         let mut manifest: Manifest = match intake::read(&connection, &self.validators).await {
             Ok(manifest) => manifest,
             Err(error) => {

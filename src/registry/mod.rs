@@ -5,6 +5,8 @@
 //! asked. Requests never wait for it: they read the [`Catalog`], one immutable snapshot.
 
 mod catalog;
+#[cfg(test)]
+mod cost;
 mod curated;
 mod decide;
 mod definition;
@@ -13,6 +15,7 @@ mod error;
 mod impact;
 mod intake;
 mod keeper;
+mod keepers;
 mod lock;
 mod look;
 mod own;
@@ -28,7 +31,6 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 pub use catalog::{Catalog, Changes, Entry};
 pub use curated::{approved, curated_as, manifest_text, pinned};
@@ -42,14 +44,15 @@ pub use look::Look;
 pub use own::{Variant, Whose};
 pub use pins::{Pinned, Retiring};
 pub use published::Published;
-pub use release::{Guard, Outgrown, Refused, Release, Unkept};
+pub use release::{Guard, Outgrown, Refused, Release, Tool, Unkept};
 
 use crate::domain::{Adjustable, ReleasePin, Review, ServerName, ServerSpec, Toolsets, lock};
 use crate::policy::Blocks;
 use crate::schema::Validators;
 use crate::store::{ReleaseHead, ServerRow, Store};
 use crate::upstream::{self, Change, Code, Upstreams};
-use keeper::{Ask, Keeper};
+use keeper::Ask;
+use keepers::Keepers;
 use records::Records;
 
 /// The registry. Cheap to clone.
@@ -61,10 +64,9 @@ struct Inner {
     upstreams: Upstreams,
     records: Records,
     validators: Validators,
-    refresh: Adjustable,
     catalog: Arc<ArcSwap<Catalog>>,
     changed: watch::Sender<Changes>,
-    keepers: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
+    keepers: Keepers,
     /// How often each server told that one of its resources says something else now.
     updates: Mutex<HashMap<ServerName, u64>>,
     /// The callers' own connections that are about to be looked at.
@@ -77,9 +79,9 @@ impl Registry {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
-        let (validators, keepers) = (Validators::default(), Mutex::default());
-        let (updates, own_looks) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { store, upstreams, records, validators, refresh, catalog, changed, keepers, updates, own_looks }))
+        let (validators, updates, own_looks) = (Validators::default(), Mutex::default(), Mutex::default());
+        let keepers = Keepers::new(upstreams.clone(), records.clone(), validators.clone(), refresh);
+        Self(Arc::new(Inner { store, upstreams, records, validators, catalog, changed, keepers, updates, own_looks }))
     }
 
     /// The servers and releases of this moment.
@@ -111,9 +113,7 @@ impl Registry {
         for entry in self.catalog().servers.values() {
             self.0.records.attach(entry.spec.clone(), entry.enabled).await?;
             self.run_again(&entry.runs).await;
-            if let Ok(asks) = self.asks(entry.spec.name.as_str()) {
-                let _ = asks.try_send(Ask::Soon);
-            }
+            self.0.keepers.soon(&entry.spec.name);
         }
         Ok(())
     }
@@ -161,21 +161,26 @@ impl Registry {
     }
 
     /// Takes up the servers of the store and of the operator's file. Their approved releases are
-    /// served at once; the servers themselves are looked at in the background.
+    /// served at once; the servers themselves are looked at in the background, once all releases are at hand.
     pub async fn load(&self, declared: Vec<ServerSpec>, toolsets: &Toolsets) -> Result<(), Error> {
         self.0.records.group(toolsets);
+        let mut all = Vec::new();
         for row in self.0.store.servers().await? {
             match serde_json::from_str::<ServerSpec>(&row.spec) {
                 Ok(spec) if toolsets.contains_key(&spec.name) => covered(&spec.name),
-                Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => self.attach(spec, row.enabled, None).await?,
+                Ok(spec) if !declared.iter().any(|known| known.name == spec.name) => all.push((Arc::new(spec), row.enabled)),
                 Ok(spec) => {
                     tracing::warn!(server.name = %spec.name, "`{}` is declared in the configuration; the one added at run time is not used", spec.name);
                 }
                 Err(error) => tracing::error!("the server `{}` cannot be read from the database: {error}", row.name),
             }
         }
-        for spec in declared {
-            self.attach(spec, true, None).await?;
+        all.extend(declared.into_iter().map(|spec| (Arc::new(spec), true)));
+        for (spec, enabled) in &all {
+            self.0.records.attach(spec.clone(), *enabled).await?;
+        }
+        for (spec, _) in all.into_iter().filter(|(_, enabled)| *enabled) {
+            self.0.keepers.keep(spec, None);
         }
         Ok(())
     }
@@ -294,8 +299,7 @@ impl Registry {
 
     fn asks(&self, name: &str) -> Result<mpsc::Sender<Ask>, Error> {
         let name = &self.catalog().server(name)?.spec.name.clone();
-        let keepers = lock(&self.0.keepers);
-        keepers.get(name).map(|(asks, _)| asks.clone()).ok_or_else(|| Error::Disabled(name.clone()))
+        self.0.keepers.of(name).ok_or_else(|| Error::Disabled(name.clone()))
     }
 
     /// Has a server run the code that belongs to its release, where that is another one than before.
@@ -303,9 +307,7 @@ impl Registry {
         let name = &before.name;
         if self.catalog().servers.get(name).is_some_and(|entry| entry.runs != *before) {
             self.0.upstreams.close(name).await;
-            if let Ok(asks) = self.asks(name.as_str()) {
-                let _ = asks.try_send(Ask::Soon);
-            }
+            self.0.keepers.soon(name);
         }
     }
 
@@ -323,9 +325,7 @@ impl Registry {
             }
             Change::Own(whose) => return self.look_at_own(server, whose),
         }
-        if let Some((asks, _)) = lock(&self.0.keepers).get(server) {
-            let _ = asks.try_send(Ask::Soon);
-        }
+        self.0.keepers.soon(server);
     }
 
     /// Looks soon at what is listed over a caller's own connection.
@@ -374,10 +374,8 @@ impl Registry {
             let closed = catalog.blocks.of_server(name.as_str()).is_some();
             if closed {
                 self.0.upstreams.close(name).await;
-            }
-            let keepers = lock(&self.0.keepers);
-            if let Some((asks, _)) = keepers.get(name).filter(|_| !closed) {
-                let _ = asks.try_send(Ask::Soon);
+            } else {
+                self.0.keepers.soon(name);
             }
         }
     }
@@ -458,38 +456,23 @@ impl Registry {
     }
 
     async fn attach(&self, spec: ServerSpec, enabled: bool, first: Option<keeper::First>) -> Result<(), Error> {
-        let name = spec.name.clone();
         let spec = Arc::new(spec);
         self.0.records.attach(spec.clone(), enabled).await?;
         if enabled {
-            let (asks, queue) = mpsc::channel(16);
-            let stop = CancellationToken::new();
-            let keeper = Keeper {
-                spec,
-                upstreams: self.0.upstreams.clone(),
-                records: self.0.records.clone(),
-                validators: self.0.validators.clone(),
-                refresh: self.0.refresh.clone(),
-            };
-            tokio::spawn(keeper.run(queue, first, stop.clone()));
-            lock(&self.0.keepers).insert(name, (asks, stop));
+            self.0.keepers.keep(spec, first);
         }
         Ok(())
     }
 
     async fn detach(&self, name: &ServerName) {
-        if let Some((_, stop)) = lock(&self.0.keepers).remove(name) {
-            stop.cancel();
-        }
+        self.0.keepers.let_go(name);
         self.0.records.detach(name);
         self.0.upstreams.close(name).await;
     }
 
     /// Stops looking at servers.
     pub fn stop(&self) {
-        for (_, stop) in lock(&self.0.keepers).values() {
-            stop.cancel();
-        }
+        self.0.keepers.stop();
     }
 }
 

@@ -1,20 +1,20 @@
 //! Releases: immutable sets of definitions with a semantic version.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use semver::Version;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::definition::{Definition, Kind, Manifest};
+use super::definition::{Kind, Manifest};
 use super::drift::Difference;
 use super::intake::schema_digest;
 use crate::domain::{Digest, RawObject, ServerName};
 use crate::protocol::{HeaderRules, is_complete, is_tool_error};
 use crate::schema::{self, Bounds, Misfit, Strict, Validators};
 
-/// A release that is served, made ready for calls.
+/// A release that is served. Each of its tools is made ready by its first call: of thousands, most are never called.
 #[derive(Debug)]
 pub struct Release {
     /// The server.
@@ -25,12 +25,12 @@ pub struct Release {
     pub digest: Digest,
     /// The definitions.
     pub manifest: Manifest,
-    tools: HashMap<String, Tool>,
+    tools: HashMap<String, OnceLock<Option<Box<Tool>>>>,
 }
 
 /// What a call of a tool needs to know of it.
 #[derive(Debug)]
-struct Tool {
+pub struct Tool {
     input: Shape,
     output: Option<Shape>,
     headers: HeaderRules,
@@ -55,6 +55,46 @@ impl Tool {
         let (output, names) = (object.get("outputSchema").and_then(Shape::read), schema::names(&value));
         Some(Self { input, output, headers, names })
     }
+
+    /// The headers its arguments travel in beside the body.
+    pub fn headers(&self) -> &HeaderRules {
+        &self.headers
+    }
+
+    /// The names that its arguments may have, wherever in them.
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+
+    /// Reads a call's arguments, as strictly as they are passed on.
+    pub fn read_arguments(arguments: Option<&RawValue>) -> Result<Value, Refused> {
+        let text = arguments.map_or("{}", RawValue::get);
+        let Strict(value) = serde_json::from_str(text).map_err(|error| Refused::Unreadable(error.to_string()))?;
+        Ok(value)
+    }
+
+    /// Checks arguments against the schema that callers were shown.
+    pub fn check_arguments(&self, arguments: &Value, validators: &Validators) -> Result<(), Refused> {
+        match self.input.misfits(arguments, validators).map_err(Refused::Unreadable)? {
+            misfits if misfits.is_empty() => Ok(()),
+            misfits => Err(Refused::Misfits(misfits)),
+        }
+    }
+
+    /// Checks a result against the schema that callers were shown. Errors promise nothing, nor does what is not the end of a call.
+    pub fn check_result(&self, result: &RawValue, validators: &Validators) -> Result<(), Unkept> {
+        let Some(output) = &self.output else { return Ok(()) };
+        if is_tool_error(result) || !is_complete(result.get()) {
+            return Ok(());
+        }
+        let object = RawObject::forgiving(result.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
+        let content = object.get("structuredContent").ok_or(Unkept::Missing)?;
+        let Strict(value) = serde_json::from_str(content.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
+        match output.misfits(&value, validators).map_err(Unkept::Unreadable)? {
+            misfits if misfits.is_empty() => Ok(()),
+            misfits => Err(Unkept::Misfits(misfits)),
+        }
+    }
 }
 
 impl Shape {
@@ -76,8 +116,6 @@ impl Shape {
 /// Why arguments were refused.
 #[derive(Debug)]
 pub enum Refused {
-    /// The release has no such tool.
-    NoSuchTool,
     /// They are not JSON that can be judged.
     Unreadable(String),
     /// They do not fit the schema.
@@ -96,60 +134,24 @@ pub enum Unkept {
 }
 
 impl Release {
-    /// A release with its tools made ready.
+    /// A release of a server.
     pub fn new(server: ServerName, version: Version, manifest: Manifest) -> Self {
-        let ready = |definition: &Definition| Some((definition.name.clone(), Tool::read(&definition.body)?));
-        let tools = manifest.of(Kind::Tool).filter_map(ready).collect();
+        let tools = manifest.of(Kind::Tool).map(|tool| (tool.name.clone(), OnceLock::new())).collect();
         Self { server, version, digest: manifest.digest(), manifest, tools }
+    }
+
+    /// A tool, made ready for calls; none where its schema cannot be used.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        let read = || {
+            let definition = self.manifest.of(Kind::Tool).find(|tool| tool.name == name)?;
+            Tool::read(&definition.body).map(Box::new)
+        };
+        self.tools.get(name)?.get_or_init(read).as_deref()
     }
 
     /// `time@1.0.0`: how records and errors name it.
     pub fn label(&self) -> String {
         format!("{}@{}", self.server, self.version)
-    }
-
-    /// The headers a tool's arguments travel in beside the body.
-    pub fn header_rules(&self, tool: &str) -> Option<&HeaderRules> {
-        self.tools.get(tool).map(|tool| &tool.headers)
-    }
-
-    /// The names that a tool's arguments may have, wherever in them.
-    pub fn argument_names(&self, tool: &str) -> Option<&BTreeSet<String>> {
-        self.tools.get(tool).map(|tool| &tool.names)
-    }
-
-    /// Reads a call's arguments, as strictly as they are passed on.
-    pub fn read_arguments(&self, tool: &str, arguments: Option<&RawValue>) -> Result<Value, Refused> {
-        if !self.tools.contains_key(tool) {
-            return Err(Refused::NoSuchTool);
-        }
-        let text = arguments.map_or("{}", RawValue::get);
-        let Strict(value) = serde_json::from_str(text).map_err(|error| Refused::Unreadable(error.to_string()))?;
-        Ok(value)
-    }
-
-    /// Checks arguments against the schema that callers were shown.
-    pub fn check_arguments(&self, tool: &str, arguments: &Value, validators: &Validators) -> Result<(), Refused> {
-        let tool = self.tools.get(tool).ok_or(Refused::NoSuchTool)?;
-        match tool.input.misfits(arguments, validators).map_err(Refused::Unreadable)? {
-            misfits if misfits.is_empty() => Ok(()),
-            misfits => Err(Refused::Misfits(misfits)),
-        }
-    }
-
-    /// Checks a result against the schema that callers were shown. Errors promise nothing, nor does what is not the end of a call.
-    pub fn check_result(&self, tool: &str, result: &RawValue, validators: &Validators) -> Result<(), Unkept> {
-        let Some(output) = self.tools.get(tool).and_then(|tool| tool.output.as_ref()) else { return Ok(()) };
-        if is_tool_error(result) || !is_complete(result.get()) {
-            return Ok(());
-        }
-        let object = RawObject::forgiving(result.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
-        let content = object.get("structuredContent").ok_or(Unkept::Missing)?;
-        let Strict(value) = serde_json::from_str(content.get()).map_err(|error| Unkept::Unreadable(error.to_string()))?;
-        match output.misfits(&value, validators).map_err(Unkept::Unreadable)? {
-            misfits if misfits.is_empty() => Ok(()),
-            misfits => Err(Unkept::Misfits(misfits)),
-        }
     }
 }
 

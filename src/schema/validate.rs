@@ -1,4 +1,4 @@
-//! Compiled validators: made once per schema, kept in moka, shared by all callers.
+//! Compiled validators: made once per schema that is called, kept in moka, shared by all callers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use moka::sync::Cache;
 use serde_json::Value;
 
-use super::check::Unsound;
+use super::check::{Unsound, check};
 use crate::domain::{Digest, clip};
 
 /// A value that does not fit its schema, in words a model can act on.
@@ -20,29 +20,43 @@ pub struct Misfit {
 
 /// The compiled validators, by the digest of their schema.
 #[derive(Clone)]
-pub struct Validators(Cache<Digest, Arc<Validator>>);
+pub struct Validators {
+    compiled: Cache<Digest, Arc<Validator>>,
+    /// The schemas that were found sound: most are never called, and a digest is much smaller than what is compiled.
+    sound: Cache<Digest, ()>,
+}
 
-/// How many compiled validators are kept.
+/// How many compiled validators are kept, and how many schemas are known to be sound.
 const KEPT: u64 = 4096;
+const SOUND: u64 = 65_536;
 
 /// How many misfits are reported at once.
 const REPORTED: usize = 8;
 
 impl Default for Validators {
     fn default() -> Self {
-        Self(Cache::new(KEPT))
+        Self { compiled: Cache::new(KEPT), sound: Cache::new(SOUND) }
     }
 }
 
 impl Validators {
+    /// Whether a schema may be used: it is bounded, and can be compiled.
+    pub fn judge(&self, digest: Digest, schema: &str) -> Result<(), Unsound> {
+        if !self.sound.contains_key(&digest) {
+            check(schema)?;
+            build(&read(schema)?)?;
+            self.sound.insert(digest, ());
+        }
+        Ok(())
+    }
+
     /// The validator of a schema, compiled now if it is not kept.
     pub fn compile(&self, digest: Digest, schema: &str) -> Result<Arc<Validator>, Unsound> {
-        if let Some(validator) = self.0.get(&digest) {
+        if let Some(validator) = self.compiled.get(&digest) {
             return Ok(validator);
         }
-        let schema: Value = serde_json::from_str(schema).map_err(|error| Unsound::new("", error))?;
-        let validator = Arc::new(build(&schema)?);
-        self.0.insert(digest, validator.clone());
+        let validator = Arc::new(build(&read(schema)?)?);
+        self.compiled.insert(digest, validator.clone());
         Ok(validator)
     }
 
@@ -55,6 +69,10 @@ impl Validators {
             |error: jsonschema::ValidationError<'_>| Misfit { path: error.instance_path().to_string(), why: clip(&error.to_string(), 300) };
         validator.iter_errors(value).take(REPORTED).map(misfit).collect()
     }
+}
+
+fn read(schema: &str) -> Result<Value, Unsound> {
+    serde_json::from_str(schema).map_err(|error| Unsound::new("", error))
 }
 
 /// Compiles a schema: JSON Schema 2020-12 unless `$schema` says otherwise, no remote references,
@@ -96,6 +114,17 @@ mod tests {
         assert_eq!(misfits.len(), 1);
         assert_eq!(misfits[0].path, "/n");
         assert!(Validators::misfits(&validator, &json!({ "n": 1 })).is_empty());
+    }
+
+    #[test]
+    fn a_schema_that_is_only_judged_is_not_kept_compiled() {
+        let (validators, digest) = (Validators::default(), Digest::of("portolan/schema", b"{}"));
+        validators.judge(digest, "{}").unwrap();
+        assert!(validators.sound.contains_key(&digest) && !validators.compiled.contains_key(&digest));
+        validators.compile(digest, "{}").unwrap();
+        assert!(validators.compiled.contains_key(&digest));
+        let unsound = Digest::of("portolan/schema", b"7");
+        assert!(validators.judge(unsound, "7").is_err() && validators.judge(unsound, "7").is_err());
     }
 
     #[test]

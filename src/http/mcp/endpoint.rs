@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 
 use crate::control::Control;
-use crate::domain::{Principal, ReleasePin, clip};
+use crate::domain::{Given, Principal, ReleasePin, clip};
 use crate::federation::{At, Caller, Retiring, Scope, Sight};
 use crate::http::meters::operation_of;
 use crate::http::paths::BELOW_AGGREGATE;
@@ -190,16 +190,10 @@ impl Endpoint {
     }
 
     /// Answers a request.
-    pub(super) async fn request(
-        &self,
-        state: &State,
-        caller: &Caller<'_>,
-        method: &str,
-        params: Params,
-    ) -> Result<Box<RawValue>, RpcError> {
+    pub(super) async fn request(&self, state: &State, caller: &Caller<'_>, method: &str, params: Params) -> Result<Given, RpcError> {
         let start = Instant::now();
         let outcome = match self {
-            Self::Control => state.control.request(caller.principal, method, &params).await,
+            Self::Control => state.control.request(caller.principal, method, &params).await.map(Given::from),
             Self::All | Self::One(_) | Self::At(_) | Self::Set(_) => state.federation.request(caller, self.scope(), method, params).await,
         };
         // What is not a method of ours is counted together: callers must not be able to make up labels.

@@ -165,13 +165,13 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
             visit.settle(outcome.as_deref());
             return Exchange::new(era, id, method, Box::pin(async { outcome }));
         }
-        "ping" => return at_once(visit, Ok(raw(&json!({}))), id, method),
+        "ping" => return at_once(visit, Ok(raw(&json!({})).into()), id, method),
         "logging/setLevel" => {
             let level = params.string("level").and_then(|level| level.parse().ok());
             let wrong = || RpcError::params("`params.level` must be one of the levels of RFC 5424, as `info`");
             let outcome = level.ok_or_else(wrong).map(|level| {
                 session.set_level(level);
-                raw(&json!({}))
+                raw(&json!({})).into()
             });
             return at_once(visit, outcome, id, method);
         }
@@ -212,7 +212,7 @@ fn request(mut visit: Visit, session: &Arc<Session>, id: Id, method: String, par
                 "resources/subscribe" => follow(&visit, &session, &params).await,
                 "resources/unsubscribe" => {
                     session.changes.unfollow(&params.string("uri").unwrap_or_default());
-                    Ok(raw(&json!({})))
+                    Ok(raw(&json!({})).into())
                 }
                 _ => visit.endpoint.request(&visit.state, &caller, &asked, params).await,
             }
@@ -238,7 +238,7 @@ fn greeted(visit: &Visit, session: &Session, params: &Params) -> Outcome {
     if !session.greet(Greeting { revision, capabilities }) {
         return Err(RpcError::new(RpcError::INVALID_REQUEST, "the session was opened already"));
     }
-    crate::domain::raw_string(greeting(visit, revision)).map_err(|_| failed())
+    crate::domain::raw_string(greeting(visit, revision)).map(Into::into).map_err(|_| failed())
 }
 
 /// `resources/subscribe`.
@@ -257,7 +257,7 @@ async fn follow(visit: &Visit, session: &Arc<Session>, params: &Params) -> Outco
             return Err(RpcError::new(RpcError::INVALID_REQUEST, "the session follows too many resources already"));
         }
     }
-    Ok(raw(&json!({})))
+    Ok(raw(&json!({})).into())
 }
 
 /// Where the messages of an exchange go.

@@ -41,7 +41,7 @@ pub(super) async fn answer(mut visit: Visit, message: Incoming) -> Response {
             }
             let result = raw(&result);
             visit.settle(Ok(&result));
-            deliver(None, Exchange::new(Era::Modern, id, method, Box::pin(async move { Ok(result) }))).await
+            deliver(None, Exchange::new(Era::Modern, id, method, Box::pin(async move { Ok(result.into()) }))).await
         }
         // Gone with the sessions they belonged to.
         "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
