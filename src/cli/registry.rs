@@ -259,6 +259,7 @@ fn show_diff(server: &str, diff: &Value) {
         print(&format!("Some callers of `{server}` are offered, and only they:\n\n"));
         show_differences(variant);
         show_choice(server, variant);
+        print("\n");
     }
 }
 

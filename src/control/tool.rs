@@ -77,7 +77,6 @@ impl Error {
             Self::Registry(registry::Error::Disabled(_)) => "disabled",
             Self::Registry(registry::Error::NothingHeld(_) | registry::Error::NoEarlier { .. }) => "nothing_held",
             Self::Registry(registry::Error::ChangedAgain(_)) => "changed_again",
-            Self::Registry(registry::Error::SeveralHeld(_)) => "several_held",
             Self::Registry(registry::Error::Ended { .. }) => "release_ended",
             Self::Registry(registry::Error::Served { .. }) => "release_served",
             Self::Registry(registry::Error::Locked(_)) => "locked",

@@ -62,6 +62,7 @@ use ask::Ask;
 use kept::Kept;
 use listing::Listing;
 use resources::Resources;
+use shown::Shown;
 use upstreams::Road;
 use view::View;
 
@@ -140,7 +141,6 @@ impl Federation {
     /// Closes what was open for a client's session alone.
     pub fn end_session(&self, session: &str) {
         self.0.road.upstreams.end_session(session);
-        self.0.road.registry.end_session(session);
     }
 
     /// The view of this moment; built anew only when the catalog changed.
@@ -412,8 +412,11 @@ impl Federation {
     /// The tools that were called, each with its server and as the release defines it that was called: for metrics.
     pub fn called(&self) -> Vec<[String; 3]> {
         let view = self.view();
-        let called = view.shown_tools().filter(|shown| shown.calls.get().is_some());
-        called.map(|shown| [shown.server.clone(), shown.public.clone(), shown.record.to_string()]).collect()
+        let views = std::iter::once(view.clone()).chain(view.own_views());
+        let called = |shown: &&Shown| shown.calls.get().is_some();
+        let named = |shown: &Shown| [shown.server.clone(), shown.public.clone(), shown.record.to_string()];
+        let called: BTreeSet<_> = views.flat_map(|view| view.shown_tools().filter(called).map(named).collect::<Vec<_>>()).collect();
+        called.into_iter().collect()
     }
 
     /// The tools an agent loop may offer: those of the selected servers or globs that this caller may use.

@@ -97,8 +97,16 @@ impl View {
         if whose.is_empty() {
             return self;
         }
-        let of_caller = || Arc::new(Self::new(Arc::new(self.catalog.with_own(&whose)), Some(&self)));
-        lock(&self.own).entry(whose.clone()).or_insert_with(of_caller).clone()
+        let known = lock(&self.own).get(&whose).cloned();
+        known.unwrap_or_else(|| {
+            let own = Arc::new(Self::new(Arc::new(self.catalog.with_own(&whose)), Some(&self)));
+            lock(&self.own).entry(whose).or_insert(own).clone()
+        })
+    }
+
+    /// The views of those who are offered something of their own, as far as they have looked.
+    pub(super) fn own_views(&self) -> Vec<Arc<Self>> {
+        lock(&self.own).values().cloned().collect()
     }
 
     /// Whether what is asked at a scope may be logged to the client.

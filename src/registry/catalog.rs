@@ -52,8 +52,7 @@ impl Entry {
 
     /// How many definitions wait for a person; none where nothing does.
     pub fn waiting(&self) -> Option<usize> {
-        let variants = self.variants.iter().filter(|variant| variant.is_held());
-        let counts = self.held.iter().map(|held| held.count).chain(variants.map(Variant::count));
+        let counts = self.held.iter().map(|held| held.count).chain(self.held_variants().map(|_| 1));
         counts.reduce(|a, b| a + b)
     }
 

@@ -25,9 +25,10 @@ impl Records {
     pub(super) async fn approve(&self, name: &str, digest: Option<&str>, by: &str) -> Result<Approved, Error> {
         self.is_ours(name)?;
         let _turn = self.turn().await;
-        if let Some((name, variant)) = self.meant_variant(name, digest)? {
-            self.decide_on(&name, &variant, ReleaseState::Approved, by).await?;
-            return Ok(Approved { release: self.served(&name)?, is_variant: true });
+        let (own, variants) = self.meant_variants(name, digest)?;
+        if !variants.is_empty() {
+            self.decide_on(&own, &variants, ReleaseState::Approved, by).await?;
+            return Ok(Approved { release: self.served(&own)?, is_variant: true });
         }
         let (name, row) = match self.held(name, digest).await {
             Err(error @ (Error::NothingHeld(_) | Error::ChangedAgain(_))) => self.rejected(name, digest).await?.ok_or(error)?,
@@ -63,13 +64,15 @@ impl Records {
     pub(super) async fn reject(&self, name: &str, digest: Option<&str>, by: &str) -> Result<(), Error> {
         self.is_ours(name)?;
         let _turn = self.turn().await;
-        if let Some((name, variant)) = self.meant_variant(name, digest)? {
-            return self.decide_on(&name, &variant, ReleaseState::Rejected, by).await;
+        let (own, variants) = self.meant_variants(name, digest)?;
+        if !variants.is_empty() {
+            return self.decide_on(&own, &variants, ReleaseState::Rejected, by).await;
         }
         let (name, row) = self.held(name, digest).await?;
+        let refused = read(&row)?;
         self.store.put_release(&decided(row, ReleaseState::Rejected, by)).await?;
         self.edit(&name, |entry| entry.held = None);
-        Ok(())
+        self.take_back(&name, &[refused], by).await
     }
 
     /// Serves an earlier release again: the one that is named by version or digest, else the one before. Those after it are rejected, so
@@ -88,8 +91,11 @@ impl Records {
             return Err(Error::NoEarlier { name, to: to.map(ToOwned::to_owned) });
         };
         let served = self.catalog().server(name.as_str())?.release.clone();
+        let mut refused = Vec::new();
         for head in later {
-            self.store.put_release(&decided(self.row(&name, &head.digest).await?, ReleaseState::Rejected, by)).await?;
+            let row = self.row(&name, &head.digest).await?;
+            refused.push(read(&row)?);
+            self.store.put_release(&decided(row, ReleaseState::Rejected, by)).await?;
         }
         // What everybody gets is not about to end.
         let mut row = decided(self.row(&name, &target.digest).await?, ReleaseState::Approved, by);
@@ -102,6 +108,7 @@ impl Records {
         let guard = live.as_deref().and_then(|live| Guard::new(&differences(&manifest, live)));
         self.serve(&name, version(&row.head.version), manifest);
         self.edit(&name, |entry| (entry.held, entry.live, entry.guard) = (None, live.clone(), guard.clone()));
+        self.take_back(&name, &refused, by).await?;
         self.relist(&name).await?;
         self.repin(&name).await?;
         let release = self.catalog().server(name.as_str())?.release.clone();

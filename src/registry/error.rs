@@ -34,9 +34,6 @@ pub enum Error {
     /// What is held is not what was decided on.
     #[error("what `{0}` offers changed once more; look at `portolan registry diff {0}` again")]
     ChangedAgain(ServerName),
-    /// Several things are held, and one must be named.
-    #[error("several changes of `{0}` are held; name one by its digest, which `portolan registry diff {0}` shows")]
-    SeveralHeld(ServerName),
     /// There is no release to go back to.
     #[error("`{name}` has no earlier release{}; see `portolan registry releases {name}`", to.as_deref().map(|to| format!(" `{}`", clip(to, 80))).unwrap_or_default())]
     NoEarlier {

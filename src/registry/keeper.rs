@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::definition::Manifest;
 use super::look::Look;
+use super::own_looks::OwnAsks;
 use super::records::{FIRST, Records, Sight};
 use super::{curated, intake};
 use crate::domain::{Adjustable, ServerSpec};
@@ -48,6 +49,8 @@ pub(super) struct Keeper {
     pub(super) refresh: Adjustable,
     /// Whose turn it is to be read.
     pub(super) reading: Arc<Semaphore>,
+    /// The lists of callers that are to be looked at.
+    pub(super) own: Arc<OwnAsks>,
 }
 
 impl Keeper {
@@ -64,15 +67,7 @@ impl Keeper {
             let connection = match &looked {
                 Ok((look, connection)) => {
                     failures = 0;
-                    match look {
-                        Look::Held => {
-                            warn!(server.name = %name, "what `{name}` offers now is held until somebody approves it, see `portolan registry diff {name}`");
-                        }
-                        Look::Accepted(version) if *version != FIRST => {
-                            info!(server.name = %name, "`{name}` changed, and {name}@{version} is served now, see `portolan registry releases {name}`");
-                        }
-                        _ => {}
-                    }
+                    self.tell(look);
                     Some(connection.clone())
                 }
                 Err(error) => {
@@ -85,6 +80,9 @@ impl Keeper {
             };
             self.records.problem(&name, looked.as_ref().err().map(ToString::to_string));
             let outcome = looked.map(|(look, _)| look);
+            if !waiting.is_empty() {
+                self.ask_for_own();
+            }
             for reply in waiting.drain(..) {
                 let _ = reply.send(outcome.clone());
             }
@@ -99,22 +97,37 @@ impl Keeper {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-                () = ended => info!(server.name = %name, "the connection to `{name}` ended; it is opened again"),
-                ask = asks.recv() => match ask {
-                    None => return,
-                    Some(Ask::Now(reply, who)) => {
-                        self.upstreams.retry_now(&name);
-                        waiting.push(reply);
-                        by = who;
+            let pause = tokio::time::sleep(pause);
+            tokio::pin!(pause, ended);
+            let ask = loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = &mut pause => break None,
+                    () = &mut ended => {
+                        info!(server.name = %name, "the connection to `{name}` ended; it is opened again");
+                        break None;
                     }
-                    Some(Ask::Upgrade(reply, who)) => {
-                        let _ = reply.send(self.upgrade(who).await);
-                    }
-                    Some(Ask::Soon) => tokio::time::sleep(BURST).await,
-                },
+                    ask = asks.recv() => match ask {
+                        None => return,
+                        ask => break ask,
+                    },
+                    () = self.own.asked() => tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.look_at_own() => {}
+                    },
+                }
+            };
+            match ask {
+                None => {}
+                Some(Ask::Now(reply, who)) => {
+                    self.upstreams.retry_now(&name);
+                    waiting.push(reply);
+                    by = who;
+                }
+                Some(Ask::Upgrade(reply, who)) => {
+                    let _ = reply.send(self.upgrade(who).await);
+                }
+                Some(Ask::Soon) => tokio::time::sleep(BURST).await,
             }
             while let Ok(ask) = asks.try_recv() {
                 match ask {
@@ -126,8 +139,24 @@ impl Keeper {
         }
     }
 
+    /// Tells people of what a look found, and looks again at what callers are offered of their own where that is something else than before.
+    pub(super) fn tell(&self, look: &Look) {
+        let name = &self.spec.name;
+        match look {
+            Look::Same => return,
+            Look::Held => {
+                warn!(server.name = %name, "what `{name}` offers now is held until somebody approves it, see `portolan registry diff {name}`");
+            }
+            Look::Accepted(version) if *version != FIRST => {
+                info!(server.name = %name, "`{name}` changed, and {name}@{version} is served now, see `portolan registry releases {name}`");
+            }
+            _ => {}
+        }
+        self.ask_for_own();
+    }
+
     /// Looks at the server: in its turn, unless somebody waits for it.
-    async fn look(&self, by: Option<Arc<str>>, in_turn: bool) -> Result<(Look, Arc<Connection>), Arc<Error>> {
+    pub(super) async fn look(&self, by: Option<Arc<str>>, in_turn: bool) -> Result<(Look, Arc<Connection>), Arc<Error>> {
         if let Some(blocked) = self.records.blocked(&self.spec.name) {
             return Err(Arc::new(Error::Blocked(blocked.to_string())));
         }

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{AT_A_TIME, Ask, First, Keeper};
+use super::own_looks::OwnAsks;
 use super::records::Records;
 use crate::domain::{Adjustable, ServerName, ServerSpec, lock};
 use crate::schema::Validators;
@@ -23,7 +24,14 @@ pub(super) struct Keepers {
     refresh: Adjustable,
     /// Whose turn it is to be read.
     reading: Arc<Semaphore>,
-    all: Mutex<HashMap<ServerName, (mpsc::Sender<Ask>, CancellationToken)>>,
+    all: Mutex<HashMap<ServerName, Kept>>,
+}
+
+/// How one keeper is reached.
+struct Kept {
+    asks: mpsc::Sender<Ask>,
+    own: Arc<OwnAsks>,
+    stop: CancellationToken,
 }
 
 impl Keepers {
@@ -36,6 +44,7 @@ impl Keepers {
     pub(super) fn keep(&self, spec: Arc<ServerSpec>, first: Option<First>) {
         let (name, stop) = (spec.name.clone(), CancellationToken::new());
         let (asks, queue) = mpsc::channel(QUEUE);
+        let own = Arc::<OwnAsks>::default();
         let keeper = Keeper {
             spec,
             upstreams: self.upstreams.clone(),
@@ -43,14 +52,15 @@ impl Keepers {
             validators: self.validators.clone(),
             refresh: self.refresh.clone(),
             reading: self.reading.clone(),
+            own: own.clone(),
         };
         tokio::spawn(keeper.run(queue, first, stop.clone()));
-        lock(&self.all).insert(name, (asks, stop));
+        lock(&self.all).insert(name, Kept { asks, own, stop });
     }
 
     /// Whom to ask for a look at a server; nobody where it is not used.
     pub(super) fn of(&self, name: &ServerName) -> Option<mpsc::Sender<Ask>> {
-        lock(&self.all).get(name).map(|(asks, _)| asks.clone())
+        lock(&self.all).get(name).map(|kept| kept.asks.clone())
     }
 
     /// Has a server looked at soon. Where many have asked already, it is about to be.
@@ -60,17 +70,24 @@ impl Keepers {
         }
     }
 
+    /// Has a list looked at soon that a caller's own connection has.
+    pub(super) fn own(&self, name: &ServerName, whose: &str) {
+        if let Some(kept) = lock(&self.all).get(name) {
+            kept.own.ask([whose.into()]);
+        }
+    }
+
     /// Has nobody look at a server any more.
     pub(super) fn let_go(&self, name: &ServerName) {
-        if let Some((_, stop)) = lock(&self.all).remove(name) {
-            stop.cancel();
+        if let Some(kept) = lock(&self.all).remove(name) {
+            kept.stop.cancel();
         }
     }
 
     /// Stops looking at servers.
     pub(super) fn stop(&self) {
-        for (_, stop) in lock(&self.all).values() {
-            stop.cancel();
+        for kept in lock(&self.all).values() {
+            kept.stop.cancel();
         }
     }
 }

@@ -19,6 +19,7 @@ mod keepers;
 mod lock;
 mod look;
 mod own;
+mod own_looks;
 mod pins;
 mod published;
 mod records;
@@ -26,7 +27,7 @@ mod release;
 mod scan;
 mod variants;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -69,8 +70,6 @@ struct Inner {
     keepers: Keepers,
     /// How often each server told that one of its resources says something else now.
     updates: Mutex<HashMap<ServerName, u64>>,
-    /// The callers' own connections that are about to be looked at.
-    own_looks: Mutex<HashSet<(ServerName, Box<str>)>>,
 }
 
 impl Registry {
@@ -79,9 +78,9 @@ impl Registry {
         let catalog = Arc::new(ArcSwap::from_pointee(Catalog::default()));
         let (changed, _) = watch::channel(Changes::default());
         let records = Records::new(store.clone(), catalog.clone(), changed.clone());
-        let (validators, updates, own_looks) = (Validators::default(), Mutex::default(), Mutex::default());
+        let (validators, updates) = (Validators::default(), Mutex::default());
         let keepers = Keepers::new(upstreams.clone(), records.clone(), validators.clone(), refresh);
-        Self(Arc::new(Inner { store, upstreams, records, validators, catalog, changed, keepers, updates, own_looks }))
+        Self(Arc::new(Inner { store, upstreams, records, validators, catalog, changed, keepers, updates }))
     }
 
     /// The servers and releases of this moment.
@@ -323,33 +322,9 @@ impl Registry {
                 *lock(&self.0.updates).entry(server.clone()).or_default() += 1;
                 return;
             }
-            Change::Own(whose) => return self.look_at_own(server, whose),
+            Change::Own(whose) => return self.0.keepers.own(server, whose),
         }
         self.0.keepers.soon(server);
-    }
-
-    /// Looks soon at what is listed over a caller's own connection.
-    fn look_at_own(&self, server: &ServerName, whose: &str) {
-        let place = (server.clone(), Box::from(whose));
-        let is_new = || lock(&self.0.own_looks).insert(place.clone());
-        let Some(runtime) = tokio::runtime::Handle::try_current().ok().filter(|_| is_new()) else { return };
-        let this = self.clone();
-        runtime.spawn(async move {
-            tokio::time::sleep(keeper::BURST).await;
-            lock(&this.0.own_looks).remove(&place);
-            let (server, whose) = &place;
-            let Some(connection) = this.0.upstreams.own(server, whose) else { return };
-            let listed = intake::read(&connection, &this.0.validators).await.map_err(|error| Error::Upstream(Arc::new(error)));
-            let noted = async |manifest| this.0.records.saw_own(server, whose, manifest).await;
-            if let Err(why) = async { noted(listed?).await }.await {
-                tracing::warn!(server.name = %server, "what `{server}` offers one of its callers is not known: {why}");
-            }
-        });
-    }
-
-    /// Forgets what was offered to a session that is over.
-    pub fn end_session(&self, session: &str) {
-        self.0.records.forget_own(session);
     }
 
     /// The variants of a server that wait for a person, each with how it differs from the release.

@@ -2,40 +2,45 @@
 //!
 //! A server may list other things for one caller than for another: by who they are, or by what they did in their session. Nothing is
 //! wrong with what is missing in a caller's list. What is there and in no release is a variant: it is judged by the same rules as a
-//! change, and shown to those who are offered it once it is approved.
+//! change, and shown to those who are offered it once it is approved. Instructions are those of the release: a client hears them before
+//! it has a connection of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Weak};
 
 use semver::{BuildMetadata, Version};
 
 use super::catalog::{Catalog, Entry};
 use super::definition::{Definition, Kind, Manifest};
-use super::drift::{Difference, differences};
+use super::drift::differences;
 use super::release::{Guard, Release};
 use crate::domain::{Digest, Isolation, ServerName};
 use crate::store::ReleaseState;
-use crate::upstream::Identity;
+use crate::upstream::{Connection, Identity};
 
-/// Most variants of a server that are on record.
-pub(super) const MOST: usize = 256;
-
-/// What one caller is offered, by server and by whose connection it is.
+/// What callers are offered of their own, by server and by whose connection it is.
 pub type Owns = BTreeMap<ServerName, BTreeMap<Box<str>, Own>>;
 
 /// Whose lists a caller sees, by server.
 pub type Whose = Vec<(ServerName, Box<str>)>;
 
-/// What one caller is offered over a connection of its own.
-#[derive(Clone, Debug)]
+/// What one caller is offered over a connection of its own, as long as that is open.
+#[derive(Clone)]
 pub struct Own {
+    connection: Weak<Connection>,
     /// All that is listed there.
     live: Arc<Manifest>,
     /// What the caller is shown of it, where that is not what everybody gets.
     shown: Option<(Arc<Release>, Option<Arc<Guard>>)>,
 }
 
-/// Definitions that only some callers are offered, beside a release.
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own").field("shown", &self.shown.as_ref().map(|(release, _)| release.label())).finish_non_exhaustive()
+    }
+}
+
+/// A definition that only some callers are offered, beside a release.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// Its address.
@@ -44,26 +49,32 @@ pub struct Variant {
     pub state: ReleaseState,
     /// When it was first seen, in milliseconds since the epoch.
     pub since_ms: i64,
-    /// The definitions.
+    /// Whether nothing of its name is served meanwhile to those who are offered it.
+    pub(super) is_blocked: bool,
+    /// The definition, as a set of one.
     pub(super) manifest: Arc<Manifest>,
 }
 
+/// What tells definitions apart.
+type Id = (Kind, Digest);
+
+fn id(one: &Definition) -> Id {
+    (one.kind, one.digest())
+}
+
 impl Variant {
-    /// Whether it waits for a person.
-    pub fn is_held(&self) -> bool {
-        self.state == ReleaseState::Held
+    /// What it defines.
+    pub(super) fn definition(&self) -> Option<&Definition> {
+        self.manifest.definitions.first()
     }
 
-    /// How many definitions it has.
-    pub fn count(&self) -> usize {
-        self.manifest.definitions.len()
+    fn id(&self) -> Option<Id> {
+        self.definition().map(id)
     }
 
-    /// What a release says under the same names.
-    pub(super) fn beside(&self, release: Option<&Release>) -> Manifest {
-        let named = |one: &Definition| self.manifest.definitions.iter().any(|new| (new.kind, &new.name) == (one.kind, &one.name));
-        let of_release = release.into_iter().flat_map(|release| &release.manifest.definitions);
-        Manifest { definitions: of_release.filter(|one| named(one)).cloned().collect(), ..(*self.manifest).clone() }
+    /// Whether a set defines it, too.
+    pub(super) fn is_in(&self, manifest: &Manifest) -> bool {
+        self.id().is_some_and(|own| manifest.definitions.iter().any(|one| id(one) == own))
     }
 }
 
@@ -72,99 +83,111 @@ pub(super) fn address(manifest: &Manifest) -> String {
     Digest::of("portolan/variant", manifest.digest().hex().as_bytes()).to_string()
 }
 
-impl Own {
-    /// What a caller is offered of a server; none where that is what the release says.
-    pub(super) fn of(entry: &Entry, live: &Arc<Manifest>) -> Option<Self> {
-        let base = entry.release.as_ref()?;
-        let with_code = |manifest: &Manifest| {
-            let code = base.manifest.of(Kind::Code);
-            Manifest { definitions: manifest.definitions.iter().chain(code).cloned().collect(), ..manifest.clone() }
+impl Entry {
+    /// The variants that wait for a person. What a release or the server itself now offers to everybody waits there, or no longer.
+    pub fn held_variants(&self) -> impl Iterator<Item = &Variant> {
+        let everybody = || self.release.iter().map(|release| &release.manifest).chain(self.live.as_deref());
+        let waits = move |variant: &&Variant| variant.state == ReleaseState::Held && !everybody().any(|manifest| variant.is_in(manifest));
+        self.variants.iter().filter(waits)
+    }
+
+    /// What is approved of what a caller is offered; of what is not, what the release says in its place, unless that is blocked.
+    pub(super) fn approved_of(&self, base: &Release, live: &Manifest) -> Manifest {
+        let in_state = |state| self.variants.iter().filter(move |variant| variant.state == state);
+        let approved = in_state(ReleaseState::Approved).filter_map(Variant::id).chain(base.manifest.definitions.iter().map(id));
+        let approved: HashSet<Id> = approved.collect();
+        let blocked: HashSet<Id> = self.held_variants().filter(|variant| variant.is_blocked).filter_map(Variant::id).collect();
+        let named: HashMap<(Kind, &str), &Definition> =
+            base.manifest.definitions.iter().map(|known| ((known.kind, known.name.as_str()), known)).collect();
+        let place = |one: &Definition| match id(one) {
+            own if approved.contains(&own) => Some(one.clone()),
+            own if blocked.contains(&own) => None,
+            _ => named.get(&(one.kind, one.name.as_str())).map(|known| (*known).clone()),
         };
-        if with_code(live).digest() == base.digest {
-            return None;
+        let definitions = live.definitions.iter().filter_map(place).collect();
+        Manifest { definitions, dropped: Vec::new(), info: base.manifest.info.clone(), capabilities: base.manifest.capabilities.clone() }
+    }
+
+    /// What a caller is offered that nobody has judged yet, each as a set of one. What waits with a change of the release is judged with that.
+    pub(super) fn unjudged(&self, live: &Manifest) -> Vec<Manifest> {
+        let Some(base) = &self.release else { return Vec::new() };
+        let judged = [Some(&base.manifest), self.live.as_deref()].into_iter().flatten().flat_map(|known| &known.definitions).map(id);
+        let judged: HashSet<Id> = judged.chain(self.variants.iter().filter_map(Variant::id)).collect();
+        let new = live.definitions.iter().filter(|one| is_told_apart(one.kind) && !judged.contains(&id(one)));
+        new.map(|one| Manifest { definitions: vec![one.clone()], dropped: Vec::new(), ..live.clone() }).collect()
+    }
+}
+
+/// Whether callers may be offered different ones.
+fn is_told_apart(kind: Kind) -> bool {
+    matches!(kind, Kind::Tool | Kind::Prompt | Kind::Template)
+}
+
+impl Own {
+    /// What a caller is offered of a server; none where that is what everybody gets.
+    pub(super) fn of(entry: &Entry, connection: &Weak<Connection>, live: &Arc<Manifest>) -> Option<Self> {
+        let base = entry.release.as_ref()?;
+        // What is not told apart is the release's.
+        let whole = |manifest: &Manifest| {
+            let own = manifest.definitions.iter().filter(|one| is_told_apart(one.kind));
+            let shared = base.manifest.definitions.iter().filter(|one| !is_told_apart(one.kind));
+            Manifest { definitions: own.chain(shared).cloned().collect(), ..manifest.clone() }
+        };
+        let own = |shown| Some(Self { connection: connection.clone(), live: live.clone(), shown });
+        if whole(live).digest() == base.digest {
+            // The server takes from this caller what the release says, whatever it takes from others.
+            return entry.guard.as_ref().and_then(|_| own(Some((base.clone(), None))));
         }
-        let shown = shown(base, &entry.variants, live);
-        let guard = Guard::new(&differences(&shown, live));
-        let shown = with_code(&shown);
+        let shown = whole(&entry.approved_of(base, live));
+        let guard = Guard::new(&differences(&shown, &whole(live)));
         let digest = shown.digest();
-        if digest == base.digest && guard.is_none() {
-            return Some(Self { live: live.clone(), shown: None });
+        if digest == base.digest && guard.is_none() && entry.guard.is_none() {
+            return own(None);
         }
         // Build metadata: it is neither before nor after the release that everybody gets (Semantic Versioning 2.0.0 §10).
         let build = BuildMetadata::new(&digest.short()).unwrap_or_default();
         let version = if digest == base.digest { base.version.clone() } else { Version { build, ..base.version.clone() } };
-        let release = Arc::new(Release::new(base.server.clone(), version, shown));
-        Some(Self { live: live.clone(), shown: Some((release, guard)) })
+        own(Some((Arc::new(Release::new(base.server.clone(), version, shown)), guard)))
     }
-}
 
-/// What is approved of what a caller is offered; of what is not, what the release says in its place.
-fn shown(base: &Release, variants: &[Variant], live: &Manifest) -> Manifest {
-    let approved = variants.iter().filter(|variant| variant.state == ReleaseState::Approved);
-    let approved = approved.flat_map(|variant| &variant.manifest.definitions).chain(&base.manifest.definitions);
-    let approved: BTreeSet<(Kind, Digest)> = approved.map(|one| (one.kind, one.digest())).collect();
-    let place = |one: &Definition| {
-        let same = base.manifest.definitions.iter().find(|known| (known.kind, &known.name) == (one.kind, &one.name));
-        if approved.contains(&(one.kind, one.digest())) { Some(one.clone()) } else { same.cloned() }
-    };
-    let definitions = live.definitions.iter().filter_map(place).collect();
-    Manifest { definitions, dropped: Vec::new(), info: base.manifest.info.clone(), capabilities: base.manifest.capabilities.clone() }
-}
-
-/// What a caller is offered that nobody has judged yet, with how it differs from what is approved; none where there is no such thing. What
-/// waits with a change of the release is judged with that.
-pub(super) fn news(
-    entry: &Entry,
-    live: &Manifest,
-    judge: impl Fn(&Manifest, &Manifest) -> Vec<Difference>,
-) -> Option<(Manifest, Vec<Difference>)> {
-    let base = entry.release.as_ref()?;
-    let waits: BTreeSet<(Kind, Digest)> =
-        entry.live.iter().flat_map(|live| &live.definitions).map(|one| (one.kind, one.digest())).collect();
-    let shown = shown(base, &entry.variants, live);
-    let approved: BTreeSet<(Kind, Digest)> = shown.definitions.iter().map(|one| (one.kind, one.digest())).collect();
-    let is_new = |one: &&Definition| !approved.contains(&(one.kind, one.digest())) && !waits.contains(&(one.kind, one.digest()));
-    let definitions: Vec<Definition> = live.definitions.iter().filter(is_new).cloned().collect();
-    if definitions.is_empty() {
-        return None;
+    fn is_open(&self) -> bool {
+        self.connection.upgrade().is_some_and(|connection| !connection.is_closed())
     }
-    let news = Manifest { definitions, dropped: Vec::new(), ..live.clone() };
-    let named = |one: &Definition| news.definitions.iter().any(|new| (new.kind, &new.name) == (one.kind, &one.name));
-    let before = Manifest { definitions: shown.definitions.into_iter().filter(|one| named(one)).collect(), ..news.clone() };
-    let differences = judge(&before, &news);
-    Some((news, differences))
 }
 
 impl Catalog {
-    /// Takes note of what is listed over a caller's own connection; false where that was known.
-    pub(super) fn offers_own(&mut self, name: &ServerName, key: &str, live: &Arc<Manifest>) -> bool {
-        let own = self.servers.get(name).and_then(|entry| Own::of(entry, live));
-        let before = self.owns.get(name).and_then(|owns| owns.get(key));
-        match (before, own) {
-            (None, None) => false,
-            (Some(before), Some(own)) if before.live.digest() == own.live.digest() => false,
-            (_, Some(own)) => {
-                Arc::make_mut(&mut self.owns).entry(name.clone()).or_default().insert(key.into(), own);
-                true
-            }
-            (Some(_), None) => {
-                self.forget_own(|server, whose| server == name && whose == key);
-                true
-            }
+    /// Takes note of what is listed over a caller's own connection.
+    pub(super) fn offers_own(&mut self, name: &ServerName, key: &str, connection: &Weak<Connection>, live: &Arc<Manifest>) {
+        let own = self.servers.get(name).and_then(|entry| Own::of(entry, connection, live));
+        self.forget_own(|server, whose| server == name && whose == key);
+        if let Some(own) = own {
+            Arc::make_mut(&mut self.owns).entry(name.clone()).or_default().insert(key.into(), own);
         }
     }
 
-    /// Forgets what some callers were offered; false where there is nothing.
-    pub(super) fn forget_own(&mut self, gone: impl Fn(&ServerName, &str) -> bool) -> bool {
+    /// Forgets what some callers were offered.
+    pub(super) fn forget_own(&mut self, gone: impl Fn(&ServerName, &str) -> bool) {
         if !self.owns.iter().any(|(name, owns)| owns.keys().any(|key| gone(name, key))) {
-            return false;
+            return;
         }
         let owns = Arc::make_mut(&mut self.owns);
         for (name, owns) in owns.iter_mut() {
             owns.retain(|key, _| !gone(name, key));
         }
         owns.retain(|_, owns| !owns.is_empty());
-        true
+    }
+
+    /// Looks again at what callers of a server are offered of their own, after a change of what is approved.
+    pub(super) fn settle_own(&mut self, name: &ServerName) {
+        let Some((owns, entry)) = self.owns.get(name).zip(self.servers.get(name)) else { return };
+        let again = |(key, own): (&Box<str>, &Own)| Some((key.clone(), Own::of(entry, &own.connection, &own.live)?));
+        let owns: BTreeMap<_, _> = owns.iter().filter(|(_, own)| own.is_open()).filter_map(again).collect();
+        let all = Arc::make_mut(&mut self.owns);
+        if owns.is_empty() {
+            all.remove(name);
+        } else {
+            all.insert(name.clone(), owns);
+        }
     }
 
     /// The servers that offer this caller something of its own, with whose connection it is; none for nearly everybody.
@@ -172,7 +195,7 @@ impl Catalog {
         let own = |(name, owns): (&ServerName, &BTreeMap<Box<str>, Own>)| {
             let isolation = self.servers.get(name)?.spec.isolation;
             let (key, own) = owns.get_key_value(identity.key(isolation)).filter(|_| isolation != Isolation::Shared)?;
-            own.shown.as_ref().map(|_| (name.clone(), key.clone()))
+            own.shown.as_ref().filter(|_| own.is_open()).map(|_| (name.clone(), key.clone()))
         };
         self.owns.iter().filter_map(own).collect()
     }
@@ -188,19 +211,5 @@ impl Catalog {
             }
         }
         seen
-    }
-
-    /// Looks again at what callers are offered of their own, after a change of what is approved.
-    pub(super) fn settle_owns(&mut self) {
-        if self.owns.is_empty() {
-            return;
-        }
-        let servers = &self.servers;
-        let again = |(name, owns): (&ServerName, &BTreeMap<Box<str>, Own>)| {
-            let entry = servers.get(name)?;
-            let owns: BTreeMap<_, _> = owns.iter().filter_map(|(key, own)| Some((key.clone(), Own::of(entry, &own.live)?))).collect();
-            (!owns.is_empty()).then(|| (name.clone(), owns))
-        };
-        self.owns = Arc::new(self.owns.iter().filter_map(again).collect());
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Records {
     /// The releases that are to be at hand beside the served ones.
     wanted: Arc<Mutex<Wanted>>,
     /// How the tools that are served look.
-    looks: Arc<Mutex<Looks>>,
+    pub(super) looks: Arc<Mutex<Looks>>,
     /// What is approved, where that stands in a file.
     lock: Arc<ArcSwapOption<Lock>>,
 }
@@ -158,18 +158,17 @@ impl Records {
                 entry.serve(Arc::new(Release::new(name.clone(), version(&head.version), manifest)));
             }
         }
-        entry.variants = self.variants_of(&name).await?;
+        entry.variants = self.variants_of(&spec, entry.release.as_deref()).await?;
         if let Some(head) = heads.iter().find(|head| head.state == ReleaseState::Held && self.locked().is_none())
             && let Ok(manifest) = self.row(&name, &head.digest).await.and_then(|row| read(&row))
         {
             self.waiting(&spec, entry.release.as_deref(), manifest, head.captured_ms).show(&mut entry);
         }
-        if let Some(release) = &entry.release {
-            lock(&self.looks).put(&name, &release.manifest);
-        }
         self.show(|catalog| {
             catalog.servers.insert(name.clone(), entry.clone());
+            catalog.settle_own(&name);
         });
+        self.index(&name);
         self.repin(&name).await
     }
 
@@ -376,9 +375,9 @@ impl Records {
         }) {
             return;
         }
-        lock(&self.looks).put(name, &manifest);
         let release = Arc::new(Release::new(name.clone(), version, manifest));
         self.edit(name, |entry| entry.serve(release.clone()));
+        self.index(name);
     }
 
     /// Hides what is blocked, and shows again what is not.
@@ -404,6 +403,7 @@ impl Records {
         self.show(|catalog| {
             if let Some(entry) = catalog.servers.get_mut(name) {
                 edit(entry);
+                catalog.settle_own(name);
             }
         });
     }
@@ -423,7 +423,6 @@ impl Records {
         let before = self.catalog.rcu(|catalog| {
             let mut next = Catalog::clone(catalog);
             change(&mut next);
-            next.settle_owns();
             next.edition += 1;
             next
         });

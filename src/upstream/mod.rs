@@ -227,6 +227,14 @@ impl Upstreams {
         slots.get(server)?.get(key)?.live.clone().filter(|live| !live.is_closed())
     }
 
+    /// Whose own connections to a server are open.
+    pub fn owners(&self, server: &ServerName) -> Vec<Box<str>> {
+        let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |slot: &Slot| slot.live.as_ref().is_some_and(|live| !live.is_closed());
+        let own = slots.get(server).into_iter().flatten().filter(|(key, slot)| !key.is_empty() && open(slot));
+        own.map(|(key, _)| key.as_str().into()).collect()
+    }
+
     /// How the gateway's own connection to a server stands.
     pub fn state(&self, server: &ServerName) -> State {
         let slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);

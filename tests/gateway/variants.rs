@@ -112,33 +112,69 @@ async fn a_definition_that_is_another_for_one_caller_keeps_the_words_that_were_a
 
     let rejected = gateway.cli(&["registry", "reject", "wiki"]).await.ok();
     assert!(rejected.contains("rejected"), "{rejected}");
-    upstream.tell();
+    let before = upstream.recorded("tools/list").len();
     gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
+    settles("the caller's list is read again as well", async || upstream.recorded("tools/list").len() > before + 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert_eq!(gateway.server("wiki").await["held"], false, "what was rejected is not held again");
 }
 
 #[tokio::test]
-async fn two_variants_are_decided_on_by_their_digests() {
-    let (upstream, gateway) = house("session", vec![plain("search"), plain("admin")], "").await;
-    let (first, second) = (session(&gateway.url("/mcp/wiki")).await, session(&gateway.url("/mcp/wiki")).await);
-    unlock(&upstream, &first).await;
-    held(&gateway).await;
-    upstream.unlocks([plain("search"), plain("audit")]);
-    second.call("unlock", json!({})).await;
-    settles("its own stream is open as well", async || upstream.listeners() > 2).await;
-    upstream.tell();
-    settles("both are held", async || gateway.server("wiki").await["held_changes"] == 2).await;
-    let refused = gateway.cli(&["registry", "approve", "wiki"]).await;
-    assert!(refused.stderr.contains("several changes of `wiki` are held"), "{}", refused.stderr);
+async fn variants_are_decided_on_one_by_one_by_their_digests_or_all_at_once() {
+    let (upstream, gateway) = house("session", vec![plain("search"), plain("admin"), plain("audit"), plain("reset")], "").await;
+    let client = session(&gateway.url("/mcp/wiki")).await;
+    unlock(&upstream, &client).await;
+    settles("all of them are held", async || gateway.server("wiki").await["held_changes"] == 3).await;
     let diff = gateway.control("releases_diff", json!({ "server": "wiki" })).await;
     let of = |name: &str| {
         let variants = diff["variants"].as_array().unwrap();
         variants.iter().find(|one| one["differences"][0]["name"] == name).unwrap()["digest"].as_str().unwrap().to_owned()
     };
     gateway.control("releases_approve", json!({ "server": "wiki", "digest": of("audit") })).await;
-    gateway.control("releases_reject", json!({ "server": "wiki", "digest": of("admin") })).await;
-    sees(&second, &["search", "audit"]).await;
+    sees(&client, &["search", "audit"]).await;
+    gateway.control("releases_reject", json!({ "server": "wiki", "digest": of("reset") })).await;
+    gateway.control("releases_approve", json!({ "server": "wiki" })).await;
+    sees(&client, &["search", "admin", "audit"]).await;
     assert_eq!(gateway.server("wiki").await["held"], false);
+    gateway.control("releases_reject", json!({ "server": "wiki", "digest": of("audit") })).await;
+    sees(&client, &["search", "admin"]).await;
+}
+
+#[tokio::test]
+async fn what_is_new_for_everybody_is_a_change_of_the_release_and_reaches_those_with_a_list_of_their_own() {
+    let (upstream, gateway) = house("session", vec![plain("search")], "registry: { on_change: { steering: accept } }\n").await;
+    let (first, second) = (session(&gateway.url("/mcp/wiki")).await, session(&gateway.url("/mcp/wiki")).await);
+    second.call("search", json!({})).await;
+    unlock(&upstream, &first).await;
+    sees(&first, &["search"]).await;
+    // Callers may hear of it before the gateway does; nobody tells of it on the gateway's own stream first.
+    upstream.unlocks([plain("search"), plain("audit")]);
+    upstream.set_tools([plain("search"), plain("unlock"), plain("audit")]);
+    upstream.tell();
+    sees(&first, &["search", "audit"]).await;
+    sees(&second, &["search", "unlock", "audit"]).await;
+    let listed = gateway.control("releases_list", json!({ "server": "wiki" })).await;
+    let rows = listed["releases"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["variant"] == false) && rows[0]["version"] == "1.1.0", "{listed}");
+
+    // What is taken back is taken back for them, too.
+    gateway.control("releases_rollback", json!({ "server": "wiki" })).await;
+    sees(&first, &["search"]).await;
+    sees(&second, &["search", "unlock"]).await;
+}
+
+#[tokio::test]
+async fn a_variant_that_looks_like_another_tool_or_whose_change_is_blocked_is_not_served() {
+    let schema = json!({ "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"] });
+    let unlocked = vec![tool("search", "Does search.", schema), plain("unl\u{43e}ck")];
+    let (upstream, gateway) = house("session", unlocked, "registry: { profile: observe, on_change: { breaking: block } }\n").await;
+    let client = session(&gateway.url("/mcp/wiki")).await;
+    unlock(&upstream, &client).await;
+    settles("both are held", async || gateway.server("wiki").await["held_changes"] == 2).await;
+    let diff = gateway.cli(&["registry", "diff", "wiki"]).await.ok();
+    assert!(diff.contains("has a name that looks like `unlock`"), "{diff}");
+    sees(&client, &[]).await;
+    assert_eq!(names(&session(&gateway.url("/mcp/wiki")).await.tools().await), ["search", "unlock"]);
 }
 
 #[tokio::test]
