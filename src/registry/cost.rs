@@ -62,7 +62,7 @@ fn arguments() -> Value {
     let person = |at: usize| json!({ "login": format!("somebody-{at}"), "role": "reviewer" });
     json!({
         "owner": "an-organisation", "repo": "a-repository", "title": "The list is empty after a restart",
-        "body": "What I did:\n1. I opened the \"list\".\n2. I restarted it.\n\nWhat I saw: nothing at all.\n".repeat(12),
+        "body": "What I did:\n1. I opened the \"list\".\n2. I restarted it.\n\nWhat I saw: nothing at all.\n".repeat(16),
         "state": "open", "priority": 3, "draft": false, "milestone": null,
         "labels": ["bug", "list", "restart", "needs-triage", "priority/medium", "area/storage"],
         "assignees": (0..8).map(person).collect::<Vec<_>>()
