@@ -180,8 +180,8 @@ impl Catalog {
     /// Looks again at what callers of a server are offered of their own, after a change of what is approved.
     pub(super) fn settle_own(&mut self, name: &ServerName) {
         let Some((owns, entry)) = self.owns.get(name).zip(self.servers.get(name)) else { return };
-        let again = |(key, own): (&Box<str>, &Own)| Some((key.clone(), Own::of(entry, &own.connection, &own.live)?));
-        let owns: BTreeMap<_, _> = owns.iter().filter(|(_, own)| own.is_open()).filter_map(again).collect();
+        let open = owns.iter().filter(|(_, own)| own.is_open());
+        let owns: BTreeMap<_, _> = open.filter_map(|(key, own)| Some((key.clone(), Own::of(entry, &own.connection, &own.live)?))).collect();
         let all = Arc::make_mut(&mut self.owns);
         if owns.is_empty() {
             all.remove(name);
