@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::definition::Manifest;
 use super::error::Error;
-use super::own::{Owns, Variant};
 use super::pins::{Known, Pinned};
 use super::release::{Guard, Held, Release};
+use super::variant::{Owns, Variant};
 use crate::domain::{ReleasePin, ServerName, ServerSpec, Toolsets, clip, meant};
 use crate::policy::List;
 

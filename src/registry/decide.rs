@@ -7,8 +7,9 @@ use semver::Version;
 use super::drift::differences;
 use super::error::Error;
 use super::pins::Known;
-use super::records::{FIRST, Records, next, read, settled, taken, version};
+use super::records::{Records, read, settled};
 use super::release::{Guard, Release};
+use super::version::{FIRST, next, taken, version};
 use crate::domain::{ServerName, now_ms};
 use crate::store::{ReleaseHead, ReleaseRow, ReleaseState};
 

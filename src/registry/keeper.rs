@@ -10,8 +10,9 @@ use tracing::{info, warn};
 
 use super::definition::Manifest;
 use super::look::Look;
-use super::own_looks::OwnAsks;
-use super::records::{FIRST, Records, Sight};
+use super::own_asks::{BURST, OwnAsks};
+use super::records::{Records, Sight};
+use super::version::FIRST;
 use super::{curated, intake};
 use crate::domain::{Adjustable, ServerSpec};
 use crate::protocol::Era;
@@ -33,8 +34,6 @@ pub(super) enum Ask {
     Soon,
 }
 
-/// Changes that come in bursts are looked at once.
-pub(super) const BURST: Duration = Duration::from_millis(100);
 /// So many servers are read at the same time, and this long one waits for others: what hundreds offer is not to be in memory twice, nor
 /// are slow ones to hold up the rest.
 pub(super) const AT_A_TIME: usize = 8;

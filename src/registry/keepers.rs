@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{AT_A_TIME, Ask, First, Keeper};
-use super::own_looks::OwnAsks;
+use super::own_asks::OwnAsks;
 use super::records::Records;
 use crate::domain::{Adjustable, ServerName, ServerSpec, lock};
 use crate::schema::Validators;

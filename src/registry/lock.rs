@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::definition::{Definition, Manifest};
 use super::drift::{Difference, differences};
-use super::records::next;
+use super::version::{FIRST, next};
 use crate::domain::{ServerName, raw, raw_string};
 use crate::schema::canonical;
 
@@ -124,7 +124,7 @@ impl Lock {
     /// What a server offers now, as the next release of what is locked of it.
     pub fn takes_up(&self, name: &ServerName, manifest: &Manifest) -> Locked {
         let release = match self.servers.get(name) {
-            None => super::records::FIRST,
+            None => FIRST,
             Some(before) => match differences(&before.manifest(), manifest) {
                 none if none.is_empty() => before.release.clone(),
                 some => next(&before.release, &some, &[]),

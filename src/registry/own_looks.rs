@@ -1,49 +1,19 @@
 //! Looks at what callers' own connections list.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tokio::sync::Notify;
 use tracing::warn;
 
 use super::intake;
-use super::keeper::{BURST, Keeper};
+use super::keeper::Keeper;
 use super::variants::Listed;
-use crate::domain::lock;
 
 /// So many connections of a server are read at the same time.
 const AT_A_TIME: usize = 8;
 /// The longest that all of them may take: what the server offers everybody must not wait for them.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Whose lists are to be looked at.
-#[derive(Default)]
-pub(super) struct OwnAsks {
-    wanted: Mutex<BTreeSet<Box<str>>>,
-    asked: Notify,
-}
-
-impl OwnAsks {
-    /// Has lists looked at soon.
-    pub(super) fn ask(&self, whose: impl IntoIterator<Item = Box<str>>) {
-        lock(&self.wanted).extend(whose);
-        self.asked.notify_one();
-    }
-
-    /// Returns when there are some, and bursts are over.
-    pub(super) async fn asked(&self) {
-        while lock(&self.wanted).is_empty() {
-            self.asked.notified().await;
-        }
-        tokio::time::sleep(BURST).await;
-    }
-
-    fn take(&self) -> BTreeSet<Box<str>> {
-        std::mem::take(&mut *lock(&self.wanted))
-    }
-}
 
 impl Keeper {
     /// Looks at the lists that were asked for. Where there is something new in one, it may be new for everybody: then the server is looked at
