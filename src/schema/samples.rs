@@ -34,7 +34,8 @@ pub(super) fn schemas() -> impl Strategy<Value = Value> {
         (0..3_i64, prop::sample::select(vec!["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"]))
             .prop_map(|(n, word)| json!({ word: n })),
         Just(json!({ "uniqueItems": true })),
-        Just(json!({ "pattern": "^a" })),
+        // The engines of some providers do not know all of these.
+        prop::sample::select(vec!["^a", "^(?i)A", r"^\p{L}$", "(?<first>a)"]).prop_map(|pattern| json!({ "pattern": pattern })),
         Just(json!({ "$ref": "#/$defs/a" })),
         prop::sample::subsequence(vec!["a", "b"], 1..3).prop_map(|names| json!({ "required": names })),
         Just(json!({ "dependentRequired": { "a": ["b"] } })),
@@ -53,6 +54,15 @@ pub(super) fn schemas() -> impl Strategy<Value = Value> {
                     }
                     schema
                 }),
+            (prop::sample::select(vec!["^a", "^(?i)[AB]", r"\p{L}"]), inner.clone(), prop::option::of(inner.clone())).prop_map(
+                |(pattern, schema, additional)| {
+                    let mut schema = json!({ "patternProperties": { pattern: schema } });
+                    if let Some(additional) = additional {
+                        schema["additionalProperties"] = additional;
+                    }
+                    schema
+                }
+            ),
             inner.clone().prop_map(|items| json!({ "type": "array", "items": items })),
             (inner.clone(), inner.clone()).prop_map(|(first, rest)| json!({ "prefixItems": [first], "items": rest })),
             inner.clone().prop_map(|items| json!({ "contains": items })),

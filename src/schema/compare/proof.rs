@@ -209,7 +209,12 @@ fn place(schema: &Value, first: prop::sample::Index, second: prop::sample::Index
             let at = format!("{at}/{word}");
             match (word.as_str(), value) {
                 (_, Value::Object(_)) => {
-                    all(value, &at, matches!(word.as_str(), "properties" | "$defs" | "dependentSchemas" | "dependentRequired"), out);
+                    all(
+                        value,
+                        &at,
+                        matches!(word.as_str(), "properties" | "patternProperties" | "$defs" | "dependentSchemas" | "dependentRequired"),
+                        out,
+                    );
                 }
                 ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(list)) => {
                     list.iter().enumerate().for_each(|(i, value)| all(value, &format!("{at}/{i}"), false, out));

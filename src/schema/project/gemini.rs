@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::pattern::plain_pattern;
 use super::read::Reader;
-use super::told::{joined, one_of, plain_pattern};
+use super::told::{joined, one_of};
 use super::unfit::Unfit;
 use super::union::{Budget, KINDS, Kind, Union, Way};
 

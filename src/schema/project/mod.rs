@@ -11,6 +11,7 @@
 
 mod gemini;
 mod names;
+mod pattern;
 mod plain;
 #[cfg(test)]
 mod proof;

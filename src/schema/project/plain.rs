@@ -1,17 +1,19 @@
 //! What everybody asks for: JSON Schema 2020-12, schemas that are objects, lists that say what is in them, and an object at the root.
 //!
 //! OpenAI and Anthropic refuse a request for one root with `anyOf`, `oneOf`, `allOf`, `enum`, `const` or `not`, or of another type than
-//! `object`; OpenAI also one list without `items`, and a root without `properties`. Below the root nothing is loosened here: the same
-//! is said in other words, so that it may stand below `not` as well.
+//! `object`; OpenAI also one list without `items`, and a root without `properties`; all of them one pattern that their engine does not
+//! know. Below the root nothing else is loosened here: the same is said in other words, so that it may stand below `not` as well. A
+//! pattern that not all take is left out where whatever fits more does no harm; elsewhere, what it stands in is.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::names::{Names, rename};
+use super::pattern::plain_pattern;
 use super::references::settle;
 use super::root::object;
 use super::unfit::Unfit;
-use super::words::{nothing, types};
+use super::words::{find, list, map, nothing, types};
 use crate::schema::lift::{LIST, MAP, ONE, lifted};
 
 /// Drafts in which what stands beside a `$ref` counts for nothing (draft-07 §8.3 and before).
@@ -25,8 +27,13 @@ const NOT_AT_ROOT: [&str; 9] = ["allOf", "anyOf", "oneOf", "enum", "const", "not
 /// objects as they are used: a member that is not named is not sent.
 pub(super) fn plain(schema: &RawValue, own: &Value, closed: bool, names: bool) -> Result<(Value, Names), Unfit> {
     let dialect = own.get("$schema").and_then(Value::as_str).unwrap_or_default();
-    let tidy = Tidy { lone: LONE.iter().any(|draft| dialect.contains(draft)) };
-    let whole = tidy.schema(lifted(schema).as_ref().unwrap_or(own), true);
+    let lifted = lifted(schema);
+    let said = lifted.as_ref().unwrap_or(own);
+    let tidy = Tidy { lone: LONE.iter().any(|draft| dialect.contains(draft)), strange: has_strange_patterns(said) };
+    let whole = tidy.schema(said, true).unwrap_or_else(|| json!({}));
+    if tidy.strange && !leads_on(&whole, &whole) {
+        return Err(Unfit::new("", "refers to what has a pattern that this provider does not take"));
+    }
     let Value::Object(words) = &whole else { return Err(Unfit::new("", "is no schema")) };
     let is_object = words.get("type").and_then(Value::as_str) == Some("object");
     let fits = is_object && !NOT_AT_ROOT.iter().any(|word| words.contains_key(*word));
@@ -41,36 +48,50 @@ pub(super) fn plain(schema: &RawValue, own: &Value, closed: bool, names: bool) -
     Ok((Value::Object(root), given))
 }
 
-/// Says the same in words that all readers know.
+/// Says the same in words that all readers know, and leaves out what has none.
 struct Tidy {
     lone: bool,
+    /// Whether something is a pattern that not all take. Then what it is needed for goes as well: what is said of the members and items
+    /// that are left over, and what refers from where nothing may be left out.
+    strange: bool,
 }
 
 impl Tidy {
-    /// `free` says that a value which fits more than before does no harm.
-    fn schema(&self, schema: &Value, free: bool) -> Value {
+    /// `free` says that a value which fits more than before does no harm. Where it does harm, and something would have to be left out,
+    /// there is nothing.
+    fn schema(&self, schema: &Value, free: bool) -> Option<Value> {
         let words = match schema {
-            Value::Bool(true) => return json!({}),
-            Value::Bool(false) => return nothing(),
+            Value::Bool(true) => return Some(json!({})),
+            Value::Bool(false) => return Some(nothing()),
             Value::Object(words) => words,
-            other => return other.clone(),
+            other => return Some(other.clone()),
         };
         let lone = self.lone && words.contains_key("$ref");
         let mut new = Map::new();
         for (word, value) in words {
-            let free = free && !matches!(word.as_str(), "not" | "if" | "oneOf" | "contains");
-            let value = match (word.as_str(), value) {
-                (word, _) if lone && !BESIDE.contains(&word) => continue,
-                (word, Value::Object(all)) if MAP.contains(&word) => {
-                    all.iter().map(|(name, schema)| (name.clone(), self.schema(schema, free))).collect()
-                }
-                (word, Value::Array(all)) if LIST.contains(&word) => all.iter().map(|schema| self.schema(schema, free)).collect(),
+            if lone && !BESIDE.contains(&word.as_str()) {
+                continue;
+            }
+            let told = match (word.as_str(), value) {
+                (word, _) if self.is_left_out(word, value, words, free) => None,
+                ("patternProperties", Value::Object(all)) => self.map(all.iter().filter(|(name, _)| plain_pattern(name)), free),
+                (word, Value::Object(all)) if MAP.contains(&word) => self.map(all.iter(), free),
+                ("oneOf", Value::Array(all)) => self.list(all, false),
+                (word, Value::Array(all)) if LIST.contains(&word) => self.list(all, free),
                 // Everybody knows these two words for an object or a list that is closed.
-                ("additionalProperties" | "unevaluatedProperties" | "unevaluatedItems", Value::Bool(_)) => value.clone(),
+                ("additionalProperties" | "unevaluatedProperties" | "unevaluatedItems", Value::Bool(_)) => Some(value.clone()),
+                ("not" | "if" | "contains", value) => self.schema(value, false),
                 (word, value) if ONE.contains(&word) => self.schema(value, free),
-                (_, value) => value.clone(),
+                (_, value) => Some(value.clone()),
             };
-            new.insert(word.clone(), value);
+            match told {
+                Some(told) => drop(new.insert(word.clone(), told)),
+                None if !free => return None,
+                None => {}
+            }
+        }
+        if free && !lone {
+            self.widen(words, &mut new);
         }
         bounds(&mut new);
         let is_list = types(&new).is_some_and(|types| types.contains(&"array"));
@@ -79,8 +100,79 @@ impl Tidy {
             new.shift_remove("unevaluatedItems");
             new.insert("items".to_owned(), json!({}));
         }
-        Value::Object(new)
+        Some(Value::Object(new))
     }
+
+    fn map<'s>(&self, all: impl Iterator<Item = (&'s String, &'s Value)>, free: bool) -> Option<Value> {
+        all.map(|(name, schema)| Some((name.clone(), self.schema(schema, free)?))).collect()
+    }
+
+    fn list(&self, all: &[Value], free: bool) -> Option<Value> {
+        all.iter().map(|schema| self.schema(schema, free)).collect()
+    }
+
+    /// Whether a word itself has to go: for a pattern, or for what is not the same without one.
+    fn is_left_out(&self, word: &str, value: &Value, beside: &Map<String, Value>, free: bool) -> bool {
+        match (word, value) {
+            _ if !self.strange => false,
+            ("pattern", Value::String(pattern)) => !plain_pattern(pattern),
+            ("patternProperties", Value::Object(all)) => !free && !all.keys().all(|name| plain_pattern(name)),
+            // Members of such a name are among the others now.
+            ("additionalProperties", _) => !map(beside, "patternProperties").all(|(name, _)| plain_pattern(name)),
+            ("unevaluatedProperties" | "unevaluatedItems", _) => true,
+            // What is referred to may be without something.
+            ("$ref" | "$dynamicRef" | "$recursiveRef", _) => !free,
+            _ => false,
+        }
+    }
+
+    /// What goes with what was left out, and what may be said instead.
+    fn widen(&self, words: &Map<String, Value>, new: &mut Map<String, Value>) {
+        let is_gone = |word: &str, new: &Map<String, Value>| words.contains_key(word) && !new.contains_key(word);
+        if new.get("patternProperties").and_then(Value::as_object).is_some_and(Map::is_empty) && !is_empty(words, "patternProperties") {
+            new.shift_remove("patternProperties");
+        }
+        for (word, others) in [("if", ["then", "else"]), ("contains", ["minContains", "maxContains"])] {
+            if is_gone(word, new) {
+                others.iter().for_each(|other| drop(new.shift_remove(*other)));
+            }
+        }
+        if is_gone("oneOf", new)
+            && !new.contains_key("anyOf")
+            && let Some(any) = self.list(list(words, "oneOf"), true)
+        {
+            new.insert("anyOf".to_owned(), any);
+        }
+    }
+}
+
+fn is_empty(words: &Map<String, Value>, word: &str) -> bool {
+    map(words, word).next().is_none()
+}
+
+/// Whether there may be a pattern somewhere that not all take.
+fn has_strange_patterns(value: &Value) -> bool {
+    match value {
+        Value::Object(words) => words.iter().any(|(word, value)| match (word.as_str(), value) {
+            ("pattern", Value::String(pattern)) => !plain_pattern(pattern),
+            ("patternProperties", Value::Object(all)) if !all.keys().all(|name| plain_pattern(name)) => true,
+            (_, value) => has_strange_patterns(value),
+        }),
+        Value::Array(items) => items.iter().any(has_strange_patterns),
+        _ => false,
+    }
+}
+
+/// Whether every reference of a schema leads somewhere.
+fn leads_on(schema: &Value, whole: &Value) -> bool {
+    let Value::Object(words) = schema else { return true };
+    let here = words.get("$ref").and_then(Value::as_str).is_none_or(|reference| find(whole, reference).is_some());
+    here && words.iter().all(|(word, value)| match (word.as_str(), value) {
+        (word, Value::Object(all)) if MAP.contains(&word) => all.values().all(|schema| leads_on(schema, whole)),
+        (word, Value::Array(all)) if LIST.contains(&word) => all.iter().all(|schema| leads_on(schema, whole)),
+        (word, value) if ONE.contains(&word) => leads_on(value, whole),
+        _ => true,
+    })
 }
 
 /// Draft-04's exclusive bounds, which are true or false, as those of later drafts.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::pattern::plain_pattern;
 use super::strict::strict;
 use super::view::View;
 use crate::domain::{Flavour, Flavours, raw};
@@ -22,7 +23,16 @@ fn each(schema: &Value, is_root: bool, call: &mut dyn FnMut(&Value, bool)) {
             }
             ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(all)) => all.iter().for_each(|schema| each(schema, false, call)),
             (
-                "items" | "not" | "if" | "then" | "else" | "contains" | "propertyNames" | "additionalProperties",
+                "items"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contains"
+                | "propertyNames"
+                | "additionalProperties"
+                | "unevaluatedProperties"
+                | "unevaluatedItems",
                 value @ Value::Object(_),
             ) => each(value, false, call),
             ("items" | "not" | "if" | "then" | "else" | "contains" | "propertyNames", Value::Bool(_)) => {
@@ -44,6 +54,10 @@ fn is_plain(view: &Value, names: bool) {
         let words = schema.as_object().expect("an object");
         let of_type =
             |kind: &str| words.get("type").is_some_and(|own| own == kind || own.as_array().is_some_and(|all| all.contains(&json!(kind))));
+        assert!(words.get("pattern").is_none_or(|pattern| plain_pattern(pattern.as_str().unwrap())), "{schema}");
+        if let Some(all) = words.get("patternProperties") {
+            assert!(all.as_object().unwrap().keys().all(|name| plain_pattern(name)), "{schema}");
+        }
         assert!(!of_type("array") || words["items"].is_object(), "a list without `items`: {schema}");
         if is_root {
             assert!(words["type"] == "object" && words["properties"].is_object(), "{schema}");

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::pattern::plain_pattern;
 use super::read::Reader;
 use super::references::free_name;
-use super::told::{joined, plain_pattern};
+use super::told::joined;
 use super::unfit::Unfit;
 use super::union::{Budget, Kind, Rest, Union, Way};
 use super::words::{list, map};

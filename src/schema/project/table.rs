@@ -125,6 +125,46 @@ fn members_are_said_in_words_that_all_know() {
 }
 
 #[test]
+fn patterns_that_some_engine_refuses_are_left_out_with_what_they_are_needed_for() {
+    let (good, bad) = (json!({ "type": "string", "pattern": "^a" }), json!({ "type": "string", "pattern": "^\\p{L}" }));
+    let plain = json!({ "type": "string" });
+    for (member, view) in [
+        (good.clone(), good.clone()),
+        (bad.clone(), plain.clone()),
+        (json!({ "propertyNames": bad, "items": bad }), json!({ "propertyNames": plain, "items": plain })),
+        (json!({ "anyOf": [bad, { "allOf": [bad] }] }), json!({ "anyOf": [plain, { "allOf": [plain] }] })),
+        (
+            json!({ "patternProperties": { "^(?i)x": good, "^y": bad }, "additionalProperties": false }),
+            json!({ "patternProperties": { "^y": plain } }),
+        ),
+        (json!({ "type": "object", "patternProperties": { "(?<n>x)": {} }, "unevaluatedProperties": false }), json!({ "type": "object" })),
+        // Nothing more may fit here, so that what it stands in goes.
+        (json!({ "type": "string", "not": bad }), plain.clone()),
+        (json!({ "allOf": [{ "not": { "not": bad } }] }), json!({ "allOf": [{}] })),
+        (json!({ "if": bad, "then": good, "else": good, "minLength": 1 }), json!({ "minLength": 1 })),
+        (json!({ "if": good, "then": bad }), json!({ "if": good, "then": plain })),
+        (json!({ "contains": bad, "minContains": 2, "items": good }), json!({ "items": good })),
+        (json!({ "oneOf": [bad, good] }), json!({ "anyOf": [plain, good] })),
+        (json!({ "anyOf": [good], "oneOf": [bad] }), json!({ "anyOf": [good] })),
+        (json!({ "not": { "patternProperties": { "\\p{L}": {} } } }), json!({})),
+        (json!({ "not": { "$ref": "#/$defs/bad" } }), json!({})),
+    ] {
+        let mut schema = with(&member);
+        let mut wanted = with(&view);
+        if member["not"].get("$ref").is_some() {
+            schema["$defs"] = json!({ "bad": bad });
+            wanted["$defs"] = json!({ "bad": plain });
+        }
+        for flavours in [of(&OPENAI), of(&ANTHROPIC)] {
+            assert_eq!(seen(&schema, flavours).unwrap(), wanted, "{member}");
+        }
+    }
+    let schema = json!({ "type": "object", "properties": { "a": { "oneOf": [bad] }, "b": { "$ref": "#/properties/a/oneOf/0" } } });
+    let why = "its schema refers to what has a pattern that this provider does not take";
+    assert_eq!(seen(&schema, of(&OPENAI)).unwrap_err().to_string(), why);
+}
+
+#[test]
 fn names_that_anthropic_refuses_are_others_until_the_call_is_made() {
     let schema = json!({ "type": "object", "properties": { "$top": { "type": "integer" }, "top": {}, "filter[id]": {}, "ok-1.2": {} }, "required": ["$top", "ok-1.2"], "dependentRequired": { "$top": ["top"] } });
     assert_eq!(seen(&schema, of(&OPENAI)).unwrap(), schema);

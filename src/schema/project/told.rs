@@ -20,20 +20,3 @@ pub(super) fn one_of(values: &[Value]) -> Option<String> {
     let told = values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
     (told.len() <= LONGEST).then(|| format!("One of: {told}"))
 }
-
-/// Whether every reader of patterns understands one alike: ASCII, without groups of a special kind, and with few classes.
-pub(super) fn plain_pattern(pattern: &str) -> bool {
-    let escaped = |after: &str| after.starts_with(|c: char| matches!(c, 'd' | 'w' | 's') || c.is_ascii_punctuation());
-    let mut rest = pattern;
-    while let Some(at) = rest.find('\\') {
-        let after = rest.get(at + 1..).unwrap_or_default();
-        if !escaped(after) {
-            return false;
-        }
-        rest = after.get(1..).unwrap_or_default();
-    }
-    pattern.len() <= LONGEST
-        && pattern.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-        && !pattern.contains("(?")
-        && !pattern.contains("[[")
-}
