@@ -192,12 +192,14 @@ pub(super) fn same(narrow: &Facts<'_>, part: &Part<'_>, keyword: &str) -> bool {
 }
 
 /// Whether what a value refers to says the same in both wholes, and so does what that refers to.
-fn mean_the_same(value: &Value, a: &Place<'_>, b: &Place<'_>) -> bool {
-    if a.root() == b.root() {
+pub(super) fn mean_the_same(value: &Value, a: &Place<'_>, b: &Place<'_>) -> bool {
+    let alike = a.reads_like(b);
+    if alike && a.root() == b.root() {
         return true;
     }
     let (mut left, mut seen) = (Vec::new(), Vec::new());
-    if !references(value, &mut left) {
+    // Where it refers to something, what stands beside that may count in one of them alone.
+    if !references(value, &mut left) || (!alike && !left.is_empty()) {
         return false;
     }
     while let Some(reference) = left.pop() {

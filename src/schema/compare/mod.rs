@@ -2,7 +2,7 @@
 //!
 //! Every value that was good for an old input must be good for the new one; every value that a new output may be must have been
 //! possible before. Where that is proven, the change is compatible; where it is not, it counts as breaking. Open objects are read as
-//! they are used: a member that a schema does not name is not sent. The keywords are those of JSON Schema 2020-12; older drafts are
+//! they are used: a member that a schema does not name is not sent, unless an input says itself that it takes such. The keywords are those of JSON Schema 2020-12; older drafts are
 //! read in its words.
 
 mod change;
@@ -78,6 +78,6 @@ fn read(schema: &RawValue) -> Whole {
     let dialect = plain.get("$schema").and_then(Value::as_str).unwrap_or_default();
     let lone_references = OLD.iter().any(|draft| dialect.contains(draft));
     let mut schema = lifted(schema).unwrap_or(plain);
-    plain::plain(&mut schema);
-    Whole { schema, lone_references }
+    let open = plain::plain(&mut schema);
+    Whole { schema, lone_references, open }
 }

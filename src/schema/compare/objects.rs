@@ -1,6 +1,6 @@
 //! What schemas say of the members of objects and the items of lists.
 //!
-//! An open object is read as it is used: what its schema does not name is not there. Where an object names nothing at all, anything
+//! An open object is read as it is used: what its schema does not name is not there, unless an input says itself that it may be. Where an object names nothing at all, anything
 //! may be in it, unless it is the whole value.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::change::Side;
-use super::fit::{Fit, Gap, same};
+use super::fit::{Fit, Gap, mean_the_same, same};
 use super::place::{Facts, Part, Place};
 
 /// Whether nothing at all is said of an object's members.
@@ -71,10 +71,13 @@ fn patterns<'s>(part: &Part<'s>) -> impl Iterator<Item = (&'s str, Place<'s>)> {
 }
 
 /// What the members may be that no name and no pattern speaks of.
-fn others<'s>(facts: &Facts<'s>) -> Member<'s> {
+fn others<'s>(side: Side, facts: &Facts<'s>) -> Member<'s> {
     let places: Vec<Place<'s>> = facts.parts.iter().filter_map(|part| part.place.below(&["additionalProperties"])).collect();
     let unevaluated = facts.each("unevaluatedProperties").any(|(_, value)| *value != Value::Bool(false));
-    let any = is_free(facts) || facts.open_elsewhere || unevaluated || places.iter().any(|place| *place.schema != Value::Bool(false));
+    // Who says that such are taken promises it to those who send them.
+    let promised = side == Side::Input && facts.promises();
+    let any =
+        promised || is_free(facts) || facts.open_elsewhere || unevaluated || places.iter().any(|place| *place.schema != Value::Bool(false));
     if any { Member::Of(Facts::of(places)) } else { Member::Unnamed }
 }
 
@@ -97,7 +100,10 @@ pub(super) fn members<'s>(fit: &mut Fit, narrow: &Facts<'s>, part: &Part<'s>, wi
             }
             "propertyNames" if !same(narrow, part, keyword) => {
                 let strange = narrow.named().into_iter().find(|name| !fit.takes(&place, &(*name).into()));
-                if strange.is_some() || others(narrow).is_there() || narrow.parts.iter().any(|part| patterns(part).next().is_some()) {
+                if strange.is_some()
+                    || others(fit.side, narrow).is_there()
+                    || narrow.parts.iter().any(|part| patterns(part).next().is_some())
+                {
                     gaps.push(fit.gap(&place.at, "may take fewer names than before", "may have other names than before"));
                 }
             }
@@ -144,7 +150,7 @@ fn patterned<'s>(fit: &mut Fit, narrow: &Facts<'s>, part: &Part<'s>) -> Vec<Gap>
         }
         // Names of another pattern may be of this one as well.
         all.extend(narrow.parts.iter().flat_map(patterns).map(|(_, place)| Facts::of([place])));
-        all.extend(others(narrow).facts());
+        all.extend(others(fit.side, narrow).facts());
         gaps.extend(all.into_iter().flat_map(|facts| fit.gaps(facts, &wide)).collect::<Vec<_>>());
     }
     gaps
@@ -173,7 +179,7 @@ fn beyond<'s>(fit: &mut Fit, narrow: &Facts<'s>, speaking: &[Part<'s>], wide: &P
     let spoken = |pattern: &str| speaking.iter().any(|part| patterns(part).any(|(own, _)| own == pattern));
     let strange: Vec<_> =
         narrow.parts.iter().flat_map(patterns).filter(|(pattern, _)| !spoken(pattern)).map(|(_, place)| Facts::of([place])).collect();
-    for facts in strange.into_iter().chain(others(narrow).facts()) {
+    for facts in strange.into_iter().chain(others(fit.side, narrow).facts()) {
         gaps.extend(fit.gaps(facts, wide));
     }
     gaps
@@ -186,7 +192,7 @@ fn counted(fit: &Fit, narrow: &Facts<'_>, keyword: &str, place: &Place<'_>) -> O
         narrow.numbers(keyword).any(|own| own >= bound) || number(sure.len()) >= bound
     } else {
         let patterned = narrow.parts.iter().any(|part| patterns(part).next().is_some());
-        let most = (!patterned && !others(narrow).is_there()).then(|| number(narrow.named().len()));
+        let most = (!patterned && !others(fit.side, narrow).is_there()).then(|| number(narrow.named().len()));
         narrow.numbers(keyword).chain(most).any(|own| own <= bound)
     };
     let shown = super::fit::told(place.schema);
@@ -264,7 +270,8 @@ pub(super) fn items<'s>(fit: &mut Fit, narrow: &Facts<'s>, part: &Part<'s>) -> V
                 (kept, "may need other items than before".to_owned(), "may have other items than before".to_owned())
             }
             "unevaluatedItems" => {
-                let kept = *value == Value::Bool(true) || narrow.parts.iter().any(|own| own.words == part.words);
+                let kept = *value == Value::Bool(true)
+                    || narrow.parts.iter().any(|own| own.words == part.words && mean_the_same(part.place.schema, &own.place, &part.place));
                 (kept, "may take fewer items than before".to_owned(), "may have more items than before".to_owned())
             }
             _ => continue,

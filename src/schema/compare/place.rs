@@ -16,6 +16,8 @@ pub(super) struct Whole {
     pub(super) schema: Value,
     /// Whether what stands beside a `$ref` counts for nothing (draft-07 §8.3 and before).
     pub(super) lone_references: bool,
+    /// The places of the objects that say themselves that they take names which are not known here.
+    pub(super) open: BTreeSet<String>,
 }
 
 /// A subschema, with its JSON Pointer.
@@ -46,6 +48,8 @@ pub(super) struct Facts<'s> {
     pub(super) elsewhere: BTreeSet<&'s str>,
     /// Whether some alternative speaks of members without naming them.
     pub(super) open_elsewhere: bool,
+    /// Whether some alternative says itself that it takes names which are not known.
+    pub(super) promised_elsewhere: bool,
     /// The types that are looked at.
     pub(super) kinds: Kinds,
 }
@@ -64,8 +68,7 @@ impl<'s> Place<'s> {
                 Value::Array(items) => items.get(key.parse::<usize>().ok()?)?,
                 _ => return None,
             };
-            place.at.push('/');
-            place.at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            step(&mut place.at, key);
         }
         Some(place)
     }
@@ -85,6 +88,16 @@ impl<'s> Place<'s> {
         all
     }
 
+    /// Whether it says itself that it takes names which are not known here.
+    fn promises(&self) -> bool {
+        self.whole.open.contains(&self.at)
+    }
+
+    /// Whether in both wholes the same counts of what stands beside a reference.
+    pub(super) fn reads_like(&self, other: &Self) -> bool {
+        self.whole.lone_references == other.whole.lone_references
+    }
+
     /// The whole that it is part of.
     pub(super) fn root(&self) -> &'s Value {
         &self.whole.schema
@@ -102,6 +115,12 @@ impl<'s> Place<'s> {
         let keys: Vec<String> = pointer.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect();
         whole.below(&keys.iter().map(String::as_str).collect::<Vec<_>>())
     }
+}
+
+/// Makes a JSON Pointer lead to what stands under a key.
+pub(super) fn step(at: &mut String, key: &str) {
+    at.push('/');
+    at.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }
 
 /// The subschema that calls itself so.
@@ -167,6 +186,7 @@ impl<'s> Facts<'s> {
                 let mut facts = Self::default();
                 facts.add(branch, depth + 1)?;
                 self.open_elsewhere |= facts.is_open();
+                self.promised_elsewhere |= facts.promises();
                 self.elsewhere.extend(facts.named());
             }
             self.parts.push(Part { place, words, split: Vec::new() });
@@ -185,6 +205,11 @@ impl<'s> Facts<'s> {
         const OPEN: [&str; 3] = ["additionalProperties", "unevaluatedProperties", "patternProperties"];
         let speaks = |part: &Part<'_>| OPEN.iter().any(|word| part.words.get(*word).is_some_and(|value| *value != Value::Bool(false)));
         self.open_elsewhere || self.parts.iter().any(speaks)
+    }
+
+    /// Whether something here says itself that names are taken which are not known.
+    pub(super) fn promises(&self) -> bool {
+        self.promised_elsewhere || self.parts.iter().any(|part| part.place.promises())
     }
 
     /// The values of a keyword, wherever it stands, with its place.
