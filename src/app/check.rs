@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::domain::{ServerName, meant, printable};
 use crate::llm::Providers;
 use crate::net::Net;
-use crate::registry::pinned;
+use crate::registry::resolve_curated;
 use crate::telemetry;
 use crate::upstream::{self, Identity, Upstreams};
 
@@ -83,8 +83,17 @@ async fn online(config: &Config, all: &BTreeMap<String, Provider>) -> anyhow::Re
     }));
     let specs = declared(config);
     let servers = futures::future::join_all(specs.iter().map(async |spec| {
-        // Of a curated server what was reviewed, and nothing newer.
-        let runs = pinned(spec);
+        // Of a curated server what was reviewed, as the gateway runs it, and nothing else.
+        let runs = match &spec.curated {
+            Some(_) => match resolve_curated(spec).await {
+                Ok((runs, _)) => Some(runs),
+                Err(error) => {
+                    let server = Checked::tried("server", spec.name.to_string(), Err(printable(&error.to_string())));
+                    return (std::iter::once(server).chain(unread(config, &spec.name)).collect(), None);
+                }
+            },
+            None => None,
+        };
         let opening = upstreams.connection(runs.as_ref().unwrap_or(spec), Identity::default(), None);
         let opened = tokio::time::timeout(Duration::from_secs(120), opening).await;
         // Logins are the running gateway's: whether there is one cannot be seen from here.

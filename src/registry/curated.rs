@@ -53,13 +53,8 @@ pub fn curated_as(digest: &str) -> Option<&'static Curated> {
     ALL.iter().find(|one| one.digest == digest).map(|one| one.curated)
 }
 
-/// The same server with the command that runs the version of its curated manifest, where it was added by one.
-pub fn pinned(spec: &ServerSpec) -> Option<ServerSpec> {
-    Reviewed::of(spec)?.manifest.code()?.run_by(spec)
-}
-
 /// How the version of a server's curated manifest is run, once its registry says that it holds what was reviewed.
-pub(super) async fn resolve(spec: &ServerSpec) -> Result<(ServerSpec, Code), upstream::Error> {
+pub async fn resolve(spec: &ServerSpec) -> Result<(ServerSpec, Code), upstream::Error> {
     let refused = |why: String| Err(upstream::Error::Unresolved(why));
     let id = spec.curated.as_deref().unwrap_or_default();
     let Some(known) = Reviewed::of(spec).and_then(|one| one.manifest.code()) else {

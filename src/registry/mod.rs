@@ -38,7 +38,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use catalog::{Catalog, Changes, Entry};
-pub use curated::{approved, curated_as, manifest_text, pinned};
+pub use curated::{approved, curated_as, manifest_text, resolve as resolve_curated};
 pub use decide::Approved;
 pub use definition::{Definition, Kind, Manifest};
 pub use drift::Difference;

@@ -213,6 +213,20 @@ async fn a_curated_server_is_declared_by_name_and_a_lock_file_goes_before_it() {
 }
 
 #[tokio::test]
+async fn a_check_of_the_configuration_runs_no_other_contents_than_were_reviewed_either() {
+    let runner = Runner::new();
+    let config = runner.file("portolan.yaml");
+    std::fs::write(&config, "mcp: { servers: { think: { curated: sequential-thinking } } }\n").unwrap();
+    runner.publishes(VERSION, &json!("sha512-other"));
+    let refused = runner.run(&["check", "--config", &config]).await;
+    assert!(refused.code == 1 && refused.stdout.contains("is not what was reviewed, and is not run"), "{refused:?}");
+    assert_eq!(runner.lines("ran").len(), 0);
+    runner.publishes(VERSION, &definitions("code")[0]["integrity"][0]);
+    runner.run(&["check", "--config", &config]).await.ok();
+    assert_eq!(runner.lines("ran"), [format!("-y {PACKAGE}@{VERSION}")]);
+}
+
+#[tokio::test]
 async fn what_a_curated_server_needs_is_named_before_anything_is_started() {
     let runner = Runner::new();
     let gateway = runner.gateway("{}\n").await;
