@@ -186,6 +186,9 @@ mod tests {
         let refused = curated.start(&words("--space=a"), &BTreeMap::new()).unwrap_err().to_string();
         assert_eq!(refused, "wiki needs the argument FOLDER (Where pages are), and the variable `WIKI_TOKEN`");
         let token = BTreeMap::from([("WIKI_TOKEN".to_owned(), "t".to_owned())]);
+        let refused = curated.start(&words("--space a"), &token).unwrap_err().to_string();
+        assert_eq!(refused, "wiki needs the argument FOLDER (Where pages are)", "the value of an option is no positional argument");
+        assert!(curated.start(&words("--space a pages"), &token).is_ok() && curated.start(&words("pages --space a"), &token).is_ok());
         let (command, env) = curated.start(&words("--space a /pages"), &token).unwrap();
         assert_eq!(command.join(" "), "npx -y @x/wiki stdio --space a /pages");
         assert_eq!(env.keys().collect::<Vec<_>>(), ["QUIET", "WIKI_TOKEN"]);

@@ -138,7 +138,7 @@ impl Package {
 
     /// What is needed and not given, each in words.
     pub fn missing(&self, own: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
-        let mut words = own.iter().filter(|word| !word.starts_with('-')).count();
+        let mut words = self.positional(own);
         let mut missing = Vec::new();
         for argument in self.own_arguments.iter().filter(|one| one.is_required && one.value.is_none()) {
             let given = match &argument.name {
@@ -157,6 +157,21 @@ impl Package {
         let absent = self.environment_variables.iter().filter(|one| one.is_required && one.value.is_none() && !env.contains_key(&one.name));
         missing.extend(absent.map(|one| format!("the variable `{}`{}", one.name, said(one.description.as_deref()))));
         missing
+    }
+
+    /// How many words stand for themselves: none that is an option, or the value of one that is known.
+    fn positional(&self, own: &[String]) -> usize {
+        let takes_a_value = |word: &String| self.own_arguments.iter().any(|one| one.r#type == "named" && one.name.as_ref() == Some(word));
+        let mut count = 0;
+        let mut left = own.iter();
+        while let Some(word) = left.next() {
+            if takes_a_value(word) {
+                left.next();
+            } else if !word.starts_with('-') {
+                count += 1;
+            }
+        }
+        count
     }
 
     /// What must be given, each as it is written in a command.
