@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::domain::{ServerName, meant, printable};
 use crate::llm::Providers;
 use crate::net::Net;
-use crate::registry::resolve_curated;
+use crate::registry::{Lock, resolve_curated};
 use crate::telemetry;
 use crate::upstream::{self, Identity, Upstreams};
 
@@ -31,6 +31,7 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     let (found, _) = providers(&config);
     checked.extend(missing(&config, &found));
     checked.extend(unanswered(&config, &found));
+    checked.extend(lock(&config));
     if !offline {
         checked.extend(online(&config, &found).await?);
     }
@@ -39,6 +40,16 @@ pub async fn check(path: Option<&Path>, offline: bool) -> anyhow::Result<Vec<Che
     let unknown = unknown.into_iter().chain(stray_toolsets(&config.mcp.servers, &toolsets));
     checked.extend(unknown.map(|stray| Checked { kind: stray.kind, name: stray.name, state: State::Warning, detail: stray.why }));
     Ok(checked)
+}
+
+/// The file that says what is approved, where one does.
+fn lock(config: &Config) -> Option<Checked> {
+    let path = config.registry.locked_by()?;
+    let (state, detail) = match Lock::load(&path) {
+        Ok(lock) => (State::Good, format!("{} servers", lock.servers.len())),
+        Err(why) => (State::Failed, why.to_string()),
+    };
+    Some(Checked { kind: "lock", name: path.display().to_string(), state, detail })
 }
 
 /// The models whose provider is one of those that are found by their key, and was not.

@@ -101,9 +101,12 @@ pub enum Command {
         server: String,
         /// The version or digest of the release
         release: String,
-        /// The last day, or the time (RFC 3339); without it, the release does not end after all
-        #[arg(long)]
+        /// The last day, or the time (RFC 3339)
+        #[arg(long, required_unless_present = "never")]
         sunset: Option<String>,
+        /// The release does not end after all
+        #[arg(long, conflicts_with = "sunset")]
+        never: bool,
     },
 }
 
@@ -132,7 +135,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             if client.json {
                 as_json(&diff);
             } else if list(&diff, "differences").is_empty() && list(&diff, "variants").is_empty() {
-                print(&format!("Nothing is held for `{server}`.\n"));
+                print(&format!("Nothing is held for `{server}`. What was rejected stands in: portolan registry releases {server}\n"));
             } else {
                 show_diff(&server, &diff);
             }
@@ -152,7 +155,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             if client.json {
                 as_json(&rejected);
             } else {
-                print(&format!("It is rejected; the approved release of `{server}` goes on being served.\n"));
+                print(&format!(
+                    "It is rejected; what was approved of `{server}` before goes on being served, if anything. To take that back: portolan registry approve {server} --digest, with what `portolan registry releases {server}` shows.\n"
+                ));
             }
         }
         Command::Rollback { server, to } => {
@@ -177,7 +182,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         }
         // These need no gateway, and so they are run before there is a client.
         Command::Verify { .. } | Command::Curated | Command::Curate { .. } => {}
-        Command::Deprecate { server, release, sunset } => {
+        Command::Deprecate { server, release, sunset, never: _ } => {
             let told = client.control("releases_deprecate", json!({ "server": server, "release": release, "sunset": sunset })).await?;
             if client.json {
                 as_json(&told);
@@ -294,7 +299,8 @@ fn show_differences(diff: &Value) {
     let width = width().filter(|width| *width >= ROOM);
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
     for difference in list(diff, "differences") {
-        let title = format!("{} {}: {}", text(difference, "kind"), text(difference, "name"), text(difference, "class"));
+        let suspect = if difference.get("suspect").and_then(Value::as_bool) == Some(true) { ", and suspect" } else { "" };
+        let title = format!("{} {}: {}{suspect}", text(difference, "kind"), text(difference, "name"), text(difference, "class"));
         print(&paint("1", &printable(&title)));
         for change in list(difference, "changes") {
             let place = Some(text(change, "at")).filter(|at| !at.is_empty()).map_or_else(|| "it".to_owned(), |at| format!("`{at}`"));

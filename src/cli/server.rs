@@ -313,6 +313,9 @@ fn show(server: &Value) {
             print(&format!("{key:<10} {value}\n"));
         }
     }
+    if let Some(held) = server.get("held_changes").and_then(Value::as_u64).filter(|held| *held > 0) {
+        print(&format!("{:<10} {held}, see: portolan registry diff {}\n", "held", text(server, "name")));
+    }
     if let Some(kept) = server.get("code").filter(|code| !code.is_null()) {
         let why = server.get("unpinned_because").and_then(Value::as_str).map(|why| format!(" ({why})")).unwrap_or_default();
         let known = if kept.is_object() { code(server) } else { format!("unpinned{why}") };

@@ -48,7 +48,8 @@ impl Records {
             }
         };
         let row = decided(row, ReleaseState::Approved, by);
-        let head = ReleaseHead { version: version.to_string(), ..row.head };
+        // What everybody gets is not about to end.
+        let head = ReleaseHead { version: version.to_string(), deprecated_ms: None, sunset_ms: None, ..row.head };
         self.store.put_release(&ReleaseRow { head, manifest: row.manifest }).await?;
         let live = self.catalog().server(name.as_str())?.live.clone();
         let is_live = live.is_some_and(|live| live.digest() == manifest.digest());

@@ -79,7 +79,9 @@ pub enum Error {
         version: semver::Version,
     },
     /// What is approved stands in a file.
-    #[error("what is approved of `{0}` stands in the lock file; write it anew by `portolan registry lock`, and commit it")]
+    #[error(
+        "what is approved of `{0}` stands in the lock file; write it anew with what is held by `portolan registry lock --held`, and commit it"
+    )]
     Locked(ServerName),
     /// The server could not be looked at.
     #[error("{0}")]

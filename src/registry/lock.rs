@@ -25,7 +25,7 @@ const MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// It cannot be read.
-    #[error("{path} cannot be read: {why}; `portolan registry lock` writes it")]
+    #[error("{path} cannot be read: {why}; `portolan registry lock --live` writes it")]
     Unreadable {
         /// The file.
         path: String,
@@ -33,7 +33,7 @@ pub enum LockError {
         why: String,
     },
     /// It is none.
-    #[error("{path} is no lock file: {why}")]
+    #[error("{path} is no lock file: {why}; restore it, or delete it and write it anew by `portolan registry lock --live`")]
     Wrong {
         /// The file.
         path: String,
@@ -42,7 +42,7 @@ pub enum LockError {
     },
     /// What it says of a server is not what its digest says.
     #[error(
-        "{path}: what it says of `{server}` does not fit its digest; it was changed by hand, so write it anew by `portolan registry lock`"
+        "{path}: what it says of `{server}` does not fit its digest; it was changed by hand, so restore it, or delete it and write it anew by `portolan registry lock --live`"
     )]
     Changed {
         /// The file.

@@ -246,7 +246,10 @@ impl Records {
                 self.serve(name, version(&current.version), sight.manifest);
                 Ok(Look::Same)
             }
-            // The server went back to words that were approved before.
+            // The server went back to words that were approved before; whoever pins these is told that they end.
+            (Some(_), Some(ReleaseState::Approved)) if before.is_some_and(|head| head.sunset_ms.is_some()) => {
+                self.hold(sight, before).await
+            }
             (Some(_), Some(ReleaseState::Approved)) => {
                 let version = before.map_or(FIRST, |head| version(&head.version));
                 self.accept(sight, before, version, "an earlier approval").await

@@ -175,7 +175,7 @@ async fn who_pins_a_release_that_ends_is_told_until_when_and_then_refused() {
     assert!(refused.text.contains("the release `1` of `wiki` has ended; there are `2.0.0`"), "{}", refused.text);
     let called = modern(&gateway.url("/mcp/old")).request("tools/call", json!({ "name": "wiki__purge", "arguments": {} })).await;
     assert!(called.text.contains("wiki@1.0.0 has ended"), "{}", called.text);
-    gateway.cli(&["registry", "deprecate", "wiki", "1.0.0"]).await.ok();
+    gateway.cli(&["registry", "deprecate", "wiki", "1.0.0", "--never"]).await.ok();
     assert_eq!(described(&modern(&gateway.url("/mcp/wiki@1"))).await, OLD, "and it does not end after all");
 }
 

@@ -111,30 +111,37 @@ impl Reader<'_> {
                 if self.peek() == Some(b'-') {
                     return None;
                 }
-                let (from, to) = (first?, self.member(false)??);
-                if from > to {
-                    return None;
+                match (first, self.member(false)?) {
+                    (Member::One(from), Member::One(to)) if from <= to => {}
+                    _ => return None,
                 }
             }
         }
         Some(())
     }
 
-    /// One member of a class: a character, or none where it stands for several.
-    fn member(&mut self, is_first: bool) -> Option<Option<u8>> {
+    /// One member of a class.
+    fn member(&mut self, is_first: bool) -> Option<Member> {
         let byte = self.next()?;
         match byte {
             b'\\' => {
                 let escaped = self.next()?;
-                (escaped == b'-' || is_escaped(escaped)).then_some((!escaped.is_ascii_alphabetic()).then_some(escaped))
+                let member = if escaped.is_ascii_alphabetic() { Member::Several } else { Member::One(escaped) };
+                (escaped == b'-' || is_escaped(escaped)).then_some(member)
             }
             b'[' => None,
             b'-' if !is_first && self.peek() != Some(b']') => None,
             // Two of them are an operation on classes to some.
             b'&' | b'~' | b'|' | b'-' if self.peek() == Some(byte) => None,
-            _ => Some(Some(byte)),
+            _ => Some(Member::One(byte)),
         }
     }
+}
+
+/// What one member of a class stands for.
+enum Member {
+    One(u8),
+    Several,
 }
 
 /// Whether something may stand behind a backslash: a class or a control character that all know, or what would mean something else.

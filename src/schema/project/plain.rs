@@ -134,7 +134,9 @@ impl Tidy {
         }
         for (word, others) in [("if", ["then", "else"]), ("contains", ["minContains", "maxContains"])] {
             if is_gone(word, new) {
-                others.iter().for_each(|other| drop(new.shift_remove(*other)));
+                for other in others {
+                    new.shift_remove(other);
+                }
             }
         }
         if is_gone("oneOf", new)
