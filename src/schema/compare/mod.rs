@@ -2,8 +2,8 @@
 //!
 //! Every value that was good for an old input must be good for the new one; every value that a new output may be must have been
 //! possible before. Where that is proven, the change is compatible; where it is not, it counts as breaking. Open objects are read as
-//! they are used: a member that a schema does not name is not sent, unless an input says itself that it takes such. The keywords are those of JSON Schema 2020-12; older drafts are
-//! read in its words.
+//! they are used: a member that a schema does not name is not sent, unless an input says itself that it takes such. The keywords are
+//! those of JSON Schema 2020-12; older drafts are read in its words.
 
 mod change;
 mod disjoint;

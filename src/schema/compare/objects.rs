@@ -1,7 +1,7 @@
 //! What schemas say of the members of objects and the items of lists.
 //!
-//! An open object is read as it is used: what its schema does not name is not there, unless an input says itself that it may be. Where an object names nothing at all, anything
-//! may be in it, unless it is the whole value.
+//! An open object is read as it is used: what its schema does not name is not there, unless an input says itself that it may be. Where
+//! an object names nothing at all, anything may be in it, unless it is the whole value.
 
 use std::collections::BTreeSet;
 

@@ -33,7 +33,10 @@ impl Put {
         let words = match schema {
             Value::Object(words) => words,
             Value::Array(items) => {
-                return items.iter_mut().enumerate().for_each(|(at, item)| self.below(&at.to_string(), |put| put.schema(item)));
+                for (at, item) in items.iter_mut().enumerate() {
+                    self.below(&at.to_string(), |put| put.schema(item));
+                }
+                return;
             }
             _ => return,
         };
@@ -47,7 +50,9 @@ impl Put {
         for (keyword, value) in words.iter_mut() {
             match value {
                 Value::Object(members) if MAPS.contains(&keyword.as_str()) => self.below(keyword, |put| {
-                    members.iter_mut().for_each(|(name, member)| put.below(name, |put| put.schema(member)));
+                    for (name, member) in members.iter_mut() {
+                        put.below(name, |put| put.schema(member));
+                    }
                 }),
                 _ if DATA.contains(&keyword.as_str()) => {}
                 value => self.below(keyword, |put| put.schema(value)),

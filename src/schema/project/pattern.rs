@@ -56,7 +56,8 @@ impl Reader<'_> {
                 }
                 b'[' => self.class().map(|()| true)?,
                 b'\\' => match self.next()? {
-                    b'b' | b'B' => false,
+                    // Its opposite is not the same to all in an empty text.
+                    b'b' => false,
                     escaped => is_escaped(escaped).then_some(true)?,
                 },
                 b'*' | b'+' | b'?' | b'{' | b'}' | b']' => return None,
@@ -111,37 +112,30 @@ impl Reader<'_> {
                 if self.peek() == Some(b'-') {
                     return None;
                 }
-                match (first, self.member(false)?) {
-                    (Member::One(from), Member::One(to)) if from <= to => {}
-                    _ => return None,
+                let ((from, true), (to, true)) = (first, self.member(false)?) else { return None };
+                if from > to {
+                    return None;
                 }
             }
         }
         Some(())
     }
 
-    /// One member of a class.
-    fn member(&mut self, is_first: bool) -> Option<Member> {
+    /// One member of a class, and whether it stands for itself.
+    fn member(&mut self, is_first: bool) -> Option<(u8, bool)> {
         let byte = self.next()?;
         match byte {
             b'\\' => {
                 let escaped = self.next()?;
-                let member = if escaped.is_ascii_alphabetic() { Member::Several } else { Member::One(escaped) };
-                (escaped == b'-' || is_escaped(escaped)).then_some(member)
+                (escaped == b'-' || is_escaped(escaped)).then_some((escaped, !escaped.is_ascii_alphabetic()))
             }
             b'[' => None,
             b'-' if !is_first && self.peek() != Some(b']') => None,
             // Two of them are an operation on classes to some.
             b'&' | b'~' | b'|' | b'-' if self.peek() == Some(byte) => None,
-            _ => Some(Member::One(byte)),
+            _ => Some((byte, true)),
         }
     }
-}
-
-/// What one member of a class stands for.
-enum Member {
-    One(u8),
-    Several,
 }
 
 /// Whether something may stand behind a backslash: a class or a control character that all know, or what would mean something else.
@@ -151,7 +145,26 @@ fn is_escaped(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+    use crate::schema::validate::build;
+
+    const PARTS: [&str; 32] = [
+        "a", "z", "0", "-", " ", ".", "^", "$", "|", "*", "+", "?", "{2}", "{1,}", "{,2}", "{", "}", "(", "(?:", "(?", ")", "[", "[^", "]",
+        "&", "~", "\\d", "\\b", "\\-", "\\]", "\\<", "\\",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_a_pattern(parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..8)) {
+            let pattern = parts.concat();
+            if plain_pattern(&pattern) {
+                prop_assert!(build(&json!({ "pattern": pattern })).is_ok() && regex::Regex::new(&pattern).is_ok(), "{}", pattern);
+            }
+        }
+    }
 
     #[test]
     fn what_all_engines_know_is_plain_and_nothing_else() {
@@ -211,6 +224,7 @@ mod tests {
             "]",
             "^*",
             "\\b+",
+            "\\B",
         ] {
             assert!(!plain_pattern(pattern), "{pattern}");
         }

@@ -134,9 +134,7 @@ impl Tidy {
         }
         for (word, others) in [("if", ["then", "else"]), ("contains", ["minContains", "maxContains"])] {
             if is_gone(word, new) {
-                for other in others {
-                    new.shift_remove(other);
-                }
+                new.retain(|word, _| !others.contains(&word.as_str()));
             }
         }
         if is_gone("oneOf", new)
