@@ -48,11 +48,7 @@ pub async fn curate(wish: Curate) -> anyhow::Result<Verification> {
     let now = Lock::default().takes_up(&name, &manifest);
     let differences = match &before {
         Some(before) => before.differences(&manifest),
-        // Of a new one, what a person should see before anybody else.
-        None => {
-            let nothing = Locked::new(now.release.clone(), &Manifest { definitions: Vec::new(), ..manifest.clone() });
-            nothing.differences(&manifest).into_iter().filter(|one| one.suspect).collect()
-        }
+        None => now.suspects(),
     };
     let standing = match before {
         None => Standing::NotLocked,

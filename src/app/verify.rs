@@ -131,7 +131,7 @@ fn compare(file: PathBuf, lock: &Lock, live: Vec<(ServerName, Result<Manifest, S
         let release = locked.map(|locked| locked.release.to_string());
         let (standing, error, differences) = match (manifest, locked) {
             (Err(why), _) => (Standing::Unread, Some(why), Vec::new()),
-            (Ok(_), None) => (Standing::NotLocked, None, Vec::new()),
+            (Ok(manifest), None) => (Standing::NotLocked, None, lock.takes_up(&server, &manifest).suspects()),
             (Ok(manifest), Some(locked)) => match locked.differences(&manifest) {
                 none if none.is_empty() => (Standing::Same, None, none),
                 some => (Standing::Changed, None, some),

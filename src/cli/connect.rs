@@ -8,13 +8,14 @@ use super::clients::{AgentClient, Reach};
 use super::connection::Connection;
 use super::file::put;
 use super::output::{as_json, print};
+use crate::domain::ReleasePin;
 
 /// Which client, and how it reaches the gateway.
 #[derive(Args, Debug)]
 pub struct Connect {
     /// The agent client
     client: AgentClient,
-    /// One server or toolset instead of all
+    /// One server or toolset instead of all, a server perhaps at a release (`wiki@1.4`)
     #[arg(long)]
     server: Option<String>,
     /// What the client calls the gateway
@@ -31,10 +32,19 @@ pub struct Connect {
 pub(super) fn run(connection: &Connection, connect: &Connect) -> Result {
     let Connect { client, server, name, key_env, write } = connect;
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    for text in [Some(name), server.as_ref(), key_env.as_ref()].into_iter().flatten() {
+    for text in [Some(name), key_env.as_ref()].into_iter().flatten() {
         if !plain(text) {
             return Err(Error::Usage(format!("`{text}` must be letters, digits, `-` and `_`")));
         }
+    }
+    let at = |text: &str| match text.split_once('@') {
+        Some((server, release)) => plain(server) && release.parse::<ReleasePin>().is_ok(),
+        None => plain(text),
+    };
+    if let Some(server) = server.as_deref().filter(|server| !at(server)) {
+        return Err(Error::Usage(format!(
+            "`{server}` must be the name of a server or toolset, of a server perhaps at a release: `wiki@1.4`"
+        )));
     }
     let reach = Reach { gateway: &connection.url, server: server.as_deref(), key: key_env.as_deref() };
     let entry = client.entry(&reach).map_err(Error::Usage)?;

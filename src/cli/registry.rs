@@ -178,6 +178,13 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 as_json(&json!({ "file": file, "servers": servers }));
             } else {
                 print(&format!("{} says what is approved: {}.\n", file.display(), servers.join(", ")));
+                let held: Vec<&str> = list(&lock, "held").iter().filter_map(Value::as_str).collect();
+                if !held.is_empty() {
+                    print(&format!(
+                        "Of {} it has what is held, which nobody has approved yet: review it before you commit the file.\n",
+                        held.join(", ")
+                    ));
+                }
             }
         }
         // These need no gateway, and so they are run before there is a client.

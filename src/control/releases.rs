@@ -71,7 +71,9 @@ struct Lock {
 async fn lock(parts: Arc<Parts>, _: Principal, Lock { held }: Lock) -> Result<Value, Error> {
     let lock = parts.registry.to_lock(held);
     let servers: Vec<String> = lock.servers.iter().map(|(name, locked)| format!("{name}@{}", locked.release)).collect();
-    Ok(json!({ "servers": servers, "text": lock.to_text() }))
+    let catalog = parts.registry.catalog();
+    let waits = catalog.servers.values().filter(|entry| held && entry.held.is_some()).map(|entry| &entry.spec.name);
+    Ok(json!({ "servers": servers, "held": waits.collect::<Vec<_>>(), "text": lock.to_text() }))
 }
 
 /// A release that ends.

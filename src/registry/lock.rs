@@ -3,7 +3,8 @@
 //! One object for each server: its version, the digest of the set, and every definition in canonical order, a line for each member, so that a
 //! review shows what changed and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use semver::Version;
@@ -13,7 +14,7 @@ use serde_json::value::RawValue;
 use super::definition::{Definition, Manifest};
 use super::drift::{Difference, differences};
 use super::version::{FIRST, next};
-use crate::domain::{ServerName, raw, raw_string};
+use crate::domain::{ServerName, raw, raw_string, unseen};
 use crate::schema::canonical;
 
 /// The layout of the file.
@@ -159,13 +160,22 @@ impl Locked {
         Manifest { definitions: self.definitions.clone(), dropped: Vec::new(), info, capabilities }
     }
 
-    /// How what a server offers now differs from it.
+    /// How what a server offers now differs from it. Both are told in canonical order: a server's own order means nothing.
     pub fn differences(&self, live: &Manifest) -> Vec<Difference> {
-        differences(&self.manifest(), live)
+        let told = Manifest { dropped: live.dropped.clone(), ..Self::new(self.release.clone(), live).manifest() };
+        differences(&self.manifest(), &told)
+    }
+
+    /// What of it a person should see before anybody else, as of a server that nobody has seen before.
+    pub fn suspects(&self) -> Vec<Difference> {
+        let whole = self.manifest();
+        let nothing = Manifest { definitions: Vec::new(), ..whole.clone() };
+        differences(&nothing, &whole).into_iter().filter(|one| one.suspect).collect()
     }
 }
 
-/// A JSON text with a line for each member and item; all values stay as they are written.
+/// A JSON text with a line for each member and item; all values stay as they are written, but for characters that nobody sees: these are
+/// written as escapes, so that whoever reviews the text sees them.
 pub(super) fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut text, mut escaped) = (0_usize, false, false);
@@ -174,9 +184,16 @@ pub(super) fn indented(json: &str) -> String {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth));
     };
-    for c in json.chars() {
+    let hidden: HashSet<usize> = unseen(json).map(|(at, _)| at).collect();
+    for (at, c) in json.char_indices() {
         if text {
-            out.push(c);
+            if hidden.contains(&at) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            } else {
+                out.push(c);
+            }
             (text, escaped) = (escaped || c != '"', c == '\\' && !escaped);
             last = c;
             continue;
@@ -249,6 +266,19 @@ mod tests {
         assert_eq!((take(&manifest("A.")), take(&manifest("A.")), take(&manifest("B."))), ("1.0.0".into(), "1.0.0".into(), "1.0.1".into()));
     }
 
+    #[test]
+    fn what_nobody_sees_is_written_out_and_says_the_same() {
+        let name: ServerName = "wiki".parse().unwrap();
+        let hidden = manifest("Adds two\u{200b} numbers.\u{e0041}");
+        let mut lock = Lock::default();
+        lock.servers.insert(name.clone(), lock.takes_up(&name, &hidden));
+        let text = lock.to_text();
+        assert!(text.contains("two\\u200b numbers.\\udb40\\udc41"), "{text}");
+        let read = Lock::parse(&text, "portolan.lock").unwrap();
+        assert!(read == lock && read.servers[&name].differences(&hidden).is_empty());
+        assert_eq!(read.servers[&name].suspects().len(), 2, "both tools hide something");
+    }
+
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![Just(json!(null)), any::<i32>().prop_map(Value::from), ".{0,6}".prop_map(Value::from)];
         leaf.prop_recursive(4, 24, 4, |inner| {
@@ -264,7 +294,10 @@ mod tests {
         fn a_text_with_lines_says_what_it_said(value in values()) {
             let lines = indented(&value.to_string());
             prop_assert_eq!(&serde_json::from_str::<Value>(&lines).unwrap(), &value);
-            prop_assert_eq!(lines, format!("{value:#}"));
+            prop_assert_eq!(unseen(&lines).count(), 0, "{}", lines);
+            if unseen(&value.to_string()).next().is_none() {
+                prop_assert_eq!(lines, format!("{value:#}"));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use semver::Version;
+use tracing::warn;
 
 use super::catalog::Entry;
 use super::drift::differences;
@@ -45,6 +46,11 @@ impl Records {
         for server in before.keys().chain(declared.keys()).collect::<BTreeSet<_>>() {
             self.repin(server).await?;
         }
+        let catalog = self.catalog();
+        let pins = declared.iter().filter_map(|(server, pins)| Some((catalog.servers.get(server)?, pins)));
+        for (entry, pins) in pins.filter(|(entry, _)| !entry.known.is_empty()) {
+            pins.iter().filter(|pin| meant(entry, pin).is_none()).for_each(|pin| miss(entry, pin));
+        }
         Ok(())
     }
 
@@ -55,8 +61,11 @@ impl Records {
         let Some(entry) = catalog.servers.get(name) else { return Ok(()) };
         let mut pins = BTreeMap::new();
         for pin in wanted {
-            if let Some(known) = meant(entry, &pin) {
-                pins.insert(pin, self.pinned(entry, known).await?);
+            match meant(entry, &pin) {
+                Some(known) => drop(pins.insert(pin, self.pinned(entry, known).await?)),
+                // A moment ago it was there.
+                None if entry.pins.contains_key(&pin) => miss(entry, &pin),
+                None => {}
             }
         }
         let same = |(a, b): ((&ReleasePin, &Pinned), (&ReleasePin, &Pinned))| {
@@ -90,6 +99,11 @@ impl Records {
         let guard = live.and_then(|live| Guard::new(&differences(&release.manifest, live)));
         Ok(Pinned { release, guard, retiring: known.retiring })
     }
+}
+
+/// Tells the operator of a pin behind which there is nothing: what is pinned so is shown to nobody.
+fn miss(entry: &Entry, pin: &ReleasePin) {
+    warn!(server.name = %entry.spec.name, "what is pinned at it is not served: {}", refused(entry, pin));
 }
 
 fn refused(entry: &Entry, pin: &ReleasePin) -> Error {

@@ -78,6 +78,10 @@ async fn a_key_is_named_by_its_variable_and_never_written() {
     }
     let wrong = gateway.cli(&["connect", "cursor", "--name", "a\"b"]).await.failed(2);
     assert!(wrong.contains("must be letters"), "{wrong}");
+    let pinned = gateway.cli(&["connect", "cursor", "--server", "time@1.4"]).await.ok();
+    assert!(pinned.contains("/mcp/time@1.4"), "{pinned}");
+    let wrong = gateway.cli(&["connect", "cursor", "--server", "time@latest"]).await.failed(2);
+    assert!(wrong.contains("perhaps at a release"), "{wrong}");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl Folder {
 async fn a_lock_is_written_and_verified_without_a_gateway_and_fails_a_build_on_drift() {
     let folder = Folder::new().await;
     let missing = folder.run(&["registry", "verify"]).await.failed(1);
-    assert!(missing.contains("portolan.lock cannot be read") && missing.contains("`portolan registry lock` writes it"), "{missing}");
+    assert!(missing.contains("portolan.lock cannot be read") && missing.contains("`portolan registry lock --live` writes it"), "{missing}");
     let written = folder.run(&["registry", "lock", "--live"]).await.ok();
     assert!(written.contains("NOT LOCKED") && written.contains("is written; review what changed"), "{written}");
     let same = folder.run(&["registry", "verify"]).await.ok();
