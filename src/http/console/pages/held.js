@@ -55,7 +55,7 @@ class HeldServer extends Component {
     return html`<${Failure} of=${failure} />
       ${held.map(
         (of, at) =>
-          html`<${HeldChange} key=${of.digest} id=${`${server}-${at}`} server=${server} release=${diff.release} of=${of} impact=${of === diff ? diff.impact : null} reload=${this.load} />`,
+          html`<${HeldChange} key=${of === diff ? "release" : of.digest} id=${`${server}-${at}`} server=${server} release=${diff.release} of=${of} impact=${of === diff ? diff.impact : null} reload=${this.load} />`,
       )}`;
   }
 }
