@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::verify::{Standing, Verification, Verified};
 use crate::curated::{ServerJson, Written};
-use crate::domain::{Isolation, Pin, Review, ServerName, ServerSpec, Transport, printable, raw_string};
+use crate::domain::{ServerName, ServerSpec, Transport, printable, raw_string};
 use crate::net::Net;
 use crate::registry::{Lock, Locked, Manifest, Registry, approved, manifest_text};
 use crate::upstream::Upstreams;
@@ -83,17 +83,8 @@ async fn offered(name: &ServerName, server: &ServerJson, wish: &Curate) -> anyho
     let mut env = package.variables();
     env.extend(wish.env.clone());
     let spec = ServerSpec {
-        name: name.clone(),
-        transport: Transport::Stdio { command: package.command(true, &wish.arguments), env },
-        isolation: Isolation::Shared,
-        protocol: Pin::Auto,
-        allow_private: false,
         declared: true,
-        starts_held: false,
-        share_public: false,
-        sampling: None,
-        curated: None,
-        review: Review::default(),
+        ..ServerSpec::new(name.clone(), Transport::Stdio { command: package.command(true, &wish.arguments), env })
     };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let upstreams = Upstreams::new(Net::new()?, None, Arc::new(|_, _| {}));

@@ -13,17 +13,7 @@ use serde_json::json;
 use super::api_key::{ApiKey, Pepper, same};
 use super::issuers::Issuers;
 use super::token::{self, Key};
-use crate::domain::now_ms;
-
-/// The shortest of several means: what others do on the machine only ever adds to it.
-fn cost(times: u32, mut work: impl FnMut()) -> Duration {
-    let round = |work: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..times).for_each(|_| work());
-        start.elapsed() / times
-    };
-    (0..20).map(|_| round(&mut work)).min().unwrap_or_default()
-}
+use crate::domain::{cost, now_ms};
 
 #[test]
 #[ignore = "a measurement, which means nothing without optimisation"]

@@ -11,7 +11,7 @@ use super::logins::SCOPE;
 use super::parts::Parts;
 use super::tool::{Class, Error, Nothing, Server, Tool};
 use crate::curated::Curated;
-use crate::domain::{Isolation, OAuth, Pin, Principal, Review, Secret, ServerName, ServerSpec, Transport, printable};
+use crate::domain::{Isolation, OAuth, Pin, Principal, Secret, ServerName, ServerSpec, Transport, printable};
 use crate::registry::{self, Entry, Kind, Look};
 use crate::upstream::{self, State};
 
@@ -137,17 +137,12 @@ async fn add(parts: Arc<Parts>, principal: Principal, add: Add) -> Result<Value,
         return Err(Error::OwnerOnly("servers_add with a command, a curated server or a private address"));
     }
     let spec = ServerSpec {
-        name: name.clone(),
-        transport,
         isolation: add.isolation,
         protocol: add.protocol,
         allow_private: add.allow_private,
-        declared: false,
         starts_held: !principal.is_owner(),
-        share_public: false,
-        sampling: None,
         curated: curated.map(Curated::id),
-        review: Review::default(),
+        ..ServerSpec::new(name.clone(), transport)
     };
     match parts.registry.add(spec, principal.id()).await {
         Ok(look) => {

@@ -1,5 +1,7 @@
 //! Ground: the words everyone shares. No I/O, no knowledge of any floor above.
 
+#[cfg(test)]
+mod cost;
 mod digest;
 mod directory;
 mod flavour;
@@ -8,6 +10,7 @@ mod grants;
 mod lock;
 mod name;
 mod needle;
+pub mod pointer;
 mod principal;
 mod raw;
 mod release_pin;
@@ -21,6 +24,8 @@ mod toolset;
 mod usage;
 pub mod walk;
 
+#[cfg(test)]
+pub use cost::cost;
 pub use digest::Digest;
 pub use directory::{namespace, server_json};
 pub use flavour::{Flavour, Flavours};

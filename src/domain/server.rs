@@ -46,6 +46,25 @@ pub struct ServerSpec {
     pub review: Review,
 }
 
+impl ServerSpec {
+    /// A server of which nothing is said but how it is reached, and that nobody's file declares.
+    pub fn new(name: ServerName, transport: Transport) -> Self {
+        Self {
+            name,
+            transport,
+            isolation: Isolation::default(),
+            protocol: Pin::default(),
+            allow_private: false,
+            declared: false,
+            starts_held: false,
+            share_public: false,
+            sampling: None,
+            curated: None,
+            review: Review::default(),
+        }
+    }
+}
+
 /// How bytes reach a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -320,7 +320,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{Form, Isolation, Naming, Pin, ServerName, ServerSpec, Toolset, Transport, raw};
+    use crate::domain::{Form, Naming, ServerName, ServerSpec, Toolset, Transport, raw};
     use crate::registry::{Definition, Manifest};
 
     type Servers = BTreeMap<String, BTreeSet<String>>;
@@ -330,19 +330,8 @@ mod tests {
         let definitions = tools.iter().map(|tool| Definition::new(Kind::Tool, tool.clone(), body(tool)).unwrap()).collect();
         let empty = || raw(&json!({}));
         let manifest = Manifest { definitions, dropped: Vec::new(), info: empty(), capabilities: empty() };
-        let spec = ServerSpec {
-            name: name.clone(),
-            transport: Transport::Stdio { command: Vec::new(), env: BTreeMap::new() },
-            isolation: Isolation::Shared,
-            protocol: Pin::Auto,
-            allow_private: false,
-            declared: true,
-            starts_held: false,
-            share_public: false,
-            curated: None,
-            sampling: None,
-            review: crate::domain::Review::default(),
-        };
+        let spec =
+            ServerSpec { declared: true, ..ServerSpec::new(name.clone(), Transport::Stdio { command: Vec::new(), env: BTreeMap::new() }) };
         let release = Some(Arc::new(Release::new(name.clone(), Version::new(1, 0, 0), manifest)));
         Entry { release, ..Entry::new(Arc::new(spec), true) }
     }

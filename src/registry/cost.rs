@@ -3,25 +3,15 @@
 //! `cargo test --release --lib registry::cost -- --ignored --nocapture`
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use semver::Version;
 use serde_json::{Value, json};
 
 use super::definition::{Definition, Kind, Manifest};
 use super::release::{Release, Tool};
-use crate::domain::raw;
+use crate::domain::{cost, raw};
 use crate::schema::Validators;
-
-/// The shortest of several means: what others do on the machine only ever adds to it.
-fn cost(times: u32, mut work: impl FnMut()) -> Duration {
-    let round = |work: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..times).for_each(|_| work());
-        start.elapsed() / times
-    };
-    (0..40).map(|_| round(&mut work)).min().unwrap_or_default()
-}
 
 /// A tool as trackers of issues have it: texts with bounds, a choice, a pattern, numbers, lists, and an object in a list.
 fn tool() -> Value {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::definition::{Definition, Kind, Manifest};
 use super::scan;
+use crate::domain::pointer::token;
 use crate::domain::{Class, RawObject};
 use crate::schema::{self, Change, Side};
 
@@ -121,7 +122,7 @@ fn compare(before: &Definition, after: &Definition) -> (Vec<Change>, bool) {
         if canonical(was) == canonical(is) {
             continue;
         }
-        let at = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let at = format!("/{}", token(name));
         match (before.kind, name, was, is) {
             (Kind::Tool, "inputSchema", Some(was), Some(is)) => changes.extend(within(&at, schema::compare(was, is, Side::Input))),
             (Kind::Tool, "outputSchema", Some(was), Some(is)) => changes.extend(within(&at, schema::compare(was, is, Side::Output))),

@@ -13,6 +13,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::strict::MAX_DEPTH;
+use crate::domain::pointer::step;
 
 /// Largest schema, in bytes.
 const MAX_BYTES: usize = 256 << 10;
@@ -188,8 +189,7 @@ impl Graph {
             pointer.push('/');
             pointer.push_str(keyword);
             if let Some(key) = &key {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                step(pointer, key);
             }
             let index = self.add(child, pointer, nesting + 1)?;
             pointer.truncate(length);

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::domain::RawObject;
+use crate::domain::pointer::step;
 
 /// Deepest nesting that is walked: each level costs stack.
 const MAX_DEPTH: usize = 128;
@@ -32,8 +33,7 @@ fn write(json: &str, depth: usize, path: &mut String, skip: &dyn Fn(&str) -> boo
             let start = out.len();
             for (key, value) in members {
                 let length = path.len();
-                path.push('/');
-                path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                step(path, key);
                 if !skip(path) {
                     if out.len() > start {
                         out.push(',');

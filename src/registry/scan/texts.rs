@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::domain::pointer::step;
 use crate::domain::printable;
 
 /// Each text of a value, with its place (RFC 6901); a member's name is a text at the place of the member.
@@ -20,8 +21,7 @@ pub(super) fn walk(value: &Value, pointer: &mut String, see: &mut impl FnMut(&st
         }
         Value::Object(members) => {
             for (name, member) in members {
-                pointer.push('/');
-                pointer.push_str(&printable(name).replace('~', "~0").replace('/', "~1"));
+                step(pointer, &printable(name));
                 see(pointer, name);
                 walk(member, pointer, see);
                 pointer.truncate(end);

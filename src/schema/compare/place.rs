@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::kinds::Kinds;
+use crate::domain::pointer::step;
 
 /// Most subschemas that may look at one value before a comparison gives up.
 const MOST_AT_ONCE: usize = 256;
@@ -115,12 +116,6 @@ impl<'s> Place<'s> {
         let keys: Vec<String> = pointer.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect();
         whole.below(&keys.iter().map(String::as_str).collect::<Vec<_>>())
     }
-}
-
-/// Makes a JSON Pointer lead to what stands under a key.
-pub(super) fn step(at: &mut String, key: &str) {
-    at.push('/');
-    at.push_str(&key.replace('~', "~0").replace('/', "~1"));
 }
 
 /// The subschema that calls itself so.

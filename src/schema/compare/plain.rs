@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::place::step;
+use crate::domain::pointer::step;
 
 /// Keywords whose value is a map from names to schemas, and those whose value is data.
 const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::change::Change;
 use super::values::REMARKS;
 use crate::domain::Class;
+use crate::domain::pointer::token;
 
 /// Keywords whose texts models read.
 const WORDS: [&str; 6] = ["title", "description", "default", "examples", "$comment", "deprecated"];
@@ -38,7 +39,7 @@ fn schema(old: &Value, new: &Value, at: &str, out: &mut Vec<Change>) {
         return;
     };
     for (keyword, was, is) in pairs(old, new) {
-        let place = format!("{at}/{}", step(keyword));
+        let place = format!("{at}/{}", token(keyword));
         match keyword {
             word if WORDS.contains(&word) => words(was, is, &place, out),
             word if REMARKS.contains(&word) => say(Class::Patch, was, is, &place, out),
@@ -46,7 +47,7 @@ fn schema(old: &Value, new: &Value, at: &str, out: &mut Vec<Change>) {
             word if MAPS.contains(&word) => match (was, is) {
                 (Some(Value::Object(was)), Some(Value::Object(is))) => {
                     for (name, was, is) in pairs(was, is) {
-                        part(was, is, &format!("{place}/{}", step(name)), out);
+                        part(was, is, &format!("{place}/{}", token(name)), out);
                     }
                 }
                 _ => part(was, is, &place, out),
@@ -155,8 +156,4 @@ fn pairs<'v>(
     let gone = old.keys().filter(|key| !new.contains_key(*key));
     let keys = new.keys().chain(gone);
     keys.map(|key| (key.as_str(), old.get(key), new.get(key))).filter(|(_, was, is)| was != is)
-}
-
-fn step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

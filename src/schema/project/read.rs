@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::unfit::Unfit;
 use super::union::{Budget, KINDS, Kind, Rest, Union, Way};
 use super::words::{find, list, map, nothing, texts, types};
+use crate::domain::pointer;
 
 /// Most that is done for one schema, and how deep it may stand in itself where references are written out.
 const STEPS: usize = 20_000;
@@ -187,8 +188,7 @@ impl<'s> Reader<'s> {
     fn below(&mut self, word: &str, name: &str, schema: &Value) -> Result<Union, Unfit> {
         let length = self.at.len();
         for step in [word, name].into_iter().filter(|step| !step.is_empty()) {
-            self.at.push('/');
-            self.at.push_str(&step.replace('~', "~0").replace('/', "~1"));
+            pointer::step(&mut self.at, step);
         }
         let union = self.read(schema);
         self.at.truncate(length);

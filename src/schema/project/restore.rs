@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::names::Names;
 use super::words::{find, list, map, texts, types};
+use crate::domain::pointer::token;
 use crate::domain::raw;
 use crate::schema::strict::Strict;
 
@@ -90,7 +91,7 @@ impl Walk<'_> {
 
     fn members(&mut self, words: &Map<String, Value>, at: &str, members: &mut Map<String, Value>) {
         for (name, schema) in map(words, "properties") {
-            let at = format!("{at}/properties/{}", name.replace('~', "~0").replace('/', "~1"));
+            let at = format!("{at}/properties/{}", token(name));
             match members.get_mut(name) {
                 Some(Value::Null) if self.back.added.contains(&at) => {
                     members.shift_remove(name);

@@ -14,6 +14,7 @@ use super::told::joined;
 use super::unfit::Unfit;
 use super::union::{Budget, Kind, Rest, Union, Way};
 use super::words::{list, map};
+use crate::domain::pointer::token;
 
 /// Most schemas that are written.
 const MOST: usize = 10_000;
@@ -149,7 +150,7 @@ impl Writer<'_> {
         }
         let mut properties = Map::new();
         for (name, member) in way.properties.iter().filter(|(_, member)| !member.is_never()) {
-            let place = format!("{at}/properties/{}", name.replace('~', "~0").replace('/', "~1"));
+            let place = format!("{at}/properties/{}", token(name));
             let mut member_node = self.node(member, &place)?;
             if !way.required.contains(name) && !self.may_be_null(member)? {
                 member_node = or_null(member_node);

@@ -108,23 +108,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{Isolation, Pin, Review};
 
     fn spec(command: &str) -> ServerSpec {
         let command = command.split(' ').map(str::to_owned).collect();
-        ServerSpec {
-            name: "files".parse().unwrap(),
-            transport: Transport::Stdio { command, env: BTreeMap::new() },
-            isolation: Isolation::Shared,
-            protocol: Pin::Auto,
-            allow_private: false,
-            declared: true,
-            starts_held: false,
-            share_public: false,
-            sampling: None,
-            curated: None,
-            review: Review::default(),
-        }
+        ServerSpec { declared: true, ..ServerSpec::new("files".parse().unwrap(), Transport::Stdio { command, env: BTreeMap::new() }) }
     }
 
     #[test]
