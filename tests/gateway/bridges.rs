@@ -579,3 +579,26 @@ async fn a_session_that_ends_ends_what_it_was_asked() {
     call.left().await;
     settles("the server was told", async || !server.seen("notifications/cancelled").is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_client_is_asked_also_while_the_gateway_reads_what_the_server_lists() {
+    for (manner, isolation) in Manner::ASKING.map(|manner| (manner, "shared")).into_iter().chain([(Manner::Line, "session")]) {
+        let gateway = TestGateway::start().await;
+        let server = Puppet::start(manner, &["greet"]).await;
+        server.join(&gateway, "inn", isolation).await;
+        let session = able(&gateway, "/mcp/inn").await;
+        let calling = session.starting("greet", json!({}));
+        let call = server.call().await;
+        server.change_last();
+        let list = server.call().await;
+        assert_eq!(list.method, "tools/list");
+        // Nothing says that it is the call's.
+        server.notice_last(&question("q-1", "elicitation/create", form("What is your name?")));
+        let mut events = calling.await.unwrap();
+        let asked = events.next_of("elicitation/create").await;
+        session.reply(&asked, named("Ada")).await;
+        assert_eq!(server.answer_to("q-1").await["result"], named("Ada"), "{manner:?} {isolation}");
+        call.text("Hello, Ada!");
+        assert_eq!(text_of(&events.result().await), "Hello, Ada!");
+    }
+}

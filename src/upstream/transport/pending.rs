@@ -94,8 +94,8 @@ struct Wait {
     out: oneshot::Sender<Answer>,
     /// Who hears of what comes before it.
     listener: Option<Listener>,
-    /// Whether it only listens.
-    listens: bool,
+    /// Whether it is the gateway's own and none for whose sake the server would ask somebody.
+    aside: bool,
 }
 
 impl Pending {
@@ -115,33 +115,28 @@ impl Pending {
         let _ = tokio::time::timeout(PATIENCE, standing.wait_for(|standing| standing.is_superset(uris))).await;
     }
 
-    /// Waits for the answer to `id`.
-    pub(super) fn add(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
-        self.wait(id, listener, false)
-    }
-
-    /// Waits for the answer to a request that only listens: a server does no work for it.
-    pub(super) fn add_listening(&self, id: u64, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
-        self.wait(id, listener, true)
-    }
-
-    fn wait(&self, id: u64, listener: Option<Listener>, listens: bool) -> oneshot::Receiver<Answer> {
+    /// Waits for the answer to a request of this method with the number `id`.
+    pub(super) fn add(&self, id: u64, method: &str, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
         let (out, answer) = oneshot::channel();
-        self.lock().insert(id, Wait { out, listener, listens });
+        let aside = listener.is_none() && asks_nobody(method);
+        self.lock().insert(id, Wait { out, listener, aside });
         answer
     }
 
-    /// Notes a request that is under way elsewhere, and of which nobody hears; over when the guard is dropped.
-    pub(super) fn silent(&self) -> impl Drop {
+    /// Notes a request of this method that is under way elsewhere, and of which nobody hears; over when the guard is dropped.
+    pub(super) fn silent(&self, method: &str) -> Option<impl Drop> {
+        if asks_nobody(method) {
+            return None;
+        }
         self.silent.fetch_add(1, Ordering::Relaxed);
-        Silent(&self.silent)
+        Some(Silent(&self.silent))
     }
 
     /// Stops waiting; true when the answer had not come.
     pub(super) fn forget(&self, id: u64) -> bool {
         let worked_for = match self.lock().get(&id) {
             None => return false,
-            Some(wait) => (!wait.listens).then(|| wait.listener.clone()),
+            Some(wait) => (!wait.aside).then(|| wait.listener.clone()),
         };
         // First this and then that: at no time does it look as if the server worked for nobody.
         if let Some(listener) = worked_for {
@@ -303,7 +298,7 @@ impl Pending {
 
     /// Whether a request is under way that somebody hears of.
     fn is_at_work(&self) -> bool {
-        self.lock().values().any(|wait| !wait.listens && wait.listener.is_some())
+        self.lock().values().any(|wait| !wait.aside && wait.listener.is_some())
     }
 
     /// Says, once, that a question could be of several requests, and how that is mended.
@@ -322,7 +317,7 @@ impl Pending {
     fn pauses(&self, stream: Stream) -> Vec<Pause> {
         let waiting = self.lock();
         let asking = |id: &u64| !matches!(stream, Stream::Of(own) if own != *id);
-        let listeners = waiting.iter().filter(|(id, wait)| asking(id) && !wait.listens).filter_map(|(_, wait)| wait.listener.as_ref());
+        let listeners = waiting.iter().filter(|(id, wait)| asking(id) && !wait.aside).filter_map(|(_, wait)| wait.listener.as_ref());
         listeners.map(|listener| listener.pauses().begin()).collect()
     }
 
@@ -341,7 +336,7 @@ impl Pending {
         if self.silent.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let worked_for = || waiting.iter().filter(|(_, wait)| !wait.listens);
+        let worked_for = || waiting.iter().filter(|(_, wait)| !wait.aside);
         let (id, newest) = worked_for().max_by_key(|(id, _)| **id).and_then(|(id, wait)| Some((*id, wait.listener.as_ref()?)))?;
         let all = worked_for().all(|(_, wait)| wait.listener.as_ref().is_some_and(|listener| listener.is_of(newest)));
         // What a server asks may also be for the sake of somebody who has left.
@@ -360,6 +355,25 @@ impl Pending {
     fn asked_lock(&self) -> MutexGuard<'_, HashMap<String, Open>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a server only says what there is, or tells of changes, and asks nobody for the sake of that. The gateway sends these at any time,
+/// beside the calls of clients, and must not keep those from being asked.
+fn asks_nobody(method: &str) -> bool {
+    const METHODS: [&str; 11] = [
+        "initialize",
+        "logging/setLevel",
+        "ping",
+        "prompts/list",
+        "resources/list",
+        "resources/subscribe",
+        "resources/templates/list",
+        "resources/unsubscribe",
+        "server/discover",
+        "subscriptions/listen",
+        "tools/list",
+    ];
+    METHODS.contains(&method)
 }
 
 /// Counts down when a request is over.

@@ -113,8 +113,7 @@ impl Wire for Stdio {
             return Err(Error::Closed);
         }
         let listener = call.listener;
-        let listens = call.method == "subscriptions/listen";
-        let answer = if listens { self.pending.add_listening(id, listener.clone()) } else { self.pending.add(id, listener.clone()) };
+        let answer = self.pending.add(id, call.method, listener.clone());
         let greeting = call.method == "initialize";
         let cancel = CancelOnDrop { id, greeting, pending: self.pending.clone(), lines: self.lines.clone() };
         let timeout = call.timeout;

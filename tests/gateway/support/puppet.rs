@@ -3,6 +3,7 @@
 //! Only what no test is about is answered by itself: the greeting, the lists, subscriptions.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -56,6 +57,8 @@ struct Inner {
     manner: Manner,
     url: Mutex<String>,
     tools: Vec<Value>,
+    /// Whether the list of tools is left to the test.
+    lists_by_hand: AtomicBool,
     /// Holds the pipes of a server over standard streams.
     home: TempDir,
     calls: mpsc::UnboundedSender<Call>,
@@ -88,6 +91,7 @@ impl Puppet {
             manner,
             url: Mutex::default(),
             tools: tools.iter().map(of).collect(),
+            lists_by_hand: AtomicBool::default(),
             home: TempDir::new().unwrap(),
             calls,
             waiting: waiting.into(),
@@ -161,6 +165,18 @@ impl Puppet {
         }
     }
 
+    /// Says something on the newest of the streams that belong to no call.
+    pub fn notice_last(&self, message: &Value) {
+        let notices = self.0.notices.lock().unwrap();
+        let _ = notices.last().expect("a stream is open").0.send(self.framed(message));
+    }
+
+    /// Says there that the list of tools is another one, and leaves it to the test to answer whoever asks for it.
+    pub fn change_last(&self) {
+        self.0.lists_by_hand.store(true, Ordering::Relaxed);
+        self.notice_last(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
+    }
+
     /// Closes the streams that belong to no call.
     pub fn hang_up(&self) {
         self.0.notices.lock().unwrap().clear();
@@ -217,7 +233,7 @@ impl Puppet {
             "initialize" if !stateless => json!({ "protocolVersion": revision, "capabilities": capabilities, "serverInfo": info }),
             "server/discover" if stateless => json!({ "supportedVersions": [revision], "capabilities": capabilities,
                 "_meta": { "io.modelcontextprotocol/serverInfo": info } }),
-            "tools/list" => json!({ "tools": self.0.tools }),
+            "tools/list" if !self.0.lists_by_hand.load(Ordering::Relaxed) => json!({ "tools": self.0.tools }),
             "prompts/list" => json!({ "prompts": [{ "name": "tell" }] }),
             "resources/list" => json!({ "resources": [{ "uri": "file:///a.txt", "name": "a" }] }),
             "resources/templates/list" => json!({ "resourceTemplates": [] }),

@@ -193,11 +193,11 @@ impl Shared {
             put(headers.to_mut(), name, value);
         }
         // Who can be asked is found by what comes on other streams as well, and by whether the server works for anybody else.
-        let _silent = call.listener.is_none().then(|| self.pending.silent());
-        let mut waiting =
-            call.listener.map(|listener| Waiting { answer: self.pending.add(id, Some(listener)), pending: &self.pending, id });
+        let _silent = if call.listener.is_none() { self.pending.silent(call.method) } else { None };
+        let wait = |listener| Waiting { answer: self.pending.add(id, call.method, listener), pending: &self.pending, id };
+        let mut waiting = call.listener.map(|listener| wait(Some(listener)));
         if self.posting.get().is_some() {
-            let waiting = waiting.get_or_insert_with(|| Waiting { answer: self.pending.add(id, None), pending: &self.pending, id });
+            let waiting = waiting.get_or_insert_with(|| wait(None));
             let reply = self.send(Method::POST, &headers, body.into()).await?;
             Box::pin(self.accepted(reply)).await?;
             return (&mut waiting.answer).await.unwrap_or(Err(Error::Interrupted));
@@ -215,7 +215,7 @@ impl Shared {
                 self.whole(id, &body)
             }
             "text/event-stream" => {
-                let waiting = waiting.get_or_insert_with(|| Waiting { answer: self.pending.add(id, None), pending: &self.pending, id });
+                let waiting = waiting.get_or_insert_with(|| wait(None));
                 // In a box, since it is long and others have no need of it.
                 Box::pin(self.streamed(id, reply, waiting)).await
             }
