@@ -4,8 +4,9 @@ A client is handed a server as a job's `url` or `command`, and its operations as
     list        {"tools"}                            all of these are listed, on whichever page
     call        {"tool", "arguments", "text"}        the result contains the text
     progress    {"tool", "arguments", "least"}       at least so many reports, which grow
-    cancel      {"tool", "arguments", "wait", "witness"}       a call is cancelled after so many seconds, and ends at once;
-                                                     then the call that is the witness contains its text within 3 s
+    cancel      {"tool", "arguments", "wait", "begun"?, "witness"}     a call is cancelled after so many seconds, and when `begun`
+                                                     contains its text, and ends at once; then the call that is the witness
+                                                     contains its text
     elicitation {"tool", "arguments", "answer", "text"}        the client is asked, accepts with the answer; the result contains the text
     sampling    {"tool", "arguments"}                the client is asked, and the result contains what its model said
     subscribe   {"uri", "trigger", "after"?}         the client subscribes, calls the trigger, and hears that the resource changed
@@ -28,7 +29,7 @@ from program import Program
 
 OPERATIONS = ("list", "call", "progress", "cancel", "elicitation", "sampling", "subscribe", "read", "prompts", "completion")
 # A call that is to be cancelled would last this long, and is cancelled after so long.
-LONG, SOON = 9, 0.4
+LONG, SOON = 20, 0.4
 # The one server that can be of either era alone.
 FIXTURE = fixture_peer.binary()
 
@@ -67,6 +68,8 @@ def harbour(tag):
             "tool": "hold",
             "arguments": {"name": tag, "seconds": LONG},
             "wait": SOON,
+            # It notices only in what it has begun.
+            "begun": {"tool": "was_begun", "arguments": {"name": tag}, "text": "yes"},
             "witness": {"tool": "was_cancelled", "arguments": {"name": tag}, "text": "yes"},
         },
         "elicitation": {"tool": "sign_in", "arguments": {}, "answer": {"name": "Aurora", "crew": 7}, "text": "Aurora with 7"},

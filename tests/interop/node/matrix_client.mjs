@@ -90,12 +90,13 @@ async function called(server, step, options) {
   return text;
 }
 
-async function witnessed(server, { witness }) {
+/** Calls a tool until it says what it should, for some seconds. */
+async function witnessed(server, witness, what) {
   for (const begun = Date.now(); ; await pause(100)) {
     const text = await called(server, witness);
     if (text.includes(witness.text)) return;
-    if (Date.now() - begun > 3_000)
-      throw new Error(`the server was not told within 3 s: \`${witness.tool}\` says \`${text.slice(0, 100)}\``);
+    if (Date.now() - begun > 15_000)
+      throw new Error(`${what} within 15 s: \`${witness.tool}\` says \`${text.slice(0, 100)}\``);
   }
 }
 
@@ -126,9 +127,10 @@ const operations = {
     );
     const early = await Promise.race([running, pause(step.wait * 1_000)]);
     if (early) throw new Error(early.ended ?? `the call ended before it was cancelled: ${early.error.message}`);
+    if (step.begun) await witnessed(server, step.begun, "the server did not begin");
     stop.abort("changed my mind");
-    if (!(await Promise.race([running, pause(2_000)]))) throw new Error("the call did not end when it was cancelled");
-    await witnessed(server, step);
+    if (!(await Promise.race([running, pause(5_000)]))) throw new Error("the call did not end when it was cancelled");
+    await witnessed(server, step.witness, "the server was not told");
   },
 
   async elicitation(server, step) {
@@ -161,8 +163,8 @@ const operations = {
     }
     try {
       await called(server, step.trigger);
-      const of = await Promise.race([heard, pause(4_000)]);
-      if (!of) throw new Error("no notification within 4 s of the change");
+      const of = await Promise.race([heard, pause(15_000)]);
+      if (!of) throw new Error("no notification within 15 s of the change");
       if (of !== uri) throw new Error(`the notification is of ${of}`);
     } finally {
       if (step.after) await called(server, step.after);

@@ -39,6 +39,7 @@ async def in_pages(context, call_next):
 server = MCPServer("harbour", version="1.0.0", log_level="ERROR", middleware=[in_pages])
 # Those of clients that subscribed as revisions before 2026-07-28 do; the SDK keeps the others.
 subscribers = set()
+begun = set()
 cancelled = set()
 height = 3
 
@@ -61,12 +62,19 @@ async def count(steps: int, context: Context) -> str:
 @server.tool()
 async def hold(name: str, seconds: float) -> str:
     """Takes its time."""
+    begun.add(name)
     try:
         await anyio.sleep(seconds)
     except anyio.get_cancelled_exc_class():
         cancelled.add(name)
         raise
     return f"held {name}"
+
+
+@server.tool()
+def was_begun(name: str) -> str:
+    """Whether the call of `hold` with this name has begun."""
+    return "yes" if name in begun else "no"
 
 
 @server.tool()
