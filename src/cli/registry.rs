@@ -23,16 +23,19 @@ pub enum Command {
         /// The server
         server: String,
     },
-    /// What differs between the served release and the change that is held
+    /// What differs between the served release and the change that is held, or another release
     Diff {
         /// The server
         server: String,
+        /// The version or digest of a release that `releases` shows, as of one that was rejected
+        #[arg(long)]
+        release: Option<String>,
     },
     /// Approve the held change, or with --digest one that was rejected: callers see it from now on
     Approve {
         /// The server
         server: String,
-        /// The digest that `diff` or `releases` showed: refuse when the server changed once more since
+        /// The whole digest that `diff` or `releases` showed: refuse when the server changed once more since
         #[arg(long)]
         digest: Option<String>,
     },
@@ -40,7 +43,7 @@ pub enum Command {
     Reject {
         /// The server
         server: String,
-        /// The digest that `diff` showed
+        /// The whole digest that `diff` showed
         #[arg(long)]
         digest: Option<String>,
     },
@@ -126,16 +129,21 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             }
             let row = |release: &Value| {
                 let digest = text(release, "digest");
-                vec![text(release, "version"), text(release, "state"), digest, date(release, "captured_ms"), text(release, "decided_by")]
+                let (seen, decided) = (date(release, "captured_ms"), date(release, "decided_ms"));
+                vec![text(release, "version"), text(release, "state"), digest, seen, decided, text(release, "decided_by")]
             };
-            table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED BY"], list(&releases, "releases").iter().map(row));
+            table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED", "BY"], list(&releases, "releases").iter().map(row));
         }
-        Command::Diff { server } => {
-            let diff = client.control("releases_diff", json!({ "server": server })).await?;
+        Command::Diff { server, release } => {
+            let diff = client.control("releases_diff", json!({ "server": server, "release": release })).await?;
             if client.json {
                 as_json(&diff);
+            } else if release.is_some() {
+                show_release(&server, &diff);
             } else if list(&diff, "differences").is_empty() && list(&diff, "variants").is_empty() {
-                print(&format!("Nothing is held for `{server}`. What was rejected stands in: portolan registry releases {server}\n"));
+                print(&format!(
+                    "Nothing is held for `{server}`. What was rejected stands in `portolan registry releases {server}`; how it differs says: portolan registry diff {server} --release, with its digest.\n"
+                ));
             } else {
                 show_diff(&server, &diff);
             }
@@ -263,19 +271,37 @@ fn show_standing(outcome: &Value) {
     }
 }
 
+/// Shows how a release on record differs from the served one, and what can be done with it.
+fn show_release(server: &str, diff: &Value) {
+    let (version, state) = (text(diff, "version"), text(diff, "state"));
+    if state == "served" {
+        return print(&format!("{server}@{version} is the release that is served.\n"));
+    }
+    print(&format!("How {} differs from what is served; it is {state}:\n\n", text(diff, "digest")));
+    show_change(
+        diff,
+        &match state.as_str() {
+            "held" => choice(server, diff),
+            "rejected" => format!("Approve: portolan registry approve {server} --digest {}\n", text(diff, "digest")),
+            _ => format!("Serve it again: portolan registry rollback {server} --to {version}\n"),
+        },
+    );
+}
+
 fn show_diff(server: &str, diff: &Value) {
     if !list(diff, "differences").is_empty() {
-        show_change(server, diff);
+        show_change(diff, &choice(server, diff));
     }
     for variant in list(diff, "variants") {
         print(&format!("Some callers of `{server}` are offered, and only they:\n\n"));
         show_differences(variant);
-        show_choice(server, variant);
+        print(&choice(server, variant));
         print("\n");
     }
 }
 
-fn show_change(server: &str, diff: &Value) {
+/// Shows a change, what it would break, and how it is decided on.
+fn show_change(diff: &Value, choice: &str) {
     show_differences(diff);
     let impact = list(diff, "impact");
     if impact.is_empty() {
@@ -291,14 +317,12 @@ fn show_change(server: &str, diff: &Value) {
         table(&["TOOL", "CALLER", "LAST SEEN", "", "ARGUMENTS", "BECAUSE"], impact.iter().map(row));
         print("\n");
     }
-    show_choice(server, diff);
+    print(choice);
 }
 
-fn show_choice(server: &str, held: &Value) {
+fn choice(server: &str, held: &Value) -> String {
     let digest = text(held, "digest");
-    print(&format!(
-        "Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n"
-    ));
+    format!("Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n")
 }
 
 fn show_differences(diff: &Value) {

@@ -1,5 +1,7 @@
 //! `portolan server …`
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -120,6 +122,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                             let what = if changes == 1 { "1 change is".to_owned() } else { format!("{changes} changes are") };
                             format!("{what} held: portolan registry diff {}", text(server, "name"))
                         }
+                        "-" if text(server, "state") == "rejected" => {
+                            format!("what it offers was rejected: portolan registry releases {}", text(server, "name"))
+                        }
                         "-" => text(server, "target"),
                         error => error.to_owned(),
                     };
@@ -218,6 +223,9 @@ async fn register(client: &Client, add: Add) -> Result {
             "--client-id, --header and --allow-private go with --url; a curated server takes its credentials from --env".to_owned(),
         ));
     }
+    for (part, whole) in places(&program, curated.is_none()).filter(|_| !client.json) {
+        eprintln!("`{part}` is looked for where the gateway was started; if that is another folder, write {}", whole.display());
+    }
     match (url, curated, program.is_empty()) {
         (None, Some(curated), _) => {
             arguments.insert("curated".into(), curated.into());
@@ -263,6 +271,14 @@ async fn register(client: &Client, add: Add) -> Result {
         show_added(&added);
     }
     Ok(())
+}
+
+/// The parts of a command that name something in the current folder, each with its whole path; the first may be a program.
+fn places(command: &[String], is_program: bool) -> impl Iterator<Item = (&str, PathBuf)> {
+    // A program without a slash is looked for on the path.
+    let is_place = move |(at, part): &(usize, &String)| *at > 0 || !is_program || part.contains('/');
+    let parts = command.iter().enumerate().filter(is_place).map(|(_, part)| part.as_str());
+    parts.filter(|part| Path::new(part).is_relative()).filter_map(|part| Some((part, std::fs::canonicalize(part).ok()?)))
 }
 
 fn show_added(server: &Value) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::parts::Parts;
 use super::tool::{Class, Error, Server, Tool};
 use crate::curated::Curated;
-use crate::domain::{Principal, clip, namespace, now_ms, server_json};
+use crate::domain::{Digest, Principal, clip, namespace, now_ms, server_json};
 use crate::registry::{Approved, curated_as};
 use crate::store::{ReleaseHead, ReleaseState};
 
@@ -20,10 +20,10 @@ pub(super) fn tools() -> Vec<Tool> {
             "Lists the releases of a server, and what only some callers are offered: version, digest, state, when and by whom, and the address of its server.json.",
             list,
         ),
-        Tool::new::<Server, _, _>(
+        Tool::new::<Compare, _, _>(
             "releases_diff",
             Class::Read,
-            "Shows what differs between the served release of a server and the change that is held, and what is held of that only some callers are offered.",
+            "Shows what differs between the served release of a server and the change that is held, and what is held of that only some callers are offered; with `release`, what differs in another release, as in one that was rejected.",
             diff,
         ),
         Tool::new::<Decide, _, _>(
@@ -83,7 +83,7 @@ struct Deprecate {
     /// The server.
     #[serde(alias = "name")]
     server: String,
-    /// The version or the digest of the release; not the one that is served.
+    /// The version or the digest of the release, or the beginning of that; not the one that is served.
     release: String,
     /// Until when it can be pinned: a day (`2027-01-31`) or a time (RFC 3339); it does not end where this is left out.
     sunset: Option<String>,
@@ -110,7 +110,7 @@ struct RollBack {
     /// The server.
     #[serde(alias = "name")]
     server: String,
-    /// The version or the digest of the release; the one before the served one where it is left out.
+    /// The version or the digest of the release, or the beginning of that; the one before the served one where it is left out.
     to: Option<String>,
 }
 
@@ -126,15 +126,53 @@ struct Decide {
     /// The server.
     #[serde(alias = "name")]
     server: String,
-    /// The digest of the change as `releases_diff` showed it: a later change is then not decided on by mistake.
+    /// The digest of the change as `releases_diff` showed it, whole: a later change is then not decided on by mistake.
     digest: Option<String>,
+}
+
+impl Decide {
+    /// The digest. A beginning is not enough: whoever makes a change can make one whose digest begins like that of another.
+    fn whole(&self) -> Result<Option<&str>, Error> {
+        let is_whole = |digest: &&str| digest.parse::<Digest>().is_ok();
+        match self.digest.as_deref() {
+            Some(digest) if !is_whole(&digest) => {
+                let why = "is no whole digest; copy all of it from `portolan registry diff` or `portolan registry releases`";
+                Err(Error::Arguments(format!("`digest`: `{}` {why}", clip(digest, 80))))
+            }
+            digest => Ok(digest),
+        }
+    }
+}
+
+/// What to compare.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Compare {
+    /// The server.
+    #[serde(alias = "name")]
+    server: String,
+    /// The version or the digest of a release, or the beginning of that; what is held where it is left out.
+    release: Option<String>,
+}
+
+/// What became of a release; `served` is the digest of the one that everybody gets.
+fn state_of(head: &ReleaseHead, served: Option<&str>) -> &'static str {
+    match head.state {
+        ReleaseState::Approved if head.variant => "variant",
+        ReleaseState::Approved if served == Some(head.digest.as_str()) => "served",
+        ReleaseState::Approved if head.sunset_ms.is_some_and(|sunset| sunset <= now_ms()) => "ended",
+        ReleaseState::Approved if head.sunset_ms.is_some() => "deprecated",
+        ReleaseState::Approved => "superseded",
+        ReleaseState::Held => "held",
+        ReleaseState::Rejected => "rejected",
+    }
 }
 
 async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
     let heads = parts.registry.releases(&server).await?;
     let base = parts.credentials.base();
     let name = format!("{}/{server}", namespace(&base));
-    let current = parts.registry.catalog().servers.get(server.as_str()).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
+    let current = served(&parts, &server);
     // What was never served is no version, and what was taken back is shown to whoever asks for it.
     let address = |head: &ReleaseHead| {
         let wish = if head.state == ReleaseState::Rejected { "?include_deleted=true" } else { "" };
@@ -143,17 +181,9 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
     let releases: Vec<Value> = heads
         .iter()
         .map(|head| {
-            let state = match head.state {
-                ReleaseState::Approved if head.variant => "variant",
-                ReleaseState::Approved if current.as_deref() == Some(head.digest.as_str()) => "served",
-                ReleaseState::Approved if head.sunset_ms.is_some_and(|sunset| sunset <= now_ms()) => "ended",
-                ReleaseState::Approved if head.sunset_ms.is_some() => "deprecated",
-                ReleaseState::Approved => "superseded",
-                ReleaseState::Held => "held",
-                ReleaseState::Rejected => "rejected",
-            };
             json!({
-                "version": Some(&head.version).filter(|version| !version.is_empty()), "digest": head.digest, "state": state, "era": head.era,
+                "version": Some(&head.version).filter(|version| !version.is_empty()), "digest": head.digest,
+                "state": state_of(head, current.as_deref()), "era": head.era,
                 "captured_ms": head.captured_ms, "captured_by": head.captured_by, "decided_ms": head.decided_ms,
                 "decided_by": head.decided_by, "sunset_ms": head.sunset_ms, "variant": head.variant,
                 "server_json": address(head),
@@ -164,7 +194,15 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
     Ok(json!({ "server": server, "releases": releases }))
 }
 
-async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Result<Value, Error> {
+/// The digest of the release of a server that everybody gets.
+fn served(parts: &Parts, server: &str) -> Option<String> {
+    parts.registry.catalog().servers.get(server).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()))
+}
+
+async fn diff(parts: Arc<Parts>, _: Principal, Compare { server, release }: Compare) -> Result<Value, Error> {
+    if let Some(release) = release {
+        return diff_with(&parts, &server, &release).await;
+    }
     let differences = parts.registry.held_differences(&server)?;
     let impact = parts.registry.impact(&server, &differences).await?;
     let variants = parts.registry.held_variants(&server)?.into_iter();
@@ -183,14 +221,28 @@ async fn diff(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
     }))
 }
 
-async fn approve(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {
-    let Approved { release, is_variant } = parts.registry.approve(&server, digest.as_deref(), principal.id()).await?;
+/// How a release on record differs from the served one, and which calls on record it would break.
+async fn diff_with(parts: &Parts, server: &str, release: &str) -> Result<Value, Error> {
+    let (head, differences) = parts.registry.differences_of(server, release).await?;
+    let impact = parts.registry.impact(server, &differences).await?;
+    let catalog = parts.registry.catalog();
+    let now = catalog.server(server)?.release.as_ref();
+    Ok(json!({
+        "server": server, "release": now.map(|release| release.version.to_string()), "digest": head.digest,
+        "version": Some(&head.version).filter(|version| !version.is_empty()), "state": state_of(&head, served(parts, server).as_deref()),
+        "differences": differences, "impact": impact, "variants": [],
+    }))
+}
+
+async fn approve(parts: Arc<Parts>, principal: Principal, decide: Decide) -> Result<Value, Error> {
+    let server = &decide.server;
+    let Approved { release, is_variant } = parts.registry.approve(server, decide.whole()?, principal.id()).await?;
     Ok(json!({
         "server": server, "release": release.version.to_string(), "digest": release.digest.to_string(), "variant": is_variant,
     }))
 }
 
-async fn reject(parts: Arc<Parts>, principal: Principal, Decide { server, digest }: Decide) -> Result<Value, Error> {
-    parts.registry.reject(&server, digest.as_deref(), principal.id()).await?;
-    Ok(json!({ "server": server, "rejected": true }))
+async fn reject(parts: Arc<Parts>, principal: Principal, decide: Decide) -> Result<Value, Error> {
+    parts.registry.reject(&decide.server, decide.whole()?, principal.id()).await?;
+    Ok(json!({ "server": decide.server, "rejected": true }))
 }

@@ -210,6 +210,7 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         _ if !entry.enabled => "disabled",
         _ if parts.blocks.list().of_server(entry.spec.name.as_str()).is_some() => "blocked",
         _ if entry.release.is_none() && entry.held.is_some() => "held",
+        _ if entry.release.is_none() && entry.live.is_some() => "rejected",
         // Connected, but its definitions are not read yet.
         State::Ready(_) if entry.release.is_none() => "connecting",
         State::Ready(_) => "ready",
@@ -236,8 +237,8 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "left_out": entry.release.as_ref().map_or(0, |release| release.manifest.dropped.len()),
         "code": code_of(entry),
         "curated": entry.spec.curated,
-        "held": entry.waiting().is_some(),
-        "held_changes": entry.waiting().unwrap_or(0),
+        "held": entry.held_count().is_some(),
+        "held_changes": entry.held_count().unwrap_or(0),
         "declared": entry.spec.declared,
         "target": entry.spec.target(),
     })

@@ -29,7 +29,7 @@ async fn open(parts: Arc<Parts>, principal: Principal, _: Nothing) -> Result<Val
 
 async fn show(parts: Arc<Parts>, _: Principal, _: Nothing) -> Result<Value, Error> {
     let catalog = parts.registry.catalog();
-    let held: Vec<_> = catalog.servers.values().filter(|entry| entry.waiting().is_some()).map(|entry| &entry.spec.name).collect();
+    let held: Vec<_> = catalog.servers.values().filter(|entry| entry.held_count().is_some()).map(|entry| &entry.spec.name).collect();
     let servers = catalog.servers.values();
     let problem = |entry: &Entry| match parts.upstreams.state(&entry.spec.name) {
         State::Failed(error) if entry.enabled => Some(error.to_string()),

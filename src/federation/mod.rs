@@ -317,7 +317,7 @@ impl Federation {
         (
             count(|entry| entry.release.is_some() && entry.problem.is_none()),
             count(|entry| entry.problem.is_some()),
-            count(|entry| entry.waiting().is_some()),
+            count(|entry| entry.held_count().is_some()),
         )
     }
 

@@ -36,7 +36,7 @@ impl Road {
         for entry in catalog.servers.values() {
             let name = entry.spec.name.as_str();
             let may_offer = || entry.release.as_ref().is_none_or(|release| release.manifest.has(capability));
-            let held = || entry.waiting().map(|count| json!({ "state": "ready", "held": count }));
+            let held = || entry.held_count().map(|count| json!({ "state": "ready", "held": count }));
             let told = self.wrong(catalog, entry).map(|(state, why)| said(state, &why)).or_else(held);
             if let Some(told) = told.filter(|_| grants.server(name) && within(name) && may_offer()) {
                 absent.insert(name.to_owned(), told);
@@ -55,6 +55,7 @@ impl Road {
             (false, ..) => Some(("disabled", "its operator has disabled it".to_owned())),
             (true, None, Some(_), _) => Some(("held", "what it offers waits for its operator's approval".to_owned())),
             (true, _, _, Some(_)) => Some(("failed", self.failure(entry))),
+            (true, None, None, None) if entry.live.is_some() => Some(("rejected", "its operator has rejected what it offers".to_owned())),
             (true, None, None, None) => Some(("connecting", "it has not answered yet".to_owned())),
             (true, Some(_), _, None) => None,
         }

@@ -51,7 +51,7 @@ impl Entry {
     }
 
     /// How many definitions wait for a person; none where nothing does.
-    pub fn waiting(&self) -> Option<usize> {
+    pub fn held_count(&self) -> Option<usize> {
         let counts = self.held.iter().map(|held| held.count).chain(self.held_variants().map(|_| 1));
         counts.reduce(|a, b| a + b)
     }

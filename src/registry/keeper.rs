@@ -57,6 +57,8 @@ impl Keeper {
     pub(super) async fn run(self, mut asks: mpsc::Receiver<Ask>, first: Option<First>, stop: CancellationToken) {
         let name = self.spec.name.clone();
         let mut failures = 0_u32;
+        // Whether lists of callers wait for the server itself to be looked at.
+        let mut own_wait = false;
         let (mut waiting, mut by) = first.map(|(waiter, by)| (vec![waiter], by)).unwrap_or_default();
         loop {
             let looked = tokio::select! {
@@ -67,6 +69,9 @@ impl Keeper {
                 Ok((look, connection)) => {
                     failures = 0;
                     self.tell(look);
+                    if std::mem::take(&mut own_wait) {
+                        self.ask_for_own();
+                    }
                     Some(connection.clone())
                 }
                 Err(error) => {
@@ -112,7 +117,7 @@ impl Keeper {
                     },
                     () = self.own.asked() => tokio::select! {
                         () = stop.cancelled() => return,
-                        () = self.look_at_own() => {}
+                        looked = self.look_at_own() => own_wait |= !looked,
                     },
                 }
             };

@@ -16,9 +16,9 @@ const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Keeper {
-    /// Looks at the lists that were asked for. Where there is something new in one, it may be new for everybody: then the server is looked at
-    /// first.
-    pub(super) async fn look_at_own(&self) {
+    /// Looks at the lists that were asked for; false where they must be looked at again. Where there is something new in one, it may be new
+    /// for everybody: then the server is looked at first.
+    pub(super) async fn look_at_own(&self) -> bool {
         let name = &self.spec.name;
         let wanted = self.own.take();
         let read = async |whose: Box<str>| {
@@ -41,12 +41,16 @@ impl Keeper {
         if lists.iter().any(|list| self.records.is_unjudged(name, &list.manifest)) {
             match self.look(None, true).await {
                 Ok((look, _)) => self.tell(&look),
-                Err(why) => return warn!(server.name = %name, "`{name}` cannot be used: {why}"),
+                Err(why) => {
+                    warn!(server.name = %name, "`{name}` cannot be used: {why}");
+                    return false;
+                }
             }
         }
         if let Err(why) = self.records.saw_own(&self.spec, &lists).await {
             warn!(server.name = %name, "what `{name}` offers some of its callers could not be recorded: {why}");
         }
+        true
     }
 
     /// Has all lists of callers looked at soon, for what the server offers everybody is another thing.

@@ -79,8 +79,11 @@ async fn a_call_must_fit_the_release_that_is_pinned_and_what_its_server_takes_no
         }
     }
     assert_eq!(upstream.recorded("tools/call").len(), 1, "the server hears of what it takes alone");
-    let noted = gateway.cli(&["journal", "--json"]).await.ok();
-    assert!(noted.contains("wiki/search@1.0.0#") && noted.contains("outgrown"), "{noted}");
+    settles("the journal names the release and why", async || {
+        let noted = gateway.cli(&["journal", "--json"]).await.ok();
+        noted.contains("wiki/search@1.0.0#") && noted.contains("outgrown")
+    })
+    .await;
 }
 
 #[tokio::test]

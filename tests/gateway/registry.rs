@@ -298,8 +298,11 @@ async fn a_server_whose_words_hide_something_is_held_at_first_sight_and_shown_wi
     assert!(upstream.recorded("tools/call").is_empty(), "it never hears of the call");
     let diff = gateway.cli(&["registry", "diff", "wiki"]).await.ok();
     assert!(diff.contains("`/description` hides U+200B, U+E0041"), "{diff}");
+    let digest = gateway.control("releases_diff", json!({ "server": "wiki" })).await["digest"].as_str().unwrap().to_owned();
+    gateway.cli(&["registry", "reject", "wiki"]).await.ok();
+    assert_eq!(gateway.server("wiki").await["state"], "rejected");
     // Somebody who has read it may serve it; and what comes later hides nothing new.
-    gateway.cli(&["registry", "approve", "wiki"]).await.ok();
+    gateway.cli(&["registry", "approve", "wiki", "--digest", &digest]).await.ok();
     assert_eq!(mcp.tools().await.len(), 1);
     let mut painted = search("Searches the wiki.\u{200b}\u{e0041}");
     painted["icons"] = json!([{ "src": "https://example.com/i.png" }]);
@@ -323,6 +326,13 @@ async fn a_rejected_change_can_be_approved_after_all_by_its_digest() {
     gateway.cli(&["registry", "reject", "wiki", "--digest", &digest]).await.ok();
     assert_eq!(described(&modern(&gateway.url("/mcp"))).await, HONEST);
 
+    let rejected = gateway.cli(&["registry", "diff", "wiki", "--release", &digest[..15]]).await.ok();
+    assert!(rejected.contains("it is rejected") && rejected.contains(TURNED), "{rejected}");
+    assert!(rejected.contains(&format!("registry approve wiki --digest {digest}")) && !rejected.contains("registry reject"), "{rejected}");
+    let short = gateway.cli(&["registry", "approve", "wiki", "--digest", &digest[..15]]).await.failed(1);
+    assert!(short.contains("is no whole digest"), "{short}");
+    let absent = gateway.cli(&["registry", "diff", "wiki", "--release", "7.0.0"]).await.failed(1);
+    assert!(absent.contains("no release that `7.0.0` alone could mean"), "{absent}");
     let wrong = digest.replace(|c: char| c.is_ascii_digit(), "0");
     gateway.cli(&["registry", "approve", "wiki", "--digest", &wrong]).await.failed(1);
     let listed = gateway.cli(&["registry", "releases", "wiki"]).await.ok();
@@ -508,7 +518,12 @@ async fn a_release_that_turned_out_wrong_is_taken_back_and_stays_so() {
     gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
     gateway.cli(&["registry", "approve", "wiki"]).await.ok();
     assert_eq!(described(&modern(&gateway.url("/mcp"))).await, TURNED);
-    let back = gateway.cli(&["registry", "rollback", "wiki", "--to", "1.0.0"]).await.ok();
+    let before = gateway.cli(&["registry", "diff", "wiki", "--release", "1.0.0"]).await.ok();
+    assert!(before.contains("it is superseded") && before.contains("registry rollback wiki --to 1.0.0"), "{before}");
+    let releases = gateway.control("releases_list", json!({ "server": "wiki" })).await["releases"].clone();
+    let first = releases.as_array().unwrap().iter().find(|release| release["version"] == "1.0.0").unwrap();
+    let beginning = &first["digest"].as_str().unwrap()[..15];
+    let back = gateway.cli(&["registry", "rollback", "wiki", "--to", beginning]).await.ok();
     assert!(back.contains("wiki@1.0.0"), "{back}");
     for _ in 0..2 {
         assert_eq!(described(&modern(&gateway.url("/mcp"))).await, HONEST);
