@@ -277,11 +277,20 @@ fn show_release(server: &str, diff: &Value) {
     if state == "served" {
         return print(&format!("{server}@{version} is the release that is served.\n"));
     }
-    print(&format!("How {} differs from what is served; it is {state}:\n\n", text(diff, "digest")));
+    let what = match state.as_str() {
+        "variant" => "some callers are offered it",
+        "held" => "it is held",
+        "rejected" => "it was rejected",
+        "ended" => "it was served before, and has ended",
+        "deprecated" => "it was served before, and is deprecated",
+        _ => "it was served before",
+    };
+    print(&format!("How {} differs from what is served; {what}:\n\n", text(diff, "digest")));
     show_change(
         diff,
         &match state.as_str() {
             "held" => choice(server, diff),
+            "variant" => format!("Reject: portolan registry reject {server} --digest {}\n", text(diff, "digest")),
             "rejected" => format!("Approve: portolan registry approve {server} --digest {}\n", text(diff, "digest")),
             _ => format!("Serve it again: portolan registry rollback {server} --to {version}\n"),
         },

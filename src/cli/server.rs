@@ -183,7 +183,7 @@ fn found(name: &str, looked: &Value) -> String {
         "login_needed" => format!("`{name}` wants a login: portolan server login {name}\n"),
         "same" => format!("`{name}` is what was approved.\n"),
         "held" => format!("`{name}` changed, and the change is held: portolan registry diff {name}\n"),
-        "rejected" => format!("`{name}` still offers the change that was rejected; the approved release is served.\n"),
+        "rejected" => format!("`{name}` still offers what was rejected; what was approved before is served, if anything.\n"),
         _ => {
             let release = looked.pointer("/look/release").and_then(Value::as_str).unwrap_or_default();
             format!("`{name}` changed; {name}@{release} is served now.\n")
@@ -278,7 +278,9 @@ fn places(command: &[String], is_program: bool) -> impl Iterator<Item = (&str, P
     // A program without a slash is looked for on the path.
     let is_place = move |(at, part): &(usize, &String)| *at > 0 || !is_program || part.contains('/');
     let parts = command.iter().enumerate().filter(is_place).map(|(_, part)| part.as_str());
-    parts.filter(|part| Path::new(part).is_relative()).filter_map(|part| Some((part, std::fs::canonicalize(part).ok()?)))
+    // Links stay as they are: the program of a virtual environment is one.
+    let here = |part: &&str| Path::new(part).is_relative() && Path::new(part).exists();
+    parts.filter(here).filter_map(|part| Some((part, std::path::absolute(part).ok()?)))
 }
 
 fn show_added(server: &Value) {

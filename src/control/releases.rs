@@ -132,15 +132,11 @@ struct Decide {
 
 impl Decide {
     /// The digest. A beginning is not enough: whoever makes a change can make one whose digest begins like that of another.
-    fn whole(&self) -> Result<Option<&str>, Error> {
-        let is_whole = |digest: &&str| digest.parse::<Digest>().is_ok();
-        match self.digest.as_deref() {
-            Some(digest) if !is_whole(&digest) => {
-                let why = "is no whole digest; copy all of it from `portolan registry diff` or `portolan registry releases`";
-                Err(Error::Arguments(format!("`digest`: `{}` {why}", clip(digest, 80))))
-            }
-            digest => Ok(digest),
-        }
+    fn whole(&self) -> Result<Option<String>, Error> {
+        let why = "is no whole digest; copy all of it from `portolan registry diff` or `portolan registry releases`";
+        let wrong = |digest: &str| Error::Arguments(format!("`digest`: `{}` {why}", clip(digest, 80)));
+        let read = |digest: &str| digest.parse::<Digest>().map(|digest| digest.to_string()).map_err(|_| wrong(digest));
+        self.digest.as_deref().map(read).transpose()
     }
 }
 
@@ -236,13 +232,13 @@ async fn diff_with(parts: &Parts, server: &str, release: &str) -> Result<Value, 
 
 async fn approve(parts: Arc<Parts>, principal: Principal, decide: Decide) -> Result<Value, Error> {
     let server = &decide.server;
-    let Approved { release, is_variant } = parts.registry.approve(server, decide.whole()?, principal.id()).await?;
+    let Approved { release, is_variant } = parts.registry.approve(server, decide.whole()?.as_deref(), principal.id()).await?;
     Ok(json!({
         "server": server, "release": release.version.to_string(), "digest": release.digest.to_string(), "variant": is_variant,
     }))
 }
 
 async fn reject(parts: Arc<Parts>, principal: Principal, decide: Decide) -> Result<Value, Error> {
-    parts.registry.reject(&decide.server, decide.whole()?, principal.id()).await?;
+    parts.registry.reject(&decide.server, decide.whole()?.as_deref(), principal.id()).await?;
     Ok(json!({ "server": decide.server, "rejected": true }))
 }

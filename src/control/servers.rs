@@ -206,11 +206,12 @@ fn found(look: &Look) -> Value {
 
 fn summary(parts: &Parts, entry: &Entry) -> Value {
     let state = parts.upstreams.state(&entry.spec.name);
+    let is_refused = entry.release.is_none() && entry.live.is_some() && entry.problem.is_none();
     let word = match &state {
         _ if !entry.enabled => "disabled",
         _ if parts.blocks.list().of_server(entry.spec.name.as_str()).is_some() => "blocked",
         _ if entry.release.is_none() && entry.held.is_some() => "held",
-        _ if entry.release.is_none() && entry.live.is_some() => "rejected",
+        State::Ready(_) | State::Idle if is_refused => "rejected",
         // Connected, but its definitions are not read yet.
         State::Ready(_) if entry.release.is_none() => "connecting",
         State::Ready(_) => "ready",

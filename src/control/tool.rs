@@ -70,7 +70,12 @@ impl Error {
             Self::NotAdded { .. } | Self::Registry(registry::Error::Upstream(_)) => "server_unusable",
             Self::Missing(..)
             | Self::NoKey { .. }
-            | Self::Registry(registry::Error::NoServer { .. } | registry::Error::NoRelease { .. } | registry::Error::NotOnRecord { .. })
+            | Self::Registry(
+                registry::Error::NoServer { .. }
+                | registry::Error::NoRelease { .. }
+                | registry::Error::NotOnRecord { .. }
+                | registry::Error::NoSuch { .. },
+            )
             | Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Registry(registry::Error::Exists(_) | registry::Error::Toolset(_)) => "exists",
             Self::Registry(registry::Error::Declared(_)) => "declared",

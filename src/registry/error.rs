@@ -62,8 +62,16 @@ pub enum Error {
         /// The releases that there are.
         there: String,
     },
-    /// No release of that version or digest, or several whose digests begin so.
+    /// Nothing on record of that version or digest, or several whose digests begin so.
     #[error("`{name}` has no release that `{}` alone could mean; see `portolan registry releases {name}`", clip(release, 80))]
+    NoSuch {
+        /// The server.
+        name: ServerName,
+        /// What was named.
+        release: String,
+    },
+    /// No approved release of that version or digest.
+    #[error("`{name}` has no approved release `{}`; see `portolan registry releases {name}`", clip(release, 80))]
     NotOnRecord {
         /// The server.
         name: ServerName,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -38,6 +38,8 @@ pub(super) enum Ask {
 /// are slow ones to hold up the rest.
 pub(super) const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How soon a server is looked at again that could not be; the longer, the more often it could not.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// One server's keeper.
 pub(super) struct Keeper {
@@ -90,11 +92,7 @@ impl Keeper {
             for reply in waiting.drain(..) {
                 let _ = reply.send(outcome.clone());
             }
-            let pause = if outcome.is_ok() {
-                self.refresh.get()
-            } else {
-                Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures.min(6) - 1))
-            };
+            let pause = if outcome.is_ok() { self.refresh.get() } else { AGAIN.saturating_mul(2_u32.saturating_pow(failures.min(6) - 1)) };
             let ended = async {
                 match &connection {
                     Some(connection) => connection.ended().await,
@@ -117,7 +115,10 @@ impl Keeper {
                     },
                     () = self.own.asked() => tokio::select! {
                         () = stop.cancelled() => return,
-                        looked = self.look_at_own() => own_wait |= !looked,
+                        looked = self.look_at_own() => if !looked {
+                            own_wait = true;
+                            pause.as_mut().reset(Instant::now() + AGAIN);
+                        },
                     },
                 }
             };

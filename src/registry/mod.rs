@@ -370,18 +370,24 @@ impl Registry {
     }
 
     /// A release on record by its version, or by its digest or the beginning of that, and how it differs from the one that is served. It
-    /// may be one that is held, was rejected, or was served before.
+    /// may be one that is held, was rejected, or was served before, or a variant.
     pub async fn differences_of(&self, name: &str, release: &str) -> Result<(ReleaseHead, Vec<Difference>), Error> {
         let catalog = self.catalog();
         let entry = catalog.server(name)?;
         let name = &entry.spec.name;
-        let mut heads = self.0.store.releases(name.as_str()).await?;
+        let mut heads = self.releases(name.as_str()).await?;
         let at = meant::meant(release, heads.iter().map(|head| (head.version.as_str(), head.digest.as_str())));
-        let absent = || Error::NotOnRecord { name: name.clone(), release: release.to_owned() };
+        let absent = || Error::NoSuch { name: name.clone(), release: release.to_owned() };
         let head = heads.swap_remove(at.ok_or_else(absent)?);
         let row = self.0.store.release(name.as_str(), &head.digest).await?.ok_or_else(absent)?;
+        let manifest = records::read(&row)?;
         let served = entry.release.as_ref().map(|release| &release.manifest);
-        Ok((head, self.0.records.differences(name, served, &records::read(&row)?)))
+        let differences = if head.variant {
+            self.0.records.judged(entry, &manifest, &manifest)
+        } else {
+            self.0.records.differences(name, served, &manifest)
+        };
+        Ok((head, differences))
     }
 
     /// Which calls on record the differences of a server would break, and whose they are.

@@ -16,8 +16,8 @@ const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Keeper {
-    /// Looks at the lists that were asked for; false where they must be looked at again. Where there is something new in one, it may be new
-    /// for everybody: then the server is looked at first.
+    /// Looks at the lists that were asked for. Where there is something new in one, it may be new for everybody: then the server is looked at
+    /// first; false where it could not be, and the lists wait for that.
     pub(super) async fn look_at_own(&self) -> bool {
         let name = &self.spec.name;
         let wanted = self.own.take();

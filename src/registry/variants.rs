@@ -100,7 +100,7 @@ impl Records {
     }
 
     /// How a variant differs from the release, and what of it looks like something else that callers may see.
-    fn judged(&self, entry: &Entry, one: &Manifest, live: &Manifest) -> Vec<Difference> {
+    pub(super) fn judged(&self, entry: &Entry, one: &Manifest, live: &Manifest) -> Vec<Difference> {
         let mut all = differences(&beside(entry.release.as_deref(), one), one);
         mark(&mut all, &lock(&self.looks).like(&entry.spec.name, &everything(entry, Some(live))));
         all

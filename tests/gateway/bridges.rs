@@ -589,7 +589,8 @@ async fn a_client_is_asked_also_while_the_gateway_reads_what_the_server_lists() 
         let session = able(&gateway, "/mcp/inn").await;
         let calling = session.starting("greet", json!({}));
         let call = server.call().await;
-        server.change_last();
+        server.leave("tools/list");
+        server.notice_last(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
         let list = server.call().await;
         assert_eq!(list.method, "tools/list");
         // Nothing says that it is the call's.
@@ -600,5 +601,26 @@ async fn a_client_is_asked_also_while_the_gateway_reads_what_the_server_lists() 
         assert_eq!(server.answer_to("q-1").await["result"], named("Ada"), "{manner:?} {isolation}");
         call.text("Hello, Ada!");
         assert_eq!(text_of(&events.result().await), "Hello, Ada!");
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_asked_for_the_sake_of_a_list_that_another_wants_is_asked_of_nobody() {
+    for manner in Manner::ASKING {
+        let gateway = TestGateway::start().await;
+        let server = Puppet::at(&gateway, "inn", manner, &["greet"]).await;
+        let (ada, alan) = (able(&gateway, "/mcp/inn").await, stateless(&gateway, "/mcp/inn"));
+        let first = ada.starting("greet", json!({}));
+        let call = server.call().await;
+        server.leave("resources/list");
+        let second = alan.starting("resources/list", json!({}));
+        let list = server.call().await;
+        assert_eq!(list.method, "resources/list");
+        server.notice(&question("q-1", "elicitation/create", form("Which account?")));
+        assert_eq!(server.answer_to("q-1").await["result"], json!({ "action": "cancel" }), "{manner:?}");
+        list.answer(json!({ "resources": [] }));
+        call.text("one");
+        assert_eq!(heard_before(&mut first.await.unwrap()).await, Vec::<Value>::new(), "{manner:?}");
+        second.await.unwrap().result().await;
     }
 }

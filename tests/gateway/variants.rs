@@ -133,6 +133,11 @@ async fn variants_are_decided_on_one_by_one_by_their_digests_or_all_at_once() {
     gateway.control("releases_approve", json!({ "server": "wiki", "digest": of("audit") })).await;
     sees(&client, &["search", "audit"]).await;
     gateway.control("releases_reject", json!({ "server": "wiki", "digest": of("reset") })).await;
+    for (name, said) in [("reset", "it was rejected:"), ("audit", "some callers are offered it:")] {
+        let shown = gateway.cli(&["registry", "diff", "wiki", "--release", &of(name)]).await.ok();
+        let others = ["search", "unlock"].iter().any(|other| shown.contains(&format!("tool {other}")));
+        assert!(shown.contains(said) && shown.contains(&format!("tool {name}: ")) && !others, "{shown}");
+    }
     gateway.control("releases_approve", json!({ "server": "wiki" })).await;
     sees(&client, &["search", "admin", "audit"]).await;
     assert_eq!(gateway.server("wiki").await["held"], false);

@@ -10,7 +10,7 @@ import peers
 from peers import HERE, PYTHON, node
 
 # One operation may take so long, in seconds; and one client with one server.
-PATIENCE, WHOLE = 30, 300
+PATIENCE, WHOLE = 45, 300
 
 
 class Client:

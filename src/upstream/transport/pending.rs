@@ -94,7 +94,7 @@ struct Wait {
     out: oneshot::Sender<Answer>,
     /// Who hears of what comes before it.
     listener: Option<Listener>,
-    /// Whether it is the gateway's own and none for whose sake the server would ask somebody.
+    /// Whether a server does no work for it for whose sake it would ask a caller.
     aside: bool,
 }
 
@@ -118,14 +118,14 @@ impl Pending {
     /// Waits for the answer to a request of this method with the number `id`.
     pub(super) fn add(&self, id: u64, method: &str, listener: Option<Listener>) -> oneshot::Receiver<Answer> {
         let (out, answer) = oneshot::channel();
-        let aside = listener.is_none() && asks_nobody(method);
+        let aside = is_aside(method, listener.as_ref());
         self.lock().insert(id, Wait { out, listener, aside });
         answer
     }
 
     /// Notes a request of this method that is under way elsewhere, and of which nobody hears; over when the guard is dropped.
     pub(super) fn silent(&self, method: &str) -> Option<impl Drop> {
-        if asks_nobody(method) {
+        if is_aside(method, None) {
             return None;
         }
         self.silent.fetch_add(1, Ordering::Relaxed);
@@ -357,23 +357,11 @@ impl Pending {
     }
 }
 
-/// Whether a server only says what there is, or tells of changes, and asks nobody for the sake of that. The gateway sends these at any time,
-/// beside the calls of clients, and must not keep those from being asked.
-fn asks_nobody(method: &str) -> bool {
-    const METHODS: [&str; 11] = [
-        "initialize",
-        "logging/setLevel",
-        "ping",
-        "prompts/list",
-        "resources/list",
-        "resources/subscribe",
-        "resources/templates/list",
-        "resources/unsubscribe",
-        "server/discover",
-        "subscriptions/listen",
-        "tools/list",
-    ];
-    METHODS.contains(&method)
+/// Whether a server does no work for a request for whose sake it would ask a caller: it only listens, or the gateway sends it for itself,
+/// which it does at any time, beside the calls of clients. Methods that are also sent for a client, as `resources/list`, are none of these.
+pub(super) fn is_aside(method: &str, listener: Option<&Listener>) -> bool {
+    const OWN: [&str; 6] = ["initialize", "ping", "prompts/list", "resources/templates/list", "server/discover", "tools/list"];
+    method == "subscriptions/listen" || (listener.is_none() && OWN.contains(&method))
 }
 
 /// Counts down when a request is over.

@@ -3,7 +3,6 @@
 //! Only what no test is about is answered by itself: the greeting, the lists, subscriptions.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -57,8 +56,8 @@ struct Inner {
     manner: Manner,
     url: Mutex<String>,
     tools: Vec<Value>,
-    /// Whether the list of tools is left to the test.
-    lists_by_hand: AtomicBool,
+    /// What the test answers that is answered by itself else.
+    by_hand: Mutex<Option<&'static str>>,
     /// Holds the pipes of a server over standard streams.
     home: TempDir,
     calls: mpsc::UnboundedSender<Call>,
@@ -91,7 +90,7 @@ impl Puppet {
             manner,
             url: Mutex::default(),
             tools: tools.iter().map(of).collect(),
-            lists_by_hand: AtomicBool::default(),
+            by_hand: Mutex::default(),
             home: TempDir::new().unwrap(),
             calls,
             waiting: waiting.into(),
@@ -171,10 +170,9 @@ impl Puppet {
         let _ = notices.last().expect("a stream is open").0.send(self.framed(message));
     }
 
-    /// Says there that the list of tools is another one, and leaves it to the test to answer whoever asks for it.
-    pub fn change_last(&self) {
-        self.0.lists_by_hand.store(true, Ordering::Relaxed);
-        self.notice_last(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
+    /// Leaves requests of a method to the test.
+    pub fn leave(&self, method: &'static str) {
+        *self.0.by_hand.lock().unwrap() = Some(method);
     }
 
     /// Closes the streams that belong to no call.
@@ -233,7 +231,8 @@ impl Puppet {
             "initialize" if !stateless => json!({ "protocolVersion": revision, "capabilities": capabilities, "serverInfo": info }),
             "server/discover" if stateless => json!({ "supportedVersions": [revision], "capabilities": capabilities,
                 "_meta": { "io.modelcontextprotocol/serverInfo": info } }),
-            "tools/list" if !self.0.lists_by_hand.load(Ordering::Relaxed) => json!({ "tools": self.0.tools }),
+            left if *self.0.by_hand.lock().unwrap() == Some(left) => return None,
+            "tools/list" => json!({ "tools": self.0.tools }),
             "prompts/list" => json!({ "prompts": [{ "name": "tell" }] }),
             "resources/list" => json!({ "resources": [{ "uri": "file:///a.txt", "name": "a" }] }),
             "resources/templates/list" => json!({ "resourceTemplates": [] }),

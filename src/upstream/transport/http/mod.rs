@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::pending::{Pending, cancelled};
+use super::pending::{Pending, cancelled, is_aside};
 use crate::domain::clip;
 use crate::net::{self, Net, Reach};
 use crate::protocol::{Era, Level, Outgoing, Params};
@@ -142,7 +142,8 @@ impl Wire for Http {
         // `initialize` cannot be cancelled (2025-11-25 §basic/utilities/cancellation).
         let cancelled = Some(id).filter(|_| call.method != "initialize");
         let listener = call.listener.clone();
-        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled, listener: listener.clone() };
+        let aside = is_aside(call.method, listener.as_ref());
+        let mut cancel = CancelOnDrop { shared: self.shared.clone(), id: cancelled, aside, listener: listener.clone() };
         let outcome = within(timeout, listener.as_ref().map(Listener::pauses), self.shared.call(id, era, call)).await;
         let over = match &outcome {
             // With its one stream ends all that the server did on it.
@@ -227,6 +228,8 @@ impl Drop for Http {
 struct CancelOnDrop {
     shared: Arc<Shared>,
     id: Option<u64>,
+    /// Whether the server did no work for it for whose sake it would ask a caller.
+    aside: bool,
     /// Who heard of it.
     listener: Option<Listener>,
 }
@@ -234,7 +237,9 @@ struct CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let Some(id) = self.id.filter(|_| self.shared.era() != Era::Modern) else { return };
-        self.shared.pending.abandon(id, self.listener.take());
+        if !self.aside {
+            self.shared.pending.abandon(id, self.listener.take());
+        }
         let body = Outgoing::notification("notifications/cancelled", &cancelled(id));
         let shared = self.shared.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
