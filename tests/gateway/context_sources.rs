@@ -38,7 +38,7 @@ async fn preview(gateway: &TestGateway, name: &str) -> Value {
 /// A gateway with these sources, one per line.
 async fn with_sources(more: &str, sources: &str) -> TestGateway {
     let lines: String = sources.lines().map(|line| format!("    {}\n", line.trim())).collect();
-    TestGateway::with_config(&format!("{more}\ncontext:\n  deadline: 2s\n  sources:\n{lines}")).await
+    TestGateway::with_config(&format!("{more}\ncontext:\n  deadline: 10s\n  sources:\n{lines}")).await
 }
 
 #[tokio::test]
