@@ -127,6 +127,7 @@ struct Decide {
     #[serde(alias = "name")]
     server: String,
     /// The digest of the change as `releases_diff` showed it, whole: a later change is then not decided on by mistake.
+    #[schemars(regex(pattern = "^(sha256:)?[0-9a-fA-F]{64}$"))]
     digest: Option<String>,
 }
 
