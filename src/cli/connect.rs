@@ -37,10 +37,7 @@ pub(super) fn run(connection: &Connection, connect: &Connect) -> Result {
             return Err(Error::Usage(format!("`{text}` must be letters, digits, `-` and `_`")));
         }
     }
-    let at = |text: &str| match text.split_once('@') {
-        Some((server, release)) => plain(server) && release.parse::<ReleasePin>().is_ok(),
-        None => plain(text),
-    };
+    let at = |text: &str| ReleasePin::split(text).is_ok_and(|(server, _)| plain(server));
     if let Some(server) = server.as_deref().filter(|server| !at(server)) {
         return Err(Error::Usage(format!(
             "`{server}` must be the name of a server or toolset, of a server perhaps at a release: `wiki@1.4`"

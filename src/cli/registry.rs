@@ -277,24 +277,18 @@ fn show_release(server: &str, diff: &Value) {
     if state == "served" {
         return print(&format!("{server}@{version} is the release that is served.\n"));
     }
-    let what = match state.as_str() {
-        "variant" => "some callers are offered it",
-        "held" => "it is held",
-        "rejected" => "it was rejected",
-        "ended" => "it was served before, and has ended",
-        "deprecated" => "it was served before, and is deprecated",
-        _ => "it was served before",
+    let digest = text(diff, "digest");
+    let again = || format!("Serve it again: portolan registry rollback {server} --to {version}\n");
+    let (what, choice) = match state.as_str() {
+        "held" => ("it is held", choice(server, diff)),
+        "variant" => ("some callers are offered it", format!("Reject: portolan registry reject {server} --digest {digest}\n")),
+        "rejected" => ("it was rejected", format!("Approve: portolan registry approve {server} --digest {digest}\n")),
+        "ended" => ("it was served before, and has ended", again()),
+        "deprecated" => ("it was served before, and is deprecated", again()),
+        _ => ("it was served before", again()),
     };
-    print(&format!("How {} differs from what is served; {what}:\n\n", text(diff, "digest")));
-    show_change(
-        diff,
-        &match state.as_str() {
-            "held" => choice(server, diff),
-            "variant" => format!("Reject: portolan registry reject {server} --digest {}\n", text(diff, "digest")),
-            "rejected" => format!("Approve: portolan registry approve {server} --digest {}\n", text(diff, "digest")),
-            _ => format!("Serve it again: portolan registry rollback {server} --to {version}\n"),
-        },
-    );
+    print(&format!("How {digest} differs from what is served; {what}:\n\n"));
+    show_change(diff, &choice);
 }
 
 fn show_diff(server: &str, diff: &Value) {

@@ -169,7 +169,7 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
     let heads = parts.registry.releases(&server).await?;
     let base = parts.credentials.base();
     let name = format!("{}/{server}", namespace(&base));
-    let current = served(&parts, &server);
+    let current = parts.registry.catalog().servers.get(server.as_str()).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()));
     // What was never served is no version, and what was taken back is shown to whoever asks for it.
     let address = |head: &ReleaseHead| {
         let wish = if head.state == ReleaseState::Rejected { "?include_deleted=true" } else { "" };
@@ -189,11 +189,6 @@ async fn list(parts: Arc<Parts>, _: Principal, Server { server }: Server) -> Res
         })
         .collect();
     Ok(json!({ "server": server, "releases": releases }))
-}
-
-/// The digest of the release of a server that everybody gets.
-fn served(parts: &Parts, server: &str) -> Option<String> {
-    parts.registry.catalog().servers.get(server).and_then(|entry| Some(entry.release.as_ref()?.digest.to_string()))
 }
 
 async fn diff(parts: Arc<Parts>, _: Principal, Compare { server, release }: Compare) -> Result<Value, Error> {
@@ -223,10 +218,11 @@ async fn diff_with(parts: &Parts, server: &str, release: &str) -> Result<Value, 
     let (head, differences) = parts.registry.differences_of(server, release).await?;
     let impact = parts.registry.impact(server, &differences).await?;
     let catalog = parts.registry.catalog();
-    let now = catalog.server(server)?.release.as_ref();
+    let served = catalog.server(server)?.release.as_ref();
+    let digest = served.map(|release| release.digest.to_string());
     Ok(json!({
-        "server": server, "release": now.map(|release| release.version.to_string()), "digest": head.digest,
-        "version": Some(&head.version).filter(|version| !version.is_empty()), "state": state_of(&head, served(parts, server).as_deref()),
+        "server": server, "release": served.map(|release| release.version.to_string()), "digest": head.digest,
+        "version": Some(&head.version).filter(|version| !version.is_empty()), "state": state_of(&head, digest.as_deref()),
         "differences": differences, "impact": impact, "variants": [],
     }))
 }

@@ -73,8 +73,8 @@ impl Error {
             | Self::Registry(
                 registry::Error::NoServer { .. }
                 | registry::Error::NoRelease { .. }
-                | registry::Error::NotOnRecord { .. }
-                | registry::Error::NoSuch { .. },
+                | registry::Error::NotApproved { .. }
+                | registry::Error::NotOnRecord { .. },
             )
             | Self::Context(context::Error::Unknown { .. }) => "not_found",
             Self::Registry(registry::Error::Exists(_) | registry::Error::Toolset(_)) => "exists",

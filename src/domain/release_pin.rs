@@ -28,6 +28,14 @@ impl ReleasePin {
                     && minor.is_none_or(|minor| version.minor == minor)
                     && patch.is_none_or(|patch| version.patch == patch)
             }
+            Self::Digest(_) => self.takes_digest(digest),
+        }
+    }
+
+    /// Whether it means a digest by the beginning of that.
+    pub fn takes_digest(&self, digest: &str) -> bool {
+        match self {
+            Self::Version(..) => false,
             Self::Digest(start) => digest.strip_prefix("sha256:").is_some_and(|digest| digest.starts_with(start.as_str())),
         }
     }

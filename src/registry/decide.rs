@@ -6,7 +6,7 @@ use semver::Version;
 
 use super::drift::differences;
 use super::error::Error;
-use super::meant::meant;
+use super::on_record::on_record;
 use super::records::{Records, read, settled};
 use super::release::{Guard, Release};
 use super::version::{FIRST, next, taken, version};
@@ -86,7 +86,7 @@ impl Records {
         let heads = self.store.releases(name.as_str()).await?;
         let approved: Vec<ReleaseHead> = heads.into_iter().filter(|head| head.state == ReleaseState::Approved).collect();
         let at = match to {
-            Some(to) => meant(to, approved.iter().map(|head| (head.version.as_str(), head.digest.as_str()))),
+            Some(to) => on_record(to, approved.iter().map(|head| (head.version.as_str(), head.digest.as_str()))),
             None => Some(1).filter(|at| *at < approved.len()),
         };
         let Some((later, target)) = at.filter(|at| *at > 0).and_then(|at| Some((approved.get(..at)?, approved.get(at)?))) else {
@@ -126,8 +126,8 @@ impl Records {
         let name = entry.spec.name.clone();
         let versions: Vec<String> = entry.known.iter().map(|known| known.version.to_string()).collect();
         let known = versions.iter().zip(entry.known.iter()).map(|(version, known)| (version.as_str(), known.digest.as_str()));
-        let Some(known) = meant(release, known).and_then(|at| entry.known.get(at)) else {
-            return Err(Error::NotOnRecord { name, release: release.to_owned() });
+        let Some(known) = on_record(release, known).and_then(|at| entry.known.get(at)) else {
+            return Err(Error::NotApproved { name, release: release.to_owned() });
         };
         if entry.release.as_ref().is_some_and(|served| served.digest.to_string() == known.digest) {
             return Err(Error::Served { name, version: known.version.clone() });

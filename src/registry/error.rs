@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// Nothing on record of that version or digest, or several whose digests begin so.
     #[error("`{name}` has no release that `{}` alone could mean; see `portolan registry releases {name}`", clip(release, 80))]
-    NoSuch {
+    NotOnRecord {
         /// The server.
         name: ServerName,
         /// What was named.
@@ -72,7 +72,7 @@ pub enum Error {
     },
     /// No approved release of that version or digest.
     #[error("`{name}` has no approved release `{}`; see `portolan registry releases {name}`", clip(release, 80))]
-    NotOnRecord {
+    NotApproved {
         /// The server.
         name: ServerName,
         /// What was named.

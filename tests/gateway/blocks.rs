@@ -261,7 +261,7 @@ async fn what_a_blocked_server_once_said_is_put_into_no_conversation() {
     upstream.set_tools([read_only]);
     let provider = StubProvider::start([Reply::text("one"), Reply::text("two")]).await;
     let gateway = TestGateway::with_config(&format!(
-        "{}models: {{ told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [said] }} }}\nmcp: {{ servers: {{ slow: {{ url: '{}' }} }} }}\ncontext: {{ sources: {{ said: {{ server: slow, tool: say }} }} }}\n",
+        "{}models: {{ told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [said] }} }}\nmcp: {{ servers: {{ slow: {{ url: '{}' }} }} }}\ncontext: {{ deadline: 20s, sources: {{ said: {{ server: slow, tool: say }} }} }}\n",
         provider.section(),
         upstream.url()
     ))
@@ -340,7 +340,7 @@ async fn a_conversation_under_way_does_not_bring_back_what_was_to_be_forgotten()
     let provider = StubProvider::start([slow, Reply::text("two")]).await;
     // A loop of its own tools, so that the turn is remembered when it ends.
     let gateway = TestGateway::with_config(&format!(
-        "{}models: {{ told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [said], tools: [demo] }} }}\nmcp: {{ servers: {{ slow: {{ url: '{}' }}, demo: {{ command: [portolan, demo-server] }} }} }}\ncontext: {{ sources: {{ said: {{ server: slow, tool: say }} }} }}\n",
+        "{}models: {{ told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [said], tools: [demo] }} }}\nmcp: {{ servers: {{ slow: {{ url: '{}' }}, demo: {{ command: [portolan, demo-server] }} }} }}\ncontext: {{ deadline: 20s, sources: {{ said: {{ server: slow, tool: say }} }} }}\n",
         provider.section(),
         upstream.url()
     ))

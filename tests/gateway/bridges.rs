@@ -589,7 +589,7 @@ async fn a_client_is_asked_also_while_the_gateway_reads_what_the_server_lists() 
         let session = able(&gateway, "/mcp/inn").await;
         let calling = session.starting("greet", json!({}));
         let call = server.call().await;
-        server.leave("tools/list");
+        server.answer_by_hand("tools/list");
         server.notice_last(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
         let list = server.call().await;
         assert_eq!(list.method, "tools/list");
@@ -612,7 +612,7 @@ async fn what_may_be_asked_for_the_sake_of_a_list_that_another_wants_is_asked_of
         let (ada, alan) = (able(&gateway, "/mcp/inn").await, stateless(&gateway, "/mcp/inn"));
         let first = ada.starting("greet", json!({}));
         let call = server.call().await;
-        server.leave("resources/list");
+        server.answer_by_hand("resources/list");
         let second = alan.starting("resources/list", json!({}));
         let list = server.call().await;
         assert_eq!(list.method, "resources/list");

@@ -18,6 +18,7 @@ mcp:
   servers:
     demo: {{ command: [portolan, demo-server] }}
 context:
+  deadline: 20s
   sources:
     notes: {{ server: demo, resource: 'demo://notes' }}
     ask: {{ server: demo, prompt: greeting, arguments: {{ name: Ada }} }}
@@ -189,7 +190,7 @@ async fn a_text_is_kept_for_its_time_and_fetched_by_one_for_all() {
     let upstream = McpUpstream::start(Speaks::Sessions, [tool("x", "X.", json!({ "type": "object" }))]).await;
     let config = |ttl: &str| {
         format!(
-            "mcp: {{ servers: {{ wiki: {{ url: '{}' }} }} }}\ncontext: {{ sources: {{ page: {{ server: wiki, resource: 'file:///a.txt', ttl: {ttl} }} }} }}\n",
+            "mcp: {{ servers: {{ wiki: {{ url: '{}' }} }} }}\ncontext: {{ deadline: 20s, sources: {{ page: {{ server: wiki, resource: 'file:///a.txt', ttl: {ttl} }} }} }}\n",
             upstream.url()
         )
     };
@@ -212,9 +213,11 @@ async fn a_text_is_kept_for_its_time_and_fetched_by_one_for_all() {
 #[tokio::test]
 async fn a_text_cannot_close_its_own_marks() {
     let provider = StubProvider::start([]).await;
-    let gateway =
-        TestGateway::with_config(&format!("{}context: {{ sources: {{ evil: {{ file: evil.md, ttl: 1ms }} }} }}\n", provider.section()))
-            .await;
+    let gateway = TestGateway::with_config(&format!(
+        "{}context: {{ deadline: 20s, sources: {{ evil: {{ file: evil.md, ttl: 1ms }} }} }}\n",
+        provider.section()
+    ))
+    .await;
     std::fs::write(gateway.file("evil.md"), "harmless").unwrap();
     with_header(&gateway, "evil", &chat("stub/stub-1", "x")).await;
     let close = |body: &Value| system(body)[0].lines().rev().find(|line| line.starts_with("</")).map(str::to_owned).unwrap();

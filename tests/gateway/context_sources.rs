@@ -348,7 +348,7 @@ async fn what_is_too_long_is_cut_and_what_no_longer_fits_is_left_out() {
     web.set("/long", Page::text("The pilot boat answers on channel twelve. ".repeat(2_000)));
     let source = |name: &str, more: &str| format!("    {name}: {{ url: '{}'{more} }}\n", web.url("/long"));
     let config = format!(
-        "context:\n  max_tokens: 150\n  sources:\n{}{}{}{}",
+        "context:\n  deadline: 10s\n  max_tokens: 150\n  sources:\n{}{}{}{}",
         source("one", ", max_tokens: 100"),
         source("two", ""),
         source("three", ""),

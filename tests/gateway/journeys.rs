@@ -61,6 +61,7 @@ mcp:
   servers:
     demo: {{ command: [portolan, demo-server] }}
 context:
+  deadline: 20s
   sources:
     notes: {{ server: demo, resource: 'demo://notes' }}
 ",

@@ -22,6 +22,7 @@ models:
   bound-claude: {{ targets: [{{ provider: claude, model: claude-stub }}], context: [rules, greeting], tools: [demo] }}
 mcp: {{ servers: {{ demo: {{ command: [portolan, demo-server] }} }} }}
 context:
+  deadline: 20s
   sources:
     rules: {{ file: rules.md, ttl: 1ms }}
     greeting: {{ server: demo, prompt: greeting, arguments: {{ name: '{{{{ query }}}}' }}, refresh: turn }}
@@ -319,7 +320,7 @@ async fn a_response_is_gone_on_from_by_its_caller_alone_and_only_when_it_was_sto
 async fn what_was_put_in_for_one_person_is_not_put_in_for_another_with_the_same_key() {
     let provider = crate::support::StubProvider::start([]).await;
     let config = format!(
-        "{}models:\n  told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [who] }}\ncontext:\n  sources:\n    who: {{ server: demo, tool: echo, \
+        "{}models:\n  told: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [who] }}\ncontext:\n  deadline: 20s\n  sources:\n    who: {{ server: demo, tool: echo, \
          arguments: {{ text: 'This is {{{{ tags.user }}}}.' }}, read_only: true }}\nmcp: {{ servers: {{ demo: {{ command: {} }} }} }}\n",
         provider.section(),
         crate::support::DEMO

@@ -92,7 +92,7 @@ async fn no_credential_of_a_caller_reaches_an_upstream_whether_or_not_one_is_nee
             "{auth}{}models:
   all: {{ targets: [{{ provider: stub, model: stub-1 }}, {{ provider: claude, model: claude-stub }}], context: [rules], tools: [old, new] }}
   claude: {{ targets: [{{ provider: claude, model: claude-stub }}] }}
-context: {{ sources: {{ rules: {{ url: '{}' }} }} }}
+context: {{ deadline: 20s, sources: {{ rules: {{ url: '{}' }} }} }}
 mcp:
   servers:
     old: {{ url: '{}', isolation: caller }}

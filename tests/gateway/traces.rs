@@ -280,7 +280,7 @@ async fn what_is_fetched_for_a_completion_and_a_list_that_is_asked_for_are_spans
     let (provider, upstream) = (StubProvider::start([]).await, McpUpstream::start(Speaks::Stateless, []).await);
     let gateway = TestGateway::with_config(&format!(
         "{}{}mcp: {{ servers: {{ up: {{ url: '{}' }} }} }}
-context: {{ sources: {{ notes: {{ server: up, resource: 'file:///CANARY.txt' }} }} }}
+context: {{ deadline: 20s, sources: {{ notes: {{ server: up, resource: 'file:///CANARY.txt' }} }} }}
 models: {{ known: {{ targets: [{{ provider: stub, model: stub-1 }}], context: [notes] }} }}\n",
         provider.section(),
         collector.section(),

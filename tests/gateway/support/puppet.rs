@@ -171,7 +171,7 @@ impl Puppet {
     }
 
     /// Leaves requests of a method to the test.
-    pub fn leave(&self, method: &'static str) {
+    pub fn answer_by_hand(&self, method: &'static str) {
         *self.0.by_hand.lock().unwrap() = Some(method);
     }
 

@@ -5,12 +5,11 @@ use crate::domain::ReleasePin;
 /// The place of the release that is meant by its version, its digest, or a beginning of that which no other has; none where there is none.
 ///
 /// What is known is given as versions with digests. A version is written whole: whoever decides on a release must not get a newer one.
-pub(super) fn meant<'k>(text: &str, known: impl Iterator<Item = (&'k str, &'k str)> + Clone) -> Option<usize> {
+pub(super) fn on_record<'k>(text: &str, known: impl Iterator<Item = (&'k str, &'k str)> + Clone) -> Option<usize> {
     let whole = known.clone().position(|(version, digest)| text == digest || (text == version && !version.is_empty()));
     whole.or_else(|| {
-        let Ok(ReleasePin::Digest(beginning)) = text.parse::<ReleasePin>() else { return None };
-        let begins = |digest: &str| digest.strip_prefix("sha256:").is_some_and(|digest| digest.starts_with(beginning.as_str()));
-        let mut places = known.enumerate().filter(|(_, (_, digest))| begins(digest)).map(|(at, _)| at);
+        let pin: ReleasePin = text.parse().ok()?;
+        let mut places = known.enumerate().filter(|(_, (_, digest))| pin.takes_digest(digest)).map(|(at, _)| at);
         places.next().filter(|_| places.next().is_none())
     })
 }
@@ -32,7 +31,7 @@ mod tests {
             ("", None),
         ];
         for (text, place) in cases {
-            assert_eq!(meant(text, known.into_iter()), place, "{text}");
+            assert_eq!(on_record(text, known.into_iter()), place, "{text}");
         }
     }
 }
