@@ -321,3 +321,22 @@ async fn the_words_for_scripts_are_words_for_tools_and_servers_alike() {
     assert_eq!(code(&["tool", "call", "nope", "--json"]).await, "invalid_arguments");
     assert_eq!(code(&["server", "show", "nope", "--json"]).await, "not_found");
 }
+
+#[tokio::test]
+async fn adding_a_program_by_a_relative_path_says_where_it_is_looked_for() {
+    let gateway = TestGateway::start().await;
+    let script = gateway.file("demo.sh");
+    std::fs::write(&script, "exec portolan demo-server\n").unwrap();
+    let whole = script.to_str().unwrap();
+    for (name, command, told) in
+        [("one", ["sh", "demo.sh"], true), ("two", ["sh", whole], false), ("three", ["portolan", "demo-server"], false)]
+    {
+        let added = gateway.cli(&[&["server", "add", name, "--"], &command[..]].concat()).await;
+        assert_eq!(added.code, 0, "{added:#?}");
+        let note = format!("`demo.sh` is looked for where the gateway was started; if that is another folder, write {whole}");
+        let notes: Vec<&str> = added.stderr.lines().filter(|line| line.contains("looked for")).collect();
+        assert_eq!(notes, if told { vec![note.as_str()] } else { vec![] }, "{name}");
+    }
+    let scripted = gateway.cli(&["--json", "server", "add", "four", "--", "sh", "demo.sh"]).await;
+    assert_eq!((scripted.code, scripted.stderr.as_str()), (0, ""), "{scripted:#?}");
+}

@@ -201,3 +201,20 @@ async fn an_agent_loop_offers_its_caller_what_only_that_caller_is_offered() {
     assert!(told.contains("admin was given"), "{told}");
     assert!(gateway.log().contains("policy accepts it"), "{}", gateway.log());
 }
+
+#[tokio::test]
+async fn what_is_new_to_one_caller_waits_while_its_server_cannot_be_looked_at_and_is_judged_soon_afterwards() {
+    let (upstream, gateway) = house("session", vec![plain("search"), plain("unlock"), plain("admin")], "").await;
+    let client = session(&gateway.url("/mcp/wiki")).await;
+    client.call("unlock", json!({})).await;
+    settles("the caller's own stream is open", async || upstream.listeners() > 1).await;
+    // Then nobody knows whether the new tool is new for everybody.
+    upstream.breaks(true);
+    let before = upstream.recorded("tools/list").len();
+    upstream.tell();
+    settles("the caller's list was read, and the server's asked for", async || upstream.recorded("tools/list").len() > before + 1).await;
+    assert_eq!(gateway.server("wiki").await["held"], false, "nothing is taken for a variant before");
+    upstream.breaks(false);
+    let server = held(&gateway).await;
+    assert_eq!((&server["release"], &server["held_changes"]), (&json!("1.0.0"), &json!(1)), "{server}");
+}

@@ -51,6 +51,8 @@ struct Inner {
     tools: Mutex<Vec<String>>,
     /// What is listed in a session in which `unlock` was called, and these sessions.
     unlocked: Mutex<(Vec<String>, Vec<String>)>,
+    /// Whether the list fails in all other sessions.
+    broken: AtomicBool,
     /// Tools on a page of the list.
     page: AtomicUsize,
     /// What a tool answers; others say what they were given.
@@ -83,6 +85,7 @@ impl McpUpstream {
             url: Mutex::default(),
             tools: Mutex::new(tools.into_iter().map(|tool| tool.to_string()).collect()),
             unlocked: Mutex::default(),
+            broken: AtomicBool::default(),
             page: AtomicUsize::new(usize::MAX),
             answers: Mutex::default(),
             resource: Mutex::new(Some(json!({}))),
@@ -141,6 +144,11 @@ impl McpUpstream {
     /// How many streams wait to be told.
     pub fn listeners(&self) -> usize {
         self.0.changes.receiver_count()
+    }
+
+    /// Whether the list of tools fails from now on, but in sessions in which `unlock` was called.
+    pub fn breaks(&self, broken: bool) {
+        self.0.broken.store(broken, Ordering::Relaxed);
     }
 
     /// Hands out the list in pages.
@@ -211,16 +219,20 @@ impl McpUpstream {
         json!({ "name": "scripted", "version": "7.1.0", "x-vendor": true })
     }
 
-    fn tools_page(&self, params: &Value, session: &str) -> String {
+    fn tools_page(&self, params: &Value, session: &str) -> Result<String, (i64, String)> {
         let (own, unlocked) = &*self.0.unlocked.lock().unwrap();
         let all = self.0.tools.lock().unwrap();
-        let tools = if unlocked.iter().any(|known| known == session) { own } else { &*all };
+        let is_unlocked = unlocked.iter().any(|known| known == session);
+        if self.0.broken.load(Ordering::Relaxed) && !is_unlocked {
+            return Err((-32603, "out of order".to_owned()));
+        }
+        let tools = if is_unlocked { own } else { &*all };
         let page = self.0.page.load(Ordering::Relaxed);
         let from: usize = params["cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
         let to = from.saturating_add(page).min(tools.len());
         let next = if to < tools.len() { format!(r#","nextCursor":"{to}""#) } else { String::new() };
         let modern = if self.0.speaks == Speaks::Stateless { r#","resultType":"complete","ttlMs":0,"cacheScope":"private""# } else { "" };
-        format!(r#"{{"tools":[{}]{next}{modern}}}"#, tools[from..to].join(","))
+        Ok(format!(r#"{{"tools":[{}]{next}{modern}}}"#, tools[from..to].join(",")))
     }
 
     fn result(&self, method: &str, params: &Value, session: &str) -> Result<String, (i64, String)> {
@@ -230,7 +242,7 @@ impl McpUpstream {
                 "supportedVersions": ["2026-07-28"], "capabilities": Self::capabilities(), "ttlMs": 0, "cacheScope": "private",
                 "_meta": { "io.modelcontextprotocol/serverInfo": Self::info() },
             }),
-            "tools/list" => return Ok(self.tools_page(params, session)),
+            "tools/list" => return self.tools_page(params, session),
             "tools/call" => {
                 let name = params["name"].as_str().unwrap_or_default();
                 if name == "unlock" {
