@@ -18,7 +18,7 @@ use crate::domain::printable;
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// All releases of a server, with when and by whom each was decided on
-    #[command(alias = "history")]
+    #[command(visible_alias = "history")]
     Releases {
         /// The server
         server: String,
@@ -127,12 +127,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 as_json(&releases);
                 return Ok(());
             }
-            let row = |release: &Value| {
-                let digest = text(release, "digest");
-                let (seen, decided) = (date(release, "captured_ms"), date(release, "decided_ms"));
-                vec![text(release, "version"), text(release, "state"), digest, seen, decided, text(release, "decided_by")]
-            };
-            table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED", "BY"], list(&releases, "releases").iter().map(row));
+            show_releases(&releases);
         }
         Command::Diff { server, release } => {
             let diff = client.control("releases_diff", json!({ "server": server, "release": release })).await?;
@@ -142,7 +137,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 show_release(&server, &diff);
             } else if list(&diff, "differences").is_empty() && list(&diff, "variants").is_empty() {
                 print(&format!(
-                    "Nothing is held for `{server}`. What was rejected stands in `portolan registry releases {server}`; how it differs says: portolan registry diff {server} --release, with its digest.\n"
+                    "Nothing is held for `{server}`. How another release differs from what is served: portolan registry diff {server} --release VERSION|DIGEST, as `portolan registry releases {server}` shows them.\n"
                 ));
             } else {
                 show_diff(&server, &diff);
@@ -164,7 +159,8 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 as_json(&rejected);
             } else {
                 print(&format!(
-                    "It is rejected; what was approved of `{server}` before goes on being served, if anything. To take that back: portolan registry approve {server} --digest, with what `portolan registry releases {server}` shows.\n"
+                    "It is rejected; what was approved of `{server}` before goes on being served, if anything. To take that back: portolan registry approve {server} --digest {} (all that was rejected: portolan registry releases {server})\n",
+                    digest.as_deref().unwrap_or("DIGEST")
                 ));
             }
         }
@@ -189,7 +185,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 let held: Vec<&str> = list(&lock, "held").iter().filter_map(Value::as_str).collect();
                 if !held.is_empty() {
                     print(&format!(
-                        "Of {} it has what is held, which nobody has approved yet: review it before you commit the file.\n",
+                        "Of {} it has what is held, which nobody has approved yet: review it before you commit the file. Where `registry.source` is `lock`, a gateway serves it as soon as this is its file.\n",
                         held.join(", ")
                     ));
                 }
@@ -201,6 +197,8 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let told = client.control("releases_deprecate", json!({ "server": server, "release": release, "sunset": sunset })).await?;
             if client.json {
                 as_json(&told);
+            } else if text(&told, "state") == "ended" {
+                print(&format!("{server}@{} has ended: it cannot be pinned any more.\n", text(&told, "release")));
             } else if told.get("sunset_ms").is_some_and(Value::is_i64) {
                 print(&format!(
                     "{server}@{} can be pinned until {}; who does so is told.\n",
@@ -242,7 +240,14 @@ pub fn show_written(outcome: &Value, written: Option<&str>, json: bool) -> ExitC
     } else {
         show_standing(outcome);
         match (written, &error) {
-            (Some(_), None) => print(&format!("{} is written; review what changed, and commit it.\n", file.display())),
+            (Some(_), None) => {
+                let suspects = list(outcome, "servers").iter().filter(|one| list(one, "differences").iter().any(is_suspect));
+                let suspects: Vec<String> = suspects.map(|one| text(one, "server")).collect();
+                if !suspects.is_empty() {
+                    print(&format!("What {} offers is suspect; read it before anybody is served it.\n", suspects.join(", ")));
+                }
+                print(&format!("{} is written; review what changed, and commit it.\n", file.display()));
+            }
             (None, _) => print("Nothing was written, for not all servers could be read.\n"),
             _ => {}
         }
@@ -271,6 +276,20 @@ fn show_standing(outcome: &Value) {
     }
 }
 
+/// A table of a server's releases.
+fn show_releases(releases: &Value) {
+    let row = |release: &Value| {
+        let digest = text(release, "digest");
+        let (seen, decided) = (date(release, "captured_ms"), date(release, "decided_ms"));
+        let state = match text(release, "state") {
+            state if state == "deprecated" => format!("{state} until {}", date(release, "sunset_ms")),
+            state => state,
+        };
+        vec![text(release, "version"), state, digest, seen, decided, text(release, "decided_by")]
+    };
+    table(&["VERSION", "STATE", "DIGEST", "SEEN", "DECIDED", "BY"], list(releases, "releases").iter().map(row));
+}
+
 /// Shows how a release on record differs from the served one, and what can be done with it.
 fn show_release(server: &str, diff: &Value) {
     let (version, state) = (text(diff, "version"), text(diff, "state"));
@@ -278,6 +297,7 @@ fn show_release(server: &str, diff: &Value) {
         return print(&format!("{server}@{version} is the release that is served.\n"));
     }
     let digest = text(diff, "digest");
+    let called = if version == "-" { digest.clone() } else { format!("{server}@{version}") };
     let again = || format!("Serve it again: portolan registry rollback {server} --to {version}\n");
     let (what, choice) = match state.as_str() {
         "held" => ("it is held", choice(server, diff)),
@@ -287,13 +307,13 @@ fn show_release(server: &str, diff: &Value) {
         "deprecated" => ("it was served before, and is deprecated", again()),
         _ => ("it was served before", again()),
     };
-    print(&format!("How {digest} differs from what is served; {what}:\n\n"));
-    show_change(diff, &choice);
+    print(&format!("How {called} differs from what is served; {what}:\n\n"));
+    show_change(diff, &if is_locked(diff) { in_file() } else { choice });
 }
 
 fn show_diff(server: &str, diff: &Value) {
     if !list(diff, "differences").is_empty() {
-        show_change(diff, &choice(server, diff));
+        show_change(diff, &if is_locked(diff) { in_file() } else { choice(server, diff) });
     }
     for variant in list(diff, "variants") {
         print(&format!("Some callers of `{server}` are offered, and only they:\n\n"));
@@ -323,9 +343,23 @@ fn show_change(diff: &Value, choice: &str) {
     print(choice);
 }
 
+/// Whether a file says what is approved.
+fn is_locked(diff: &Value) -> bool {
+    diff.get("locked").and_then(Value::as_bool) == Some(true)
+}
+
+/// How a change is decided on where a file says what is approved.
+fn in_file() -> String {
+    "What is approved stands in the lock file. Approve: portolan registry lock --held, and review and commit the file\n".to_owned()
+}
+
 fn choice(server: &str, held: &Value) -> String {
     let digest = text(held, "digest");
     format!("Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n")
+}
+
+fn is_suspect(difference: &Value) -> bool {
+    difference.get("suspect").and_then(Value::as_bool) == Some(true)
 }
 
 fn show_differences(diff: &Value) {
@@ -333,7 +367,7 @@ fn show_differences(diff: &Value) {
     let width = width().filter(|width| *width >= ROOM);
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
     for difference in list(diff, "differences") {
-        let suspect = if difference.get("suspect").and_then(Value::as_bool) == Some(true) { ", and suspect" } else { "" };
+        let suspect = if is_suspect(difference) { ", and suspect" } else { "" };
         let title = format!("{} {}: {}{suspect}", text(difference, "kind"), text(difference, "name"), text(difference, "class"));
         print(&paint("1", &printable(&title)));
         for change in list(difference, "changes") {

@@ -125,6 +125,9 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                         "-" if text(server, "state") == "rejected" => {
                             format!("what it offers was rejected: portolan registry releases {}", text(server, "name"))
                         }
+                        "-" if server.get("differs").and_then(Value::as_bool) == Some(true) => {
+                            format!("it offers something else, which is not served: portolan registry releases {}", text(server, "name"))
+                        }
                         "-" => text(server, "target"),
                         error => error.to_owned(),
                     };

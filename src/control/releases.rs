@@ -92,7 +92,8 @@ struct Deprecate {
 async fn deprecate(parts: Arc<Parts>, _: Principal, Deprecate { server, release, sunset }: Deprecate) -> Result<Value, Error> {
     let sunset_ms = sunset.as_deref().map(end_of).transpose()?;
     let head = parts.registry.retire(&server, &release, sunset_ms).await?;
-    Ok(json!({ "server": server, "release": head.version, "digest": head.digest, "sunset_ms": head.sunset_ms }))
+    let state = state_of(&head, None);
+    Ok(json!({ "server": server, "release": head.version, "digest": head.digest, "sunset_ms": head.sunset_ms, "state": state }))
 }
 
 /// A time, or the end of a day.
@@ -210,6 +211,7 @@ async fn diff(parts: Arc<Parts>, _: Principal, Compare { server, release }: Comp
         "differences": differences,
         "impact": impact,
         "variants": variants.collect::<Vec<_>>(),
+        "locked": parts.registry.is_locked(),
     }))
 }
 
@@ -223,7 +225,7 @@ async fn diff_with(parts: &Parts, server: &str, release: &str) -> Result<Value, 
     Ok(json!({
         "server": server, "release": served.map(|release| release.version.to_string()), "digest": head.digest,
         "version": Some(&head.version).filter(|version| !version.is_empty()), "state": state_of(&head, digest.as_deref()),
-        "differences": differences, "impact": impact, "variants": [],
+        "differences": differences, "impact": impact, "variants": [], "locked": parts.registry.is_locked(),
     }))
 }
 

@@ -239,6 +239,8 @@ fn summary(parts: &Parts, entry: &Entry) -> Value {
         "code": code_of(entry),
         "curated": entry.spec.curated,
         "held": entry.held_count().is_some(),
+        // Another thing is served than what the server offers, and nobody is asked about that.
+        "differs": entry.release.is_some() && entry.held.is_none() && entry.live.is_some(),
         "held_changes": entry.held_count().unwrap_or(0),
         "declared": entry.spec.declared,
         "target": entry.spec.target(),

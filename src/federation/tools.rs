@@ -172,10 +172,12 @@ fn outgrown_by(tool: &str, release: &Release, outgrown: &Outgrown) -> Box<RawVal
     let label = release.label();
     let text = match outgrown {
         Outgrown::Gone => {
-            format!("`{tool}` is approved ({label}), but its server does not offer it any more. Ask an administrator to review the change.")
+            format!(
+                "`{tool}` is approved ({label}), but its server does not offer it any more. Ask an administrator to look at the server's releases."
+            )
         }
         Outgrown::Misfits(misfits) => format!(
-            "The arguments fit `{tool}` as it is approved ({label}), but its server has changed and does not take them any more. Ask an administrator to review the change.\n{}",
+            "The arguments fit `{tool}` as it is approved ({label}), but its server has changed and does not take them any more. Ask an administrator to look at the server's releases.\n{}",
             lines(misfits)
         ),
     };

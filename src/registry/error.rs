@@ -35,7 +35,7 @@ pub enum Error {
     #[error("what `{0}` offers changed once more; look at `portolan registry diff {0}` again")]
     ChangedAgain(ServerName),
     /// There is no release to go back to.
-    #[error("`{name}` has no earlier release{}; see `portolan registry releases {name}`", to.as_deref().map(|to| format!(" `{}`", clip(to, 80))).unwrap_or_default())]
+    #[error("`{name}` has no approved release{} before the one that is served; `portolan registry releases {name}` shows them, and what was rejected is served again by `approve --digest`", to.as_deref().map(|to| format!(" `{}`", clip(to, 80))).unwrap_or_default())]
     NoEarlier {
         /// The server.
         name: ServerName,
@@ -63,7 +63,10 @@ pub enum Error {
         there: String,
     },
     /// Nothing on record of that version or digest, or several whose digests begin so.
-    #[error("`{name}` has no release that `{}` alone could mean; see `portolan registry releases {name}`", clip(release, 80))]
+    #[error(
+        "`{name}` has no release `{}`, or several whose digests begin so; `portolan registry releases {name}` shows them",
+        clip(release, 80)
+    )]
     NotOnRecord {
         /// The server.
         name: ServerName,
@@ -71,7 +74,7 @@ pub enum Error {
         release: String,
     },
     /// No approved release of that version or digest.
-    #[error("`{name}` has no approved release `{}`; see `portolan registry releases {name}`", clip(release, 80))]
+    #[error("`{name}` has no approved release `{}`; `portolan registry releases {name}` shows those that it has", clip(release, 80))]
     NotApproved {
         /// The server.
         name: ServerName,
@@ -88,7 +91,8 @@ pub enum Error {
     },
     /// What is approved stands in a file.
     #[error(
-        "what is approved of `{0}` stands in the lock file; write it anew with what is held by `portolan registry lock --held`, and commit it"
+        "what is approved of `{0}` stands in the lock file, so this is decided on there: `portolan registry lock --held` writes the file with what is held; \
+         to refuse that, leave the file as it is, and to go back, restore an earlier one"
     )]
     Locked(ServerName),
     /// The server could not be looked at.

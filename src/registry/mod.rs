@@ -122,6 +122,11 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether a file says what is approved.
+    pub fn is_locked(&self) -> bool {
+        self.0.records.locked().is_some()
+    }
+
     /// What is approved of every server now, and with `held` what is held instead, as a file holds it.
     pub fn to_lock(&self, held: bool) -> Lock {
         let mut lock = Lock::default();

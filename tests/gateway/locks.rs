@@ -115,7 +115,7 @@ async fn where_a_lock_says_what_is_approved_nothing_else_does() {
         assert!(refused.contains("stands in the lock file"), "{refused}");
     }
     let diff = gateway.cli(&["registry", "diff", "wiki"]).await.ok();
-    assert!(diff.contains("evil.example"), "{diff}");
+    assert!(diff.contains("evil.example") && diff.contains("registry lock --held") && !diff.contains("registry approve"), "{diff}");
     assert_eq!(described(&client()).await.as_deref(), Some(HONEST));
 
     // A pull request later: what the running gateway holds is taken up, and the file alone makes it served.

@@ -149,8 +149,12 @@ async fn who_pins_a_release_that_ends_is_told_until_when_and_then_refused() {
     assert!(served.contains("is the release that is served"), "{served}");
     let wrong = gateway.cli(&["registry", "deprecate", "wiki", "1.0.0", "--sunset", "soon"]).await.failed(1);
     assert!(wrong.contains("neither a day"), "{wrong}");
+    let over = gateway.cli(&["registry", "deprecate", "wiki", "1.0.0", "--sunset", "2020-01-31"]).await.ok();
+    assert!(over.contains("wiki@1.0.0 has ended: it cannot be pinned any more"), "{over}");
     let told = gateway.cli(&["registry", "deprecate", "wiki", "1.0.0", "--sunset", "2099-01-31"]).await.ok();
     assert!(told.contains("wiki@1.0.0 can be pinned until 2099-01-31"), "{told}");
+    let listed = gateway.cli(&["registry", "releases", "wiki"]).await.ok();
+    assert!(listed.contains("deprecated until 2099-01-31T23:59:59Z"), "{listed}");
 
     let ending = json!({ "wiki": { "release": "1.0.0", "sunset": "2099-01-31T23:59:59Z", "served": "2.0.0" } });
     for _ in 0..2 {
