@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
-use super::output::{as_json, list, print, table, text};
+use super::output::{as_json, is, list, print, table, text};
 use crate::domain::printable;
 
 /// What can be done with context sources.
@@ -71,13 +71,12 @@ fn advice(preview: &Value) -> String {
 
 /// One line on a preview.
 fn about(name: &str, preview: &Value) -> String {
-    let is = |key: &str| preview.get(key).and_then(Value::as_bool) == Some(true);
-    let came = match (is("stale"), is("cached")) {
+    let came = match (is(preview, "stale"), is(preview, "cached")) {
         (true, _) => "an older text, for a newer one cannot be had".to_owned(),
         (false, true) => "from the cache".to_owned(),
         (false, false) => format!("fetched now in {} ms", text(preview, "ms")),
     };
-    let cut = if is("cut") { " (cut)" } else { "" };
+    let cut = if is(preview, "cut") { " (cut)" } else { "" };
     format!(
         "{name}: {}, trust {}, scope {}, {} bytes, {} tokens{cut}, {came}, {}",
         text(preview, "from"),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
 use super::context::parted;
-use super::output::{as_json, list, print, table, text};
+use super::output::{as_json, is, list, print, table, text};
 use crate::domain::printable;
 
 /// What can be done with models.
@@ -133,10 +133,6 @@ fn show(told: &Value) {
     };
     let head = ["TARGET", "TRIED", "$ PER MTOK IN / OUT", "WEIGHT", "BREAKER", "WHEN", "WHY"];
     table(&head, list(told, "targets").iter().map(row));
-}
-
-fn is(value: &Value, key: &str) -> bool {
-    value.get(key).and_then(Value::as_bool) == Some(true)
 }
 
 /// What a condition says, in a few words.

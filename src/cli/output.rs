@@ -96,6 +96,11 @@ pub(super) fn text(value: &Value, key: &str) -> String {
     }
 }
 
+/// Whether a member is `true`.
+pub(super) fn is(value: &Value, key: &str) -> bool {
+    value.get(key).and_then(Value::as_bool) == Some(true)
+}
+
 /// A member as a list.
 pub(super) fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()

@@ -10,9 +10,12 @@ use similar::{ChangeTag, TextDiff};
 
 use super::client::{Client, Error, Result};
 use super::file::put;
-use super::output::{as_json, date, list, print, table, text};
+use super::output::{as_json, date, is, list, print, table, text};
 use super::sides::{ROOM, shown, sides, width};
 use crate::domain::printable;
+
+/// How a change is decided on where a file says what is approved.
+const IN_FILE: &str = "What is approved stands in the lock file. Approve: portolan registry lock --held, and review and commit the file\n";
 
 /// What can be done with releases.
 #[derive(Subcommand, Debug)]
@@ -147,7 +150,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
             let approved = client.control("releases_approve", json!({ "server": server, "digest": digest })).await?;
             if client.json {
                 as_json(&approved);
-            } else if approved.get("variant").and_then(Value::as_bool) == Some(true) {
+            } else if is(&approved, "variant") {
                 print(&format!("It is approved: callers of {server}@{} who are offered it are shown it.\n", text(&approved, "release")));
             } else {
                 print(&format!("{server}@{} is approved and served.\n", text(&approved, "release")));
@@ -216,7 +219,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
 /// Prints how servers stand to the lock file, or to another; failing where one of them does not offer what it says. `how` tells how that
 /// is taken up.
 pub fn show_verified(outcome: &Value, how: &str, json: bool) -> ExitCode {
-    let good = outcome.get("ok").and_then(Value::as_bool) == Some(true);
+    let good = is(outcome, "ok");
     if json {
         as_json(outcome);
     } else {
@@ -241,7 +244,8 @@ pub fn show_written(outcome: &Value, written: Option<&str>, json: bool) -> ExitC
         show_standing(outcome);
         match (written, &error) {
             (Some(_), None) => {
-                let suspects = list(outcome, "servers").iter().filter(|one| list(one, "differences").iter().any(is_suspect));
+                let suspects =
+                    list(outcome, "servers").iter().filter(|one| list(one, "differences").iter().any(|change| is(change, "suspect")));
                 let suspects: Vec<String> = suspects.map(|one| text(one, "server")).collect();
                 if !suspects.is_empty() {
                     print(&format!("What {} offers is suspect; read it before anybody is served it.\n", suspects.join(", ")));
@@ -308,12 +312,12 @@ fn show_release(server: &str, diff: &Value) {
         _ => ("it was served before", again()),
     };
     print(&format!("How {called} differs from what is served; {what}:\n\n"));
-    show_change(diff, &if is_locked(diff) { in_file() } else { choice });
+    show_change(diff, &choice);
 }
 
 fn show_diff(server: &str, diff: &Value) {
     if !list(diff, "differences").is_empty() {
-        show_change(diff, &if is_locked(diff) { in_file() } else { choice(server, diff) });
+        show_change(diff, &choice(server, diff));
     }
     for variant in list(diff, "variants") {
         print(&format!("Some callers of `{server}` are offered, and only they:\n\n"));
@@ -323,7 +327,7 @@ fn show_diff(server: &str, diff: &Value) {
     }
 }
 
-/// Shows a change, what it would break, and how it is decided on.
+/// Shows a change, what it would break, and how it is decided on, which is a file's where that says what is approved.
 fn show_change(diff: &Value, choice: &str) {
     show_differences(diff);
     let impact = list(diff, "impact");
@@ -332,7 +336,7 @@ fn show_change(diff: &Value, choice: &str) {
     } else {
         print("Calls on record that would fail, or may:\n");
         let row = |one: &Value| {
-            let sure = if one.get("fails").and_then(Value::as_bool) == Some(true) { "fails" } else { "may fail" };
+            let sure = if is(one, "fails") { "fails" } else { "may fail" };
             let because = one.get("because").map(|because| format!("{} {}", text(because, "at"), text(because, "why"))).unwrap_or_default();
             let shape = one.get("shape").map(Value::to_string).unwrap_or_default();
             vec![text(one, "tool"), text(one, "principal"), date(one, "seen_ms"), sure.to_owned(), shape, printable(&because)]
@@ -340,17 +344,7 @@ fn show_change(diff: &Value, choice: &str) {
         table(&["TOOL", "CALLER", "LAST SEEN", "", "ARGUMENTS", "BECAUSE"], impact.iter().map(row));
         print("\n");
     }
-    print(choice);
-}
-
-/// Whether a file says what is approved.
-fn is_locked(diff: &Value) -> bool {
-    diff.get("locked").and_then(Value::as_bool) == Some(true)
-}
-
-/// How a change is decided on where a file says what is approved.
-fn in_file() -> String {
-    "What is approved stands in the lock file. Approve: portolan registry lock --held, and review and commit the file\n".to_owned()
+    print(if is(diff, "locked") { IN_FILE } else { choice });
 }
 
 fn choice(server: &str, held: &Value) -> String {
@@ -358,16 +352,12 @@ fn choice(server: &str, held: &Value) -> String {
     format!("Approve: portolan registry approve {server} --digest {digest}\nReject:  portolan registry reject {server} --digest {digest}\n")
 }
 
-fn is_suspect(difference: &Value) -> bool {
-    difference.get("suspect").and_then(Value::as_bool) == Some(true)
-}
-
 fn show_differences(diff: &Value) {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = width().filter(|width| *width >= ROOM);
     let paint = |code: &str, line: &str| if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
     for difference in list(diff, "differences") {
-        let suspect = if is_suspect(difference) { ", and suspect" } else { "" };
+        let suspect = if is(difference, "suspect") { ", and suspect" } else { "" };
         let title = format!("{} {}: {}{suspect}", text(difference, "kind"), text(difference, "name"), text(difference, "class"));
         print(&paint("1", &printable(&title)));
         for change in list(difference, "changes") {

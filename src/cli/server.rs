@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
-use super::output::{as_json, list, print, table, text};
+use super::output::{as_json, is, list, print, table, text};
 use crate::curated::Curated;
 
 /// What can be done with servers.
@@ -100,7 +100,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         Command::Login(login) => super::login::run(client, login).await?,
         Command::Logout { name } => {
             let value = client.control("servers_logout", json!({ "server": name })).await?;
-            let there = value.get("logged_out").and_then(Value::as_bool) == Some(true);
+            let there = is(&value, "logged_out");
             let line = if there { format!("The login at `{name}` is forgotten.\n") } else { format!("There was no login at `{name}`.\n") };
             done(client, &value, &line);
         }
@@ -112,7 +112,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                 print("No servers yet. Add one: portolan server add demo -- portolan demo-server\n");
             } else {
                 let row = |server: &Value| {
-                    let held = server.get("held").and_then(Value::as_bool) == Some(true);
+                    let held = is(server, "held");
                     let note = match text(server, "error").as_str() {
                         _ if text(server, "state") == "login_needed" => {
                             format!("wants a login: portolan server login {}", text(server, "name"))
@@ -125,7 +125,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
                         "-" if text(server, "state") == "rejected" => {
                             format!("what it offers was rejected: portolan registry releases {}", text(server, "name"))
                         }
-                        "-" if server.get("differs").and_then(Value::as_bool) == Some(true) => {
+                        "-" if is(server, "differs") => {
                             format!("it offers something else, which is not served: portolan registry releases {}", text(server, "name"))
                         }
                         "-" => text(server, "target"),

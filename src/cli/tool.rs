@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Error, Result};
-use super::output::{as_json, list, print, table, text};
+use super::output::{as_json, is, list, print, table, text};
 use crate::domain::{clip, printable};
 use crate::protocol::Params;
 
@@ -54,7 +54,7 @@ pub(super) async fn run(client: &Client, command: Command) -> Result {
         Command::Call { name, arguments } => {
             let arguments = parse(&arguments)?;
             let result = client.mcp("/mcp", "tools/call", &Params::default().with("name", &name).with("arguments", &arguments)).await?;
-            let failed = result.get("isError").and_then(Value::as_bool) == Some(true);
+            let failed = is(&result, "isError");
             if client.json {
                 as_json(&result);
             } else {

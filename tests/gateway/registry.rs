@@ -512,6 +512,8 @@ async fn a_change_that_policy_blocks_is_not_served_until_somebody_decides() {
 #[tokio::test]
 async fn a_release_that_turned_out_wrong_is_taken_back_and_stays_so() {
     let (mut gateway, upstream) = wiki(Speaks::Sessions).await;
+    let listed = gateway.cli(&["server", "list"]).await.ok();
+    assert!(listed.contains("wiki") && !listed.contains("offers something else"), "{listed}");
     let refused = gateway.cli(&["registry", "rollback", "wiki"]).await.failed(1);
     assert!(refused.contains("no approved release before the one that is served"), "{refused}");
     upstream.set_tools([search(TURNED)]);
@@ -525,8 +527,8 @@ async fn a_release_that_turned_out_wrong_is_taken_back_and_stays_so() {
     let beginning = &first["digest"].as_str().unwrap()[..15];
     let back = gateway.cli(&["registry", "rollback", "wiki", "--to", beginning]).await.ok();
     assert!(back.contains("wiki@1.0.0"), "{back}");
-    let listed = async || gateway.cli(&["server", "list"]).await.ok();
-    assert!(listed().await.contains("it offers something else, which is not served"), "{}", listed().await);
+    let listed = gateway.cli(&["server", "list"]).await.ok();
+    assert!(listed.contains("it offers something else, which is not served"), "{listed}");
     for _ in 0..2 {
         assert_eq!(described(&modern(&gateway.url("/mcp"))).await, HONEST);
         gateway.control("servers_refresh", json!({ "name": "wiki" })).await;
